@@ -1,0 +1,1 @@
+//! Turns links into a transport.

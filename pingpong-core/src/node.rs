@@ -1,0 +1,85 @@
+//! Who a node is: its name, and which of its lives this one is.
+
+use crate::name::NodeName;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One life of a name: milliseconds of the wall clock at its start, then 64 random bits.
+///
+/// A restart is a greater incarnation than every earlier one of that name (contract, "Words"). The random bits tell two
+/// starts in one millisecond apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Incarnation {
+    millis: u64,
+    random: u64,
+}
+
+impl Incarnation {
+    /// An incarnation that begins at `millis` milliseconds since 1970 (UTC).
+    pub const fn new(millis: u64, random: u64) -> Self {
+        Self { millis, random }
+    }
+
+    /// An incarnation above `seen`: the later of the wall clock and one millisecond after `seen`, with fresh random bits.
+    ///
+    /// The order holds by the milliseconds alone, unless `seen` is at the end of time; then it is by the random bits.
+    #[must_use]
+    pub fn above(seen: Self, wall_millis: u64, random: u64) -> Self {
+        match seen.millis.checked_add(1) {
+            Some(next) => Self::new(next.max(wall_millis), random),
+            None => Self::new(seen.millis, seen.random.saturating_add(1)),
+        }
+    }
+
+    /// Milliseconds since 1970 (UTC) at which this life began, by the node's own clock.
+    pub const fn millis(self) -> u64 {
+        self.millis
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.millis, self.random)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One running instance of a node. Equal names with different incarnations are different nodes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Node {
+    /// The name that the node proves to its peers.
+    pub name: NodeName,
+    /// Which life of that name this is.
+    pub incarnation: Incarnation,
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.incarnation)
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn above_is_greater_also_when_the_clock_was_set_back() {
+        let seen = Incarnation::new(1_000, u64::MAX);
+        for wall in [0, 999, 1_000, 1_001, 5_000] {
+            assert!(Incarnation::above(seen, wall, 0) > seen, "wall clock {wall}");
+        }
+        assert_eq!(Incarnation::above(seen, 5_000, 0).millis(), 5_000);
+    }
+}

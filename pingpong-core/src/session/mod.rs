@@ -1,0 +1,16 @@
+//! How two nodes become linked, stay linked and part: pure decisions, checked by a model.
+//!
+//! Nothing here does I/O or reads a clock: the shell ([`crate::mesh`]) feeds events, passes wall clock, monotonic time and
+//! random bits in, and carries out the actions *in their order*. The model in `tests/` drives the very same types.
+//!
+//! - `Machine`: one for a node; handshakes, sessions, incarnations, goodbye, peer exchange.
+//! - `Detector`: one for a session; is the peer still there?
+//! - `ClockOffset`: one for a session; what does the peer's monotonic clock show now?
+//! - `Redial`: one for a node; whom to dial next, at which address, and when.
+//!
+//! Invariants: one session and one offer for each name; a session's `Up` and `Down` alternate; an incarnation older than
+//! one that was ever `Up` here is never linked; every collection is bounded (N20).
+
+mod message;
+
+pub use message::{CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, SessionId, Told, Versions};

@@ -1,0 +1,1 @@
+//! A PingPong node as a library and a program.

@@ -1,0 +1,1 @@
+//! Links of PingPong inside one process, with every fault of the contract.

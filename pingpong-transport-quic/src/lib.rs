@@ -1,0 +1,1 @@
+//! Links of PingPong over QUIC with mutual TLS.
