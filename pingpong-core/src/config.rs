@@ -1,0 +1,322 @@
+//! How a node is configured: plain fields with defaults, and one check of how they fit together (S1, O1).
+
+use crate::address::Address;
+use crate::name::{ClusterName, NodeName};
+use crate::node::Incarnation;
+use async_trait::async_trait;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Everything that a [`Mesh`](crate::mesh::Mesh) needs to know, besides its link.
+#[derive(Clone)]
+pub struct MeshConfig {
+    /// The cluster; nodes of another one are refused (A1).
+    pub cluster: ClusterName,
+    /// This node's name. The backend proves it, and must hold an identity for that very name.
+    pub name: NodeName,
+    /// Addresses that are redialled for ever (M7). One that works is enough for a full mesh.
+    pub seeds: Vec<Address>,
+    /// Bounds in bytes and in numbers (O1).
+    pub limits: Limits,
+    /// Times.
+    pub timeouts: Timeouts,
+    /// The wall clock and the source of random bits.
+    pub outside: Arc<dyn OutsideWorld>,
+    /// Where the incarnation is kept over restarts. A node without a store relies on the clock, and on peers that remember.
+    pub incarnations: Arc<dyn IncarnationStore>,
+}
+
+impl MeshConfig {
+    /// With defaults for all but the names, and no seeds.
+    pub fn new(cluster: ClusterName, name: NodeName) -> Self {
+        Self {
+            cluster,
+            name,
+            seeds: Vec::new(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            outside: Arc::new(System),
+            incarnations: Arc::new(NotStored),
+        }
+    }
+}
+
+impl fmt::Debug for MeshConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeshConfig")
+            .field("cluster", &self.cluster)
+            .field("name", &self.name)
+            .field("seeds", &self.seeds)
+            .field("limits", &self.limits)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Bounds of a node (O1). Each is checked at start, and all of them together against [`max_memory`](Self::max_memory).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Names that are linked or wanted at once: 1 to 10,000. Default 128.
+    pub max_peers: usize,
+    /// Servers that may be registered at once: 1 to 10,000. Default 256.
+    pub max_servers: usize,
+    /// Server names with a lane of their own on each link (C6): 1 to 1,000. Default 24. Further names share one.
+    pub lanes: usize,
+    /// Bytes that wait in a lane behind its slowest link: 4 KiB to 1 GiB. Default 128 KiB. A single larger message still goes.
+    pub queue_bytes: usize,
+    /// Bytes that wait in the mailbox of a server: 4 KiB to 1 GiB. Default 128 KiB. A single larger message still goes.
+    pub mailbox_bytes: usize,
+    /// Bytes of a message (O4): 1 to 1 GiB. Default 64 MiB. The same on every node, or the smaller one is found out late.
+    pub max_message: usize,
+    /// Bytes of all messages above 64 KiB that are being received or wait in mailboxes, over all links. At least
+    /// `max_message`; default 256 MiB.
+    pub large_bytes: usize,
+    /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
+    pub max_calls: usize,
+    /// Senders that wait for room in one lane: 1 to 100,000. Default 1,024. Further ones wait for a place among them.
+    pub max_waiting: usize,
+    /// The greatest sum of all bounds, in bytes. Default 8 GiB: what the defaults come to on the QUIC backend, rounded up.
+    pub max_memory: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_peers: 128,
+            max_servers: 256,
+            lanes: 24,
+            queue_bytes: 128 << 10,
+            mailbox_bytes: 128 << 10,
+            max_message: 64 << 20,
+            large_bytes: 256 << 20,
+            max_calls: 4_096,
+            max_waiting: 1_024,
+            max_memory: 8 << 30,
+        }
+    }
+}
+
+/// Bytes of control messages that may wait for one peer (N20).
+pub const CONTROL_QUEUE_BYTES: usize = 64 << 10;
+
+impl Limits {
+    /// Lanes of one connection: those of names, the shared one, control and replies.
+    pub const fn lanes_per_connection(&self) -> usize {
+        self.lanes + 3
+    }
+
+    /// The most bytes that a node with these bounds holds, when each connection holds `connection_bytes` in the backend.
+    ///
+    /// Blocks that are shared by links are counted once; a lane holds its queue, one open block and its waiting senders'
+    /// frames up to the queue's size again.
+    pub fn worst_case(&self, connection_bytes: u64) -> u64 {
+        let n = |x: usize| x as u64;
+        let lanes = n(self.lanes + 1) * (2 * n(self.queue_bytes) + (64 << 10));
+        let mailboxes = n(self.max_servers) * n(self.mailbox_bytes);
+        let readers = n(self.lanes_per_connection()) * (64 << 10);
+        let link = connection_bytes + readers + n(CONTROL_QUEUE_BYTES) + 2 * n(self.queue_bytes);
+        let waiting = n(self.max_message);
+        lanes + mailboxes + n(self.max_peers).saturating_mul(link) + n(self.large_bytes) + waiting
+    }
+}
+
+/// Times of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A peer that is silent for this long is `Down` (M6): 100 ms to 1 h. Default 2 s. Of two nodes the greater one holds.
+    pub failure: Duration,
+    /// A peer that takes no byte of a non-empty queue, or a server that takes no message from a full mailbox, for this long is
+    /// cut, or stopped (O3): at least the failure timeout. Default 30 s.
+    pub stall: Duration,
+    /// How long a name that was linked is remembered and redialled without an answer (M7). Default 24 h.
+    pub forget_after: Duration,
+    /// How long one dial may take. Default 5 s.
+    pub dial: Duration,
+    /// The shortest time between two dials of one name. Default 300 ms.
+    pub redial: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            failure: Duration::from_secs(2),
+            stall: Duration::from_secs(30),
+            forget_after: Duration::from_secs(24 * 60 * 60),
+            dial: Duration::from_secs(5),
+            redial: Duration::from_millis(300),
+        }
+    }
+}
+
+/// A field of the configuration is outside its range, or two do not fit together (S1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("{field} is {value}, allowed are {least} to {most}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The smallest that is allowed.
+        least: u64,
+        /// The greatest that is allowed.
+        most: u64,
+    },
+    /// Two fields that must be ordered are not.
+    #[error("{smaller} is {smaller_value}, above {greater}, which is {greater_value}; raise {greater}")]
+    Order {
+        /// The field that must not be greater.
+        smaller: &'static str,
+        /// Its value.
+        smaller_value: u64,
+        /// The field that must not be smaller.
+        greater: &'static str,
+        /// Its value.
+        greater_value: u64,
+    },
+    /// All bounds together are above the stated maximum (O1).
+    #[error(
+        "the bounds add up to {bytes} bytes, max_memory is {limit}; lower max_peers, lanes or queue_bytes, or raise max_memory"
+    )]
+    Memory {
+        /// The sum in bytes.
+        bytes: u64,
+        /// The stated maximum in bytes.
+        limit: u64,
+    },
+}
+
+impl MeshConfig {
+    /// Checks every field and how they fit together, for a backend that holds `connection_bytes` for each connection.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the field, both numbers, and the remedy.
+    pub fn check(&self, connection_bytes: u64) -> Result<(), ConfigError> {
+        let l = &self.limits;
+        let t = &self.timeouts;
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let ranges: [(&'static str, u64, u64, u64); 12] = [
+            ("max_peers", l.max_peers as u64, 1, 10_000),
+            ("max_servers", l.max_servers as u64, 1, 10_000),
+            ("lanes", l.lanes as u64, 1, 1_000),
+            ("queue_bytes", l.queue_bytes as u64, 4 << 10, 1 << 30),
+            ("mailbox_bytes", l.mailbox_bytes as u64, 4 << 10, 1 << 30),
+            ("max_message", l.max_message as u64, 1, 1 << 30),
+            ("large_bytes", l.large_bytes as u64, 1, 1 << 31),
+            ("max_calls", l.max_calls as u64, 1, 1_000_000),
+            ("max_waiting", l.max_waiting as u64, 1, 100_000),
+            ("failure timeout (ms)", millis(t.failure), 100, 3_600_000),
+            ("redial spacing (ms)", millis(t.redial), 10, 60_000),
+            ("dial timeout (ms)", millis(t.dial), 100, 600_000),
+        ];
+        for (field, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::Range { field, value, least, most });
+            }
+        }
+        let orders = [
+            ("max_message", l.max_message as u64, "large_bytes", l.large_bytes as u64),
+            ("failure timeout (ms)", millis(t.failure), "stall timeout (ms)", millis(t.stall)),
+            ("redial spacing (ms)", millis(t.redial), "dial timeout (ms)", millis(t.dial)),
+            ("failure timeout (ms)", millis(t.failure), "forget_after (ms)", millis(t.forget_after)),
+        ];
+        for (smaller, smaller_value, greater, greater_value) in orders {
+            if smaller_value > greater_value {
+                return Err(ConfigError::Order { smaller, smaller_value, greater, greater_value });
+            }
+        }
+        let bytes = l.worst_case(connection_bytes);
+        if bytes > l.max_memory {
+            return Err(ConfigError::Memory { bytes, limit: l.max_memory });
+        }
+        Ok(())
+    }
+}
+
+/// The wall clock, and random bits: the two things that make a node's life its own. Tests set both.
+pub trait OutsideWorld: Send + Sync + 'static {
+    /// Milliseconds since 1970 (UTC). It may step back.
+    fn wall_millis(&self) -> u64;
+
+    /// Fresh random bits.
+    fn random(&self) -> u64;
+}
+
+/// The system's clock and random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct System;
+
+impl OutsideWorld for System {
+    fn wall_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+}
+
+/// Keeps the greatest incarnation of this node's name over restarts.
+#[async_trait]
+pub trait IncarnationStore: Send + Sync + 'static {
+    /// The one stored last, if any.
+    ///
+    /// # Errors
+    /// Words that name the store and the remedy; the node does not start.
+    async fn load(&self) -> Result<Option<Incarnation>, String>;
+
+    /// Stores one before it is used.
+    ///
+    /// # Errors
+    /// Words that name the store and the remedy; the node stops.
+    async fn store(&self, incarnation: Incarnation) -> Result<(), String>;
+}
+
+/// For nodes without a store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NotStored;
+
+#[async_trait]
+impl IncarnationStore for NotStored {
+    async fn load(&self) -> Result<Option<Incarnation>, String> {
+        Ok(None)
+    }
+
+    async fn store(&self, _: Incarnation) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> MeshConfig {
+        MeshConfig::new(ClusterName::new("test").unwrap(), NodeName::new("a").unwrap())
+    }
+
+    #[test]
+    fn the_defaults_fit_together() {
+        assert_eq!(config().check(32 << 20), Ok(()));
+    }
+
+    #[test]
+    fn each_refusal_names_the_field_and_both_numbers() {
+        let mut c = config();
+        c.limits.max_peers = 0;
+        assert_eq!(c.check(0).unwrap_err().to_string(), "max_peers is 0, allowed are 1 to 10000");
+        let mut c = config();
+        c.limits.large_bytes = 1 << 20;
+        assert!(matches!(c.check(0), Err(ConfigError::Order { smaller: "max_message", .. })));
+        let mut c = config();
+        c.timeouts.stall = Duration::from_secs(1);
+        assert!(matches!(c.check(0), Err(ConfigError::Order { greater: "stall timeout (ms)", .. })));
+        let mut c = config();
+        c.limits.max_memory = 1 << 20;
+        assert!(matches!(c.check(0), Err(ConfigError::Memory { limit: 1_048_576, .. })));
+    }
+}

@@ -1,0 +1,191 @@
+//! The seam for backends: what a [`Mesh`](crate::mesh::Mesh) needs of a network, and nothing more.
+//!
+//! A backend moves opaque bytes. It knows nothing of sessions, servers, messages or events; whoever writes one writes these
+//! four traits, a few hundred lines, and runs the conformance suite on them. `docs/write-a-transport.md` leads through it.
+//!
+//! # What a backend must do
+//! - L1. **Authenticate.** [`Connection::peer`] is a name that the other side has proved (A1). A connection whose peer has not
+//!   proved its name must not be returned, neither by `dial` nor by `accept`.
+//! - L2. **Order.** Bytes of one lane arrive in order, whole and once, or the connection fails. There is no order between
+//!   lanes, datagrams and the close; lanes are accepted in the order in which the peer opened them.
+//! - L3. **Lanes do not wait for each other.** A lane whose receiver does not read must hold up its own sender alone: neither
+//!   other lanes, nor datagrams, nor the close.
+//! - L4. **Bounded.** What a lane holds between `send` and `recv` is bounded in bytes; `send` waits beyond it. Handshakes
+//!   under way, connections and lanes that were not accepted yet are bounded too.
+//! - L5. **Silence is not failure.** A network that drops everything must not end the connection before three failure timeouts
+//!   have passed: the Mesh decides (M6). What was sent during a shorter cut arrives after it (F2).
+//! - L6. **A close is best effort.** [`Connection::close`] takes effect here at once, tells the peer if it can, and never waits.
+//!
+//! # What a backend must not do
+//! It must not retry or redial by itself, reorder, or deliver anything twice; and must not panic on bytes from the network.
+//!
+//! # What a backend may do
+//! It may lose datagrams, and a close that is on its way. It may report a dead peer earlier than the failure detector would
+//! ([`Closed::Lost`]), if it has proof.
+//!
+//! Every future of these traits must be cancel safe, except [`LaneSender::send`]: the Mesh drops them in `select!`.
+
+use crate::address::Address;
+use crate::name::NodeName;
+use bytes::Bytes;
+use std::future::Future;
+use std::time::Duration;
+
+/// An endpoint of a network: dials, and accepts dials.
+pub trait Link: Send + Sync + 'static {
+    /// What a dial results in.
+    type Connection: Connection;
+
+    /// Where peers can dial this endpoint; told to them in the handshake. At most 8 are told.
+    fn addresses(&self) -> Vec<Address>;
+
+    /// Bytes that one connection may hold at most on this side, for lanes of that number: windows and buffers of the backend.
+    /// The Mesh adds its own queues and checks the sum at start (O1).
+    fn connection_bytes(&self, lanes: usize) -> u64;
+
+    /// Dials an address, once. A name in it is resolved anew each time.
+    ///
+    /// With `expect` the peer must prove that very name. Without it (a seed, whose name is not known yet) any name that the
+    /// cluster's authority vouches for will do. The Mesh bounds the time; dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    fn dial(
+        &self,
+        address: &Address,
+        expect: Option<&NodeName>,
+    ) -> impl Future<Output = Result<Self::Connection, DialError>> + Send;
+
+    /// The next connection that a peer dialled and that has been authenticated. `None` once the endpoint is closed.
+    ///
+    /// A handshake that fails is the backend's to log, rate limited, with the peer's address and the reason.
+    fn accept(&self) -> impl Future<Output = Option<Self::Connection>> + Send;
+
+    /// Closes the endpoint; every connection ends. Waits until what the closes say is on its way, at most for `deadline`.
+    fn close(&self, deadline: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// An authenticated connection to one peer.
+pub trait Connection: Send + Sync + 'static {
+    /// Where bytes go in.
+    type Sender: LaneSender;
+    /// Where bytes come out.
+    type Receiver: LaneReceiver;
+
+    /// The name that the peer has proved (L1).
+    fn peer(&self) -> &NodeName;
+
+    /// Where the peer is, for logs.
+    fn remote(&self) -> Address;
+
+    /// Opens a lane. The peer learns of it with its first bytes.
+    ///
+    /// # Errors
+    /// [`Broken`] when the connection has ended, or the peer allows no further lane.
+    fn open(&self, priority: Priority) -> impl Future<Output = Result<Self::Sender, Broken>> + Send;
+
+    /// The next lane that the peer opened.
+    ///
+    /// # Errors
+    /// [`Broken`] when the connection has ended.
+    fn accept(&self) -> impl Future<Output = Result<Self::Receiver, Broken>> + Send;
+
+    /// Sends a datagram of at most 100 bytes, ahead of what the lanes hold; it may be lost. Never waits.
+    fn send_datagram(&self, datagram: Bytes);
+
+    /// The next datagram. Old ones may be dropped when they are not taken.
+    ///
+    /// # Errors
+    /// [`Broken`] when the connection has ended.
+    fn recv_datagram(&self) -> impl Future<Output = Result<Bytes, Broken>> + Send;
+
+    /// How many packets of the peer have arrived so far, of any kind: each is a sign of life (N18).
+    fn packets(&self) -> u64;
+
+    /// Ends the connection here at once, and tells the peer if it can (L6). `reason` has at most 512 bytes. Only the first
+    /// close counts.
+    fn close(&self, reason: Bytes);
+
+    /// Waits until the connection has ended, whoever ended it.
+    fn closed(&self) -> impl Future<Output = Closed> + Send;
+}
+
+/// The sending end of a lane. Dropping it without a close of the connection is a protocol error that the peer sees.
+pub trait LaneSender: Send + 'static {
+    /// Sends bytes, after all that were sent before. Waits while the lane is full (L4).
+    ///
+    /// Not cancel safe: if it is dropped before it is ready, the lane must not be used again.
+    ///
+    /// # Errors
+    /// [`Broken`] when the connection has ended, or the peer refuses the lane.
+    fn send(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), Broken>> + Send;
+}
+
+/// The receiving end of a lane. What it does not take stays with the sender.
+pub trait LaneReceiver: Send + 'static {
+    /// Waits for bytes, and puts them into the first of `chunks`; returns how many chunks that made, 0 at the end of the lane.
+    ///
+    /// # Errors
+    /// [`Broken`] when the connection has ended, or the peer gave the lane up.
+    fn recv(&mut self, chunks: &mut [Bytes]) -> impl Future<Output = Result<usize, Broken>> + Send;
+}
+
+/// What goes first when bytes of several lanes wait for the network. It orders, and reserves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Casts and calls.
+    Server,
+    /// Replies and cancels.
+    Replies,
+    /// Control messages.
+    Control,
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// This side closed it.
+    Here,
+    /// The peer closed it, with this reason.
+    ByPeer(Bytes),
+    /// The network, or the peer's process, is gone; the words say how that is known.
+    Lost(String),
+}
+
+/// A dial failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// Nobody answers there. Trying again is right.
+    #[error("{address} cannot be reached: {words}")]
+    Unreachable {
+        /// Where.
+        address: Address,
+        /// What the network says.
+        words: String,
+    },
+    /// One side does not accept the other's identity or version. Trying again helps only after somebody mends that.
+    #[error("{address} was refused: {words}")]
+    Refused {
+        /// Where.
+        address: Address,
+        /// Which side refused what, and the remedy.
+        words: String,
+    },
+    /// The address is not one of this backend's.
+    #[error("{address} is not an address of this transport: {words}")]
+    Address {
+        /// The address.
+        address: Address,
+        /// What is expected.
+        words: String,
+    },
+    /// This endpoint is closed.
+    #[error("the endpoint is closed")]
+    EndpointClosed,
+}
+
+/// A connection, or a lane of it, has ended; [`Connection::closed`] says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the connection has ended: {0}")]
+pub struct Broken(pub String);

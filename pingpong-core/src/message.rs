@@ -1,0 +1,178 @@
+//! Messages: typed for those who send and handle them, bytes with a type and a version for those who carry them (A2).
+//!
+//! A message is encoded once, however many nodes it goes to (C7), with [postcard](https://docs.rs/postcard). Its type and
+//! version travel in the frame, so that a receiver knows what it cannot decode before it tries.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+
+/// Which message this is, and in which version of its shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageType {
+    /// Tells the messages of one server apart. The server's author chooses it.
+    pub id: u16,
+    /// Raised when the shape of the message changes.
+    pub version: u8,
+}
+
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "type {} version {}", self.id, self.version)
+    }
+}
+
+/// An encoded message that is lent to the transport: nothing of it is kept after the call, unless the call says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Encoded<'a> {
+    /// Type and version.
+    pub kind: MessageType,
+    /// The encoded body. At most [`Limits::max_message`](crate::config::Limits::max_message) bytes (O4).
+    pub body: &'a [u8],
+}
+
+/// Bytes are not a message of the expected type (A2).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undecodable {
+    /// Another type or version.
+    #[error("expected {expected}, got {got}; the two sides run different versions of the service")]
+    Kind {
+        /// What the receiver reads.
+        expected: MessageType,
+        /// What came.
+        got: MessageType,
+    },
+    /// The right type and version, and yet not its shape.
+    #[error("{kind} does not decode: {words}")]
+    Body {
+        /// What came.
+        kind: MessageType,
+        /// What the decoder says.
+        words: String,
+    },
+}
+
+/// A message type of a server.
+///
+/// ```
+/// use pingpong_core::message::Message;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize, PartialEq, Debug)]
+/// struct Ping {
+///     number: u64,
+/// }
+/// impl Message for Ping {
+///     const ID: u16 = 1;
+///     const VERSION: u8 = 0;
+/// }
+///
+/// let body = Ping { number: 7 }.encode()?;
+/// assert_eq!(Ping::decode(Ping::KIND, &body)?, Ping { number: 7 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Message: Serialize + DeserializeOwned + Send + 'static {
+    /// Tells this type from others that the same server takes.
+    const ID: u16;
+    /// The version that this build writes. Raise it when the shape changes.
+    const VERSION: u8;
+    /// Both together, as they travel.
+    const KIND: MessageType = MessageType { id: Self::ID, version: Self::VERSION };
+
+    /// Encodes the message.
+    ///
+    /// # Errors
+    /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
+    fn encode(&self) -> Result<Vec<u8>, Unencodable> {
+        postcard::to_stdvec(self).map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
+    }
+
+    /// Decodes a message that came as `kind`. Override it to read older versions as well.
+    ///
+    /// # Errors
+    /// [`Undecodable`] when `kind` is another type or version, or the bytes are not of its shape, bytes left over included.
+    fn decode(kind: MessageType, body: &[u8]) -> Result<Self, Undecodable> {
+        if kind != Self::KIND {
+            return Err(Undecodable::Kind { expected: Self::KIND, got: kind });
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((message, [])) => Ok(message),
+            Ok((_, rest)) => Err(Undecodable::Body { kind, words: format!("{} bytes are left over", rest.len()) }),
+            Err(error) => Err(Undecodable::Body { kind, words: error.to_string() }),
+        }
+    }
+}
+
+/// A value has no encoded form.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} cannot be encoded: {words}; use types of known length (Vec, BTreeMap, enums) in it")]
+pub struct Unencodable {
+    /// The type that was to be encoded.
+    pub kind: MessageType,
+    /// What the encoder says.
+    pub words: String,
+}
+
+/// A message that is answered.
+pub trait Request: Message {
+    /// The answer's type.
+    type Reply: Message;
+}
+
+/// For a server that takes no casts, or no calls: there is no such message, and every one that comes is not decodable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Never {}
+
+impl Serialize for Never {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        match *self {}
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Never {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("there is no such message"))
+    }
+}
+
+impl Message for Never {
+    const ID: u16 = u16::MAX;
+    const VERSION: u8 = 0;
+}
+
+impl Request for Never {
+    type Reply = Never;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Word(String);
+    impl Message for Word {
+        const ID: u16 = 3;
+        const VERSION: u8 = 2;
+    }
+
+    #[test]
+    fn only_the_same_type_and_version_decodes() {
+        let body = Word("ping".into()).encode().unwrap();
+        assert_eq!(Word::decode(Word::KIND, &body), Ok(Word("ping".into())));
+        for kind in [MessageType { id: 4, version: 2 }, MessageType { id: 3, version: 1 }] {
+            assert_eq!(Word::decode(kind, &body), Err(Undecodable::Kind { expected: Word::KIND, got: kind }));
+        }
+    }
+
+    #[test]
+    fn a_short_a_long_and_a_wrong_body_are_refused() {
+        let mut body = Word("ping".into()).encode().unwrap();
+        assert!(Word::decode(Word::KIND, &body[..2]).is_err());
+        body.push(0);
+        assert!(matches!(Word::decode(Word::KIND, &body), Err(Undecodable::Body { .. })));
+        assert!(Word::decode(Word::KIND, &[1, 0xff]).is_err(), "not UTF-8");
+        assert!(Never::decode(Never::KIND, &[]).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! Everything but frames: what a lane begins with, control messages, close reasons.
+//!
+//! Control messages and lane headers are `length` (4 bytes, little-endian) and a postcard body.
+
+use super::WireError;
+use crate::name::ServerName;
+use crate::session::{CloseReason, Message};
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+/// Greatest control message in bytes: 1,000 told names with their addresses fit.
+pub const MAX_CONTROL: usize = 64 << 10;
+/// Greatest close reason in bytes, so that it fits into the last packet of a connection.
+pub const MAX_CLOSE: usize = 512;
+const MAX_LANE_HEADER: usize = 128;
+const MAX_CLOSE_WORDS: usize = 256;
+
+/// What a lane carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LaneRole {
+    /// Control messages. The first lane of each side.
+    Control,
+    /// Replies and cancels.
+    Replies,
+    /// Casts and calls for one server.
+    Server(ServerName),
+    /// Casts and calls for the names beyond those that have a lane of their own; each frame carries its name (C6).
+    Shared,
+}
+
+/// The first bytes of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneHeader {
+    /// Its number on this connection, as goodbyes cite it.
+    pub lane: u16,
+    /// What it carries.
+    pub role: LaneRole,
+}
+
+fn encode<T: Serialize>(item: &'static str, value: &T, most: usize) -> Result<Bytes, WireError> {
+    let body = postcard::to_stdvec(value).map_err(|e| WireError::Malformed { item, words: e.to_string() })?;
+    if body.len() > most {
+        return Err(WireError::Length { item, length: body.len() as u64, least: 1, most: most as u64 });
+    }
+    let mut bytes = BytesMut::with_capacity(4 + body.len());
+    bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(&body);
+    Ok(bytes.freeze())
+}
+
+fn decode<'a, T: Deserialize<'a>>(item: &'static str, body: &'a [u8]) -> Result<T, WireError> {
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(WireError::Malformed { item, words: format!("{} bytes are left over", rest.len()) }),
+        Err(error) => Err(WireError::Malformed { item, words: error.to_string() }),
+    }
+}
+
+/// A control message as bytes.
+///
+/// # Errors
+/// [`WireError::Length`] when it is over [`MAX_CONTROL`].
+pub fn encode_control(message: &Message) -> Result<Bytes, WireError> {
+    encode("control message", message, MAX_CONTROL)
+}
+
+/// A lane header as bytes.
+///
+/// # Errors
+/// [`WireError`] cannot occur for a header of valid parts; the type says what the codec says.
+pub fn encode_lane_header(header: &LaneHeader) -> Result<Bytes, WireError> {
+    encode("lane header", header, MAX_LANE_HEADER)
+}
+
+/// A close reason as bytes, its words cut to what a packet carries.
+pub fn encode_close(reason: &CloseReason) -> Bytes {
+    let cut = |words: &str| words.chars().take(MAX_CLOSE_WORDS / 4).collect::<String>();
+    let short = match reason {
+        CloseReason::Refused(words) if words.len() > MAX_CLOSE_WORDS => CloseReason::Refused(cut(words)),
+        CloseReason::Protocol(words) if words.len() > MAX_CLOSE_WORDS => CloseReason::Protocol(cut(words)),
+        other => other.clone(),
+    };
+    postcard::to_stdvec(&short).map(Bytes::from).unwrap_or_default()
+}
+
+/// A close reason from bytes. Other bytes are not an error: the connection is closed either way.
+pub fn decode_close(bytes: &[u8]) -> CloseReason {
+    let bytes = bytes.get(..MAX_CLOSE).unwrap_or(bytes);
+    decode("close reason", bytes).unwrap_or_else(|error| CloseReason::Protocol(error.to_string()))
+}
+
+/// Collects the bytes of a lane's beginning, or of the control lane, into whole items.
+#[derive(Debug, Default)]
+pub struct ControlDecoder {
+    buffer: BytesMut,
+}
+
+impl ControlDecoder {
+    /// With nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes bytes in.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.buffer.extend_from_slice(chunk);
+    }
+
+    /// The lane header, once it is whole.
+    ///
+    /// # Errors
+    /// [`WireError`] when it is too long or malformed.
+    pub fn lane_header(&mut self) -> Result<Option<LaneHeader>, WireError> {
+        self.item("lane header", MAX_LANE_HEADER)
+    }
+
+    /// The next control message, once it is whole.
+    ///
+    /// # Errors
+    /// [`WireError`] when it is too long or malformed.
+    pub fn message(&mut self) -> Result<Option<Message>, WireError> {
+        self.item("control message", MAX_CONTROL)
+    }
+
+    /// What follows the items that were taken.
+    pub fn into_rest(self) -> BytesMut {
+        self.buffer
+    }
+
+    fn item<T: for<'a> Deserialize<'a>>(&mut self, item: &'static str, most: usize) -> Result<Option<T>, WireError> {
+        let Some(length) = self.buffer.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) else {
+            return Ok(None);
+        };
+        if length == 0 || length > most {
+            return Err(WireError::Length { item, length: length as u64, least: 1, most: most as u64 });
+        }
+        if self.buffer.len() < 4 + length {
+            return Ok(None);
+        }
+        let bytes = self.buffer.split_to(4 + length);
+        decode(item, &bytes[4..]).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::Incarnation;
+    use crate::session::{LaneOffset, Peers, Told};
+    use crate::{Address, NodeName};
+    use proptest::prelude::*;
+
+    #[test]
+    fn control_messages_are_read_as_they_were_written_byte_by_byte() {
+        let told = Told { name: NodeName::new("b").unwrap(), addresses: vec![Address::new("127.0.0.1:1").unwrap()] };
+        let messages = [
+            Message::Probe(300),
+            Message::Goodbye(vec![LaneOffset { lane: 2, offset: 1 << 40 }]),
+            Message::Peers(Peers { added: vec![told], gone: vec![NodeName::new("c").unwrap()] }),
+        ];
+        let mut decoder = ControlDecoder::new();
+        let mut seen = Vec::new();
+        for message in &messages {
+            for byte in encode_control(message).unwrap() {
+                decoder.push(&[byte]);
+                seen.extend(decoder.message().unwrap());
+            }
+        }
+        assert_eq!(seen, messages);
+        assert!(decoder.into_rest().is_empty());
+    }
+
+    #[test]
+    fn a_lane_header_is_read_and_what_follows_is_kept() {
+        let header = LaneHeader { lane: 7, role: LaneRole::Server(ServerName::new("consumer").unwrap()) };
+        let mut decoder = ControlDecoder::new();
+        decoder.push(&encode_lane_header(&header).unwrap());
+        decoder.push(b"frames");
+        assert_eq!(decoder.lane_header(), Ok(Some(header)));
+        assert_eq!(&decoder.into_rest()[..], b"frames");
+    }
+
+    #[test]
+    fn lengths_are_checked_before_the_body_comes() {
+        for length in [0, MAX_CONTROL as u32 + 1, u32::MAX] {
+            let mut decoder = ControlDecoder::new();
+            decoder.push(&length.to_le_bytes());
+            assert!(matches!(decoder.message(), Err(WireError::Length { .. })), "{length}");
+        }
+    }
+
+    #[test]
+    fn close_reasons_fit_into_a_packet_and_survive_it() {
+        let reason = CloseReason::Replaced { by: Incarnation::new(1, 2), at: None };
+        assert_eq!(decode_close(&encode_close(&reason)), reason);
+        let long = encode_close(&CloseReason::Refused("ü".repeat(10_000)));
+        assert!(long.len() <= MAX_CLOSE, "{}", long.len());
+        assert!(matches!(decode_close(&long), CloseReason::Refused(_)));
+        assert!(matches!(decode_close(b"\xff\xff"), CloseReason::Protocol(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut decoder = ControlDecoder::new();
+            decoder.push(&(bytes.len() as u32).to_le_bytes());
+            decoder.push(&bytes);
+            let _ = decoder.message();
+            let mut decoder = ControlDecoder::new();
+            decoder.push(&bytes);
+            let _ = decoder.lane_header();
+            let _ = decode_close(&bytes);
+        }
+    }
+}
