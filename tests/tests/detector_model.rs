@@ -4,7 +4,7 @@
 //! properties say when a verdict is right. The detector is the very type that the sessions run.
 
 use pingpong_core::session::{Detector, DetectorRules, TICKS_PER_TIMEOUT, Verdict, tick_length};
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::time::{Duration, Instant};
 
 const TIMEOUT: Duration = Duration::from_millis(1_600);
@@ -167,15 +167,15 @@ impl Model for Watched {
 }
 
 /// Walks through all of it; gives the checker, for its discoveries. One thread finds the shortest counterexample.
-fn explore(name: &str, rules: DetectorRules, threads: usize) -> impl Checker<Watched> {
+fn explore(name: &str, rules: DetectorRules, threads: usize, until: HasDiscoveries) -> impl Checker<Watched> {
     let started = Instant::now();
-    let checker = Watched { rules }.checker().threads(threads).spawn_bfs().join();
+    let checker = Watched { rules }.checker().threads(threads).finish_when(until).spawn_bfs().join();
     println!("{name}: {} states in {:.1} s", checker.unique_state_count(), started.elapsed().as_secs_f32());
     checker
 }
 
 fn expect_counterexample(name: &str, rules: DetectorRules) {
-    let checker = explore(name, rules, 1);
+    let checker = explore(name, rules, 1, HasDiscoveries::AnyFailures);
     let path = checker.discovery("no false alarm").unwrap_or_else(|| panic!("{name}: nothing found"));
     println!("{name}: a false alarm after {} steps", path.into_actions().len());
 }
@@ -183,7 +183,7 @@ fn expect_counterexample(name: &str, rules: DetectorRules) {
 #[test]
 fn the_detector_is_right() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = explore("detector", DetectorRules { own_pause: true, drain: true }, threads);
+    let checker = explore("detector", DetectorRules { own_pause: true, drain: true }, threads, HasDiscoveries::All);
     checker.assert_properties();
     assert!(checker.is_done(), "not exhausted");
 }

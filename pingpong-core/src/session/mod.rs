@@ -14,9 +14,11 @@
 mod clock;
 mod detector;
 mod message;
+mod redial;
 
 pub use clock::{ClockOffset, Echo, Heartbeat, Offset};
 #[cfg(feature = "model")]
 pub use detector::Rules as DetectorRules;
 pub use detector::{Detector, TICKS_PER_TIMEOUT, Verdict, tick_length};
 pub use message::{CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, SessionId, Told, Versions};
+pub use redial::{Attempt, AttemptId, Due, Outcome, Redial, RedialSettings, Target};
