@@ -9,6 +9,7 @@
 //! The shell calls [`Redial::due`] when [`Redial::next_due`] says so, carries out what it returns, and reports what
 //! became of the attempts. Time is monotonic, measured from the start of the process.
 
+mod attempt;
 mod book;
 mod pace;
 mod settings;
@@ -18,69 +19,13 @@ mod tests;
 use super::message::{CloseReason, MAX_ADDRESSES, Peers, Told};
 use crate::address::Address;
 use crate::name::NodeName;
+use attempt::UnderWay;
+pub use attempt::{Attempt, AttemptId, Due, Outcome, Target};
 use book::{Known, Seed, Wanted};
 use pace::Pace;
 pub use settings::RedialSettings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// Names one attempt of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId(u64);
-
-/// Whom an attempt is to reach.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// Whoever answers at this address of our own configuration.
-    Seed(Address),
-    /// This name and no other: the certificate of the other side must say so.
-    Name(NodeName),
-}
-
-/// A dial that is to be started. It ends with [`Redial::answered`], or with its id in [`Due::abandon`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Attempt {
-    /// Its id.
-    pub id: AttemptId,
-    /// Whom it is to reach.
-    pub target: Target,
-    /// Where to. A DNS name in it is resolved anew for each attempt.
-    pub address: Address,
-}
-
-/// What the shell has to do now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Due {
-    /// Attempts to start.
-    pub start: Vec<Attempt>,
-    /// Attempts to give up: too old, or their target is linked or not wanted any more. They are not answered.
-    pub abandon: Vec<AttemptId>,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A connection to the node that proved this name. Its handshake follows.
-    Connected(NodeName),
-    /// No answer of the target: nobody there, out of time, or another name at a name's address.
-    Failed,
-    /// An answer that no repetition will soon change: full, or not to be linked.
-    Refused,
-    /// The address is one of this node.
-    Itself,
-}
-
-/// An attempt that was started and has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct UnderWay {
-    target: Target,
-    address: Address,
-    /// The target in whose rhythm it was started.
-    counted_for: Target,
-    started: Duration,
-}
 
 /// The dialling of one node: pure and deterministic.
 ///
@@ -146,7 +91,7 @@ impl Redial {
             Outcome::Refused => {
                 let cap = self.longest_spacing();
                 if let Some(pace) = self.pace_of(&attempt.counted_for) {
-                    pace.to_cap(cap, now);
+                    pace.hold_back(cap, now);
                 }
             }
         }
@@ -226,7 +171,7 @@ impl Redial {
         let paces = seeds.map(|seed| &mut seed.pace);
         for pace in paces.chain(self.names.get_mut(name).map(|wanted| &mut wanted.pace)) {
             match reason {
-                CloseReason::Full | CloseReason::Refused(_) => pace.to_cap(cap, now),
+                CloseReason::Full | CloseReason::Refused(_) => pace.hold_back(cap, now),
                 _ => pace.news(&self.settings, self.settings.attempt_spacing, now),
             }
         }
@@ -296,10 +241,7 @@ impl Redial {
     }
 
     fn pace_of(&mut self, target: &Target) -> Option<&mut Pace> {
-        match target {
-            Target::Seed(address) => self.seeds.get_mut(address).map(|seed| &mut seed.pace),
-            Target::Name(name) => self.names.get_mut(name).map(|wanted| &mut wanted.pace),
-        }
+        pace_of(&mut self.seeds, &mut self.names, target)
     }
 
     fn start(&mut self, counted_for: Target, cap: Duration, random: u64, now: Duration) -> Option<Attempt> {
@@ -313,8 +255,8 @@ impl Redial {
         };
         let id = AttemptId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
-        let settings = self.settings.clone();
-        self.pace_of(&counted_for)?.started(&settings, cap, spread(random, id), now);
+        let pace = pace_of(&mut self.seeds, &mut self.names, &counted_for)?;
+        pace.started(&self.settings, cap, spread(random, id), now);
         let attempt = UnderWay { target: target.clone(), address: address.clone(), counted_for, started: now };
         self.under_way.insert(id, attempt);
         Some(Attempt { id, target, address })
@@ -344,7 +286,7 @@ impl Redial {
         let Target::Seed(address) = target else { return };
         let Some(seed) = self.seeds.get_mut(address) else { return };
         seed.leads_to = None;
-        seed.pace.to_cap(cap, now);
+        seed.pace.hold_back(cap, now);
     }
 
     fn give_up_old(&mut self, now: Duration) {
@@ -424,6 +366,17 @@ impl Redial {
         if let Some(name) = told.or_else(oldest).map(|(name, _)| name.clone()) {
             self.drop_name(&name, self.now);
         }
+    }
+}
+
+fn pace_of<'a>(
+    seeds: &'a mut BTreeMap<Address, Seed>,
+    names: &'a mut BTreeMap<NodeName, Wanted>,
+    target: &Target,
+) -> Option<&'a mut Pace> {
+    match target {
+        Target::Seed(address) => seeds.get_mut(address).map(|seed| &mut seed.pace),
+        Target::Name(name) => names.get_mut(name).map(|wanted| &mut wanted.pace),
     }
 }
 

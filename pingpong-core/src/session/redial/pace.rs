@@ -66,7 +66,7 @@ impl Pace {
     }
 
     /// The target asks for patience: the greatest spacing at once.
-    pub(super) fn to_cap(&mut self, cap: Duration, now: Duration) {
+    pub(super) fn hold_back(&mut self, cap: Duration, now: Duration) {
         if !self.capped {
             self.capped = true;
             self.next = now.saturating_add(cap);

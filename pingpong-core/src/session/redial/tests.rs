@@ -5,6 +5,7 @@ mod hostile;
 use super::*;
 
 const MS: Duration = Duration::from_millis(1);
+const START: Duration = Duration::ZERO;
 const S: Duration = Duration::from_secs(1);
 
 fn name(text: &str) -> NodeName {
@@ -78,7 +79,7 @@ fn run_failing(redial: &mut Redial, until: Duration) -> Vec<(Duration, Attempt)>
 #[test]
 fn a_lost_name_is_dialled_at_once_and_then_every_300_ms_over_its_addresses() {
     let started = run(&mut lost_b(), S);
-    assert_eq!(times(&started), [0 * MS, 300 * MS, 600 * MS, 900 * MS]);
+    assert_eq!(times(&started), [START, 300 * MS, 600 * MS, 900 * MS]);
     assert_eq!(dialled(&started), ["b:1", "b:2", "b:1", "b:2"]);
     assert!(started.iter().all(|(_, attempt)| attempt.target == Target::Name(name("b"))));
 }
@@ -175,14 +176,14 @@ fn no_news_makes_dials_more_frequent_than_the_spacing() {
         redial.closed(&name("b"), &CloseReason::Surplus, now);
         started.extend(run(&mut redial, now));
     }
-    assert_eq!(times(&started), [0 * MS, 300 * MS, 600 * MS, 900 * MS]);
+    assert_eq!(times(&started), [START, 300 * MS, 600 * MS, 900 * MS]);
 }
 
 #[test]
 fn full_and_refused_go_to_the_cap_at_once_and_stay_there() {
     for reason in [CloseReason::Full, CloseReason::Refused("version".to_owned())] {
         let mut redial = lost_b();
-        let first = run(&mut redial, 0 * MS).remove(0).1;
+        let first = run(&mut redial, START).remove(0).1;
         redial.answered(first.id, Outcome::Connected(name("b")), 20 * MS);
         redial.closed(&name("b"), &reason, 30 * MS);
         let second = run(&mut redial, 2_030 * MS);
@@ -192,7 +193,7 @@ fn full_and_refused_go_to_the_cap_at_once_and_stay_there() {
         assert_eq!(times(&run(&mut redial, 5 * S)), [4_030 * MS]);
     }
     let mut redial = redial(&["s"]);
-    let first = run(&mut redial, 0 * MS).remove(0).1;
+    let first = run(&mut redial, START).remove(0).1;
     redial.answered(first.id, Outcome::Refused, 10 * MS);
     assert_eq!(redial.next_due(), Some(2_010 * MS));
 }
@@ -212,9 +213,9 @@ fn a_link_ends_all_attempts_of_its_name_and_its_seeds() {
 #[test]
 fn a_seed_has_its_turn_among_the_addresses_of_its_name() {
     let mut redial = redial(&["s"]);
-    let first = run(&mut redial, 0 * MS).remove(0).1;
-    redial.answered(first.id, Outcome::Connected(name("b")), 0 * MS);
-    redial.up(&name("b"), &[at("b:1")], 0 * MS);
+    let first = run(&mut redial, START).remove(0).1;
+    redial.answered(first.id, Outcome::Connected(name("b")), START);
+    redial.up(&name("b"), &[at("b:1")], START);
     redial.down(&name("b"), true, S);
     let started = run(&mut redial, 2 * S);
     assert_eq!(dialled(&started), ["s", "b:1", "s", "b:1"]);
@@ -227,9 +228,9 @@ fn a_seed_has_its_turn_among_the_addresses_of_its_name() {
 #[test]
 fn a_seed_is_dialled_for_ever_also_when_its_name_left() {
     let mut redial = redial(&["s"]);
-    let first = run(&mut redial, 0 * MS).remove(0).1;
-    redial.answered(first.id, Outcome::Connected(name("b")), 0 * MS);
-    redial.up(&name("b"), &[at("b:1")], 0 * MS);
+    let first = run(&mut redial, START).remove(0).1;
+    redial.answered(first.id, Outcome::Connected(name("b")), START);
+    redial.up(&name("b"), &[at("b:1")], START);
     redial.down(&name("b"), false, S);
     assert!(!redial.is_wanted(&name("b")));
     let started = run_failing(&mut redial, 3 * S);
@@ -244,8 +245,8 @@ fn a_seed_is_dialled_for_ever_also_when_its_name_left() {
 fn a_seed_that_is_this_node_is_asked_seldom() {
     for outcome in [Outcome::Itself, Outcome::Connected(name("me"))] {
         let mut redial = redial(&["s"]);
-        let first = run(&mut redial, 0 * MS).remove(0).1;
-        redial.answered(first.id, outcome, 0 * MS);
+        let first = run(&mut redial, START).remove(0).1;
+        redial.answered(first.id, outcome, START);
         assert_eq!(times(&run_failing(&mut redial, 6 * S)), [2 * S, 4 * S, 6 * S]);
     }
 }
@@ -279,12 +280,12 @@ fn forgotten_and_leaving_names_are_not_dialled() {
 fn what_was_told_goes_with_the_last_that_tells_it() {
     let mut redial = redial(&[]);
     for teller in ["c", "d"] {
-        redial.up(&name(teller), &[], 0 * MS);
-        redial.told(&name(teller), &told("b", &["b:1"]), 0 * MS);
+        redial.up(&name(teller), &[], START);
+        redial.told(&name(teller), &told("b", &["b:1"]), START);
     }
-    redial.told(&name("d"), &told("b", &["b:1", "b:2"]), 0 * MS);
+    redial.told(&name("d"), &told("b", &["b:1", "b:2"]), START);
     assert_eq!(redial.addresses(&name("b")), [at("b:1"), at("b:2")], "what two tell comes first");
-    let attempt = run(&mut redial, 0 * MS).remove(0).1;
+    let attempt = run(&mut redial, START).remove(0).1;
     redial.told(&name("c"), &gone("b"), MS);
     assert!(redial.is_wanted(&name("b")));
     redial.down(&name("d"), true, MS);
@@ -297,9 +298,9 @@ fn what_was_told_goes_with_the_last_that_tells_it() {
 #[test]
 fn a_told_name_that_was_linked_keeps_its_own_addresses_only() {
     let mut redial = redial(&[]);
-    redial.up(&name("c"), &[], 0 * MS);
-    redial.told(&name("c"), &told("b", &["b:1"]), 0 * MS);
-    let attempt = run(&mut redial, 0 * MS).remove(0).1;
+    redial.up(&name("c"), &[], START);
+    redial.told(&name("c"), &told("b", &["b:1"]), START);
+    let attempt = run(&mut redial, START).remove(0).1;
     redial.answered(attempt.id, Outcome::Connected(name("b")), MS);
     redial.up(&name("b"), &[at("b:2")], MS);
     redial.told(&name("c"), &told("b", &["b:3"]), MS);
@@ -312,8 +313,8 @@ fn a_told_name_that_was_linked_keeps_its_own_addresses_only() {
 #[test]
 fn another_name_at_a_names_address_is_no_answer() {
     let mut redial = lost_b();
-    let attempt = run(&mut redial, 0 * MS).remove(0).1;
-    redial.answered(attempt.id, Outcome::Connected(name("x")), 0 * MS);
+    let attempt = run(&mut redial, START).remove(0).1;
+    redial.answered(attempt.id, Outcome::Connected(name("x")), START);
     assert!(!redial.is_wanted(&name("x")));
     assert_eq!(times(&run(&mut redial, 300 * MS)), [300 * MS]);
 }
@@ -322,16 +323,16 @@ fn another_name_at_a_names_address_is_no_answer() {
 fn a_thousand_told_names_stay_bounded_and_do_not_keep_a_link_out() {
     let settings = RedialSettings { max_peers: 8, ..no_jitter() };
     let mut redial = Redial::new(name("me"), vec![], settings);
-    redial.up(&name("c"), &[], 0 * MS);
+    redial.up(&name("c"), &[], START);
     let addresses: Vec<_> = (0..100).map(|n| at(&format!("x:{n}"))).collect();
     let added = (0..1_000).map(|n| Told { name: name(&format!("n{n}")), addresses: addresses.clone() });
     let peers = Peers { added: added.chain(told("me", &["me:1"]).added).collect(), gone: vec![] };
-    redial.told(&name("c"), &peers, 0 * MS);
+    redial.told(&name("c"), &peers, START);
     assert_eq!(redial.names.len(), 8);
     assert_eq!(redial.addresses(&name("n0")).len(), MAX_ADDRESSES);
     assert!(!redial.is_wanted(&name("me")));
     for n in 0..7 {
-        redial.up(&name(&format!("good{n}")), &addresses, 0 * MS);
+        redial.up(&name(&format!("good{n}")), &addresses, START);
     }
     assert_eq!(redial.names.len(), 8);
     assert!(redial.names.values().all(|wanted| wanted.linked));
