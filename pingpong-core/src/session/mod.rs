@@ -11,6 +11,14 @@
 //! Invariants: one session and one offer for each name; a session's `Up` and `Down` alternate; an incarnation older than
 //! one that was ever `Up` here is never linked; every collection is bounded (N20).
 
+mod clock;
+mod detector;
 mod message;
+mod redial;
 
+pub use clock::{ClockOffset, Echo, Heartbeat, Offset};
+#[cfg(feature = "model")]
+pub use detector::Rules as DetectorRules;
+pub use detector::{Detector, TICKS_PER_TIMEOUT, Verdict, tick_length};
 pub use message::{CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, SessionId, Told, Versions};
+pub use redial::{Attempt, AttemptId, Due, Outcome, Redial, RedialSettings, Target};
