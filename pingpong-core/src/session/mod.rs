@@ -11,6 +11,10 @@
 //! Invariants: one session and one offer for each name; a session's `Up` and `Down` alternate; an incarnation older than
 //! one that was ever `Up` here is never linked; every collection is bounded (N20).
 
+mod machine;
 mod message;
 
+pub use machine::{Action, ConnId, Event, Handshake, Identity, Limits, Machine, Outside, Session};
+#[cfg(feature = "model")]
+pub use machine::{Rule, Rules};
 pub use message::{CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, SessionId, Told, Versions};
