@@ -17,7 +17,7 @@ pub enum Target {
     Name(NodeName),
 }
 
-/// A dial that is to be started. It ends with [`Redial::answered`], or with its id in [`Due::abandon`].
+/// A dial that is to be started. It ends with [`super::Redial::answered`], or with its id in [`Due::abandon`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Attempt {

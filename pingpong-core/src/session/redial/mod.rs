@@ -177,7 +177,7 @@ impl Redial {
         }
     }
 
-    /// By command: the name is not wanted any more. Its seeds are dialled on, as nobody's.
+    /// By command: the name is not wanted any more. Its seeds are dialled on.
     pub fn forget(&mut self, name: &NodeName, now: Duration) {
         let now = self.advance(now);
         self.silence(name);
@@ -345,12 +345,11 @@ impl Redial {
         }
     }
 
-    /// The name is not wanted any more. The seeds that led to it are dialled on, whoever answers there next.
+    /// The name is not wanted any more. The seeds that led to it are dialled on in their own rhythm.
     fn drop_name(&mut self, name: &NodeName, now: Duration) {
         self.abandon_attempts(name);
         self.names.remove(name);
         for seed in self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name)) {
-            seed.leads_to = None;
             seed.pace.news(&self.settings, Duration::ZERO, now);
         }
     }

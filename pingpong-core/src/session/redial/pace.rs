@@ -78,5 +78,5 @@ impl Pace {
 fn sooner(spacing: Duration, jitter: u32, random: u64) -> Duration {
     let Some(most) = spacing.checked_div(jitter) else { return spacing };
     let nanos = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX);
-    spacing.saturating_sub(Duration::from_nanos(random % nanos.saturating_add(1).max(1)))
+    spacing.saturating_sub(Duration::from_nanos(random % nanos.saturating_add(1)))
 }

@@ -239,6 +239,9 @@ fn a_seed_is_dialled_for_ever_also_when_its_name_left() {
     let much_later = 1_000_000 * S;
     let _ = redial.due(much_later, 0);
     assert!(redial.next_due().unwrap() <= much_later + 2 * S);
+    redial.up(&name("b"), &[], much_later);
+    let _ = redial.due(much_later, 0);
+    assert_eq!(redial.next_due(), None, "b came back by a dial of its own");
 }
 
 #[test]
@@ -293,6 +296,20 @@ fn what_was_told_goes_with_the_last_that_tells_it() {
     assert_eq!(redial.due(MS, 0).abandon, [attempt.id]);
     redial.told(&name("d"), &told("b", &["b:1"]), MS);
     assert!(!redial.is_wanted(&name("b")), "only linked neighbours are heard");
+}
+
+#[test]
+fn many_inventions_do_not_crowd_out_what_two_tell() {
+    let mut redial = redial(&[]);
+    for teller in ["c", "d", "e"] {
+        redial.up(&name(teller), &[], START);
+    }
+    let lies = ["a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7", "a:8", "a:9"];
+    redial.told(&name("c"), &told("b", &lies), START);
+    redial.told(&name("d"), &told("b", &["b:1"]), START);
+    redial.told(&name("e"), &told("b", &["b:1"]), START);
+    let addresses = redial.addresses(&name("b"));
+    assert_eq!((addresses.len(), &addresses[0]), (MAX_ADDRESSES, &at("b:1")));
 }
 
 #[test]
