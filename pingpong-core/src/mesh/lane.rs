@@ -11,6 +11,8 @@
 //! - waiting senders are served in order; one passes another only if they share no target.
 
 mod cursor;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use super::roster::{Member, Roster};
