@@ -25,6 +25,8 @@ mod roster;
 mod send;
 mod session;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 
