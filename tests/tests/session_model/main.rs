@@ -4,6 +4,9 @@
 //! the number of distinct states and the time. `MODEL=full` widens the bounds of the largest worlds from what fits into a
 //! build to what was exhausted once.
 
+// A test crate: it reports to the terminal, and a world that cannot be built is a failed test.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
 mod run;
 mod shared;
 mod steps;
@@ -12,7 +15,7 @@ mod world;
 mod worlds;
 
 use pingpong_core::session::{Rule, Rules};
-use run::{finds, holds};
+use run::{finds, holds, walks};
 use world::World;
 
 fn without(rule: Rule, world: World) -> World {
@@ -35,7 +38,7 @@ hold! {
     simultaneous: worlds::simultaneous();
     verdicts: worlds::verdicts();
     late: worlds::late();
-    no_spares: without(Rule::KeepSpares, worlds::verdicts());
+    no_spares: without(Rule::KeepSpares, worlds::no_spares());
     undetected: worlds::undetected();
     one_way: worlds::one_way();
     other_way: worlds::other_way();
@@ -45,9 +48,11 @@ hold! {
     ghost_low: worlds::ghost_low();
     leave: worlds::leave();
     leave_both: worlds::leave_both();
+    forget: worlds::forget();
     twice: worlds::twice();
     twice_low: worlds::twice_low();
     twice_meet: worlds::twice_meet();
+    twice_parked: worlds::twice_parked();
     twice_two: worlds::twice_two();
     twice_raise: worlds::twice_raise();
     twice_crash: worlds::twice_crash();
@@ -59,22 +64,45 @@ hold! {
 }
 
 bug! {
-    bug_each_acceptor_chooses: OneChooser off in worlds::two(), breaks "";
-    bug_own_dial_first: IgnoreOwnDial off in worlds::one_way(), breaks "";
-    bug_many_offers: OneOffer off in worlds::simultaneous(), breaks "";
-    bug_late_take: Numbered off in worlds::late(), breaks "";
-    bug_up_at_take: UpAtReady off in worlds::ghost(), breaks "";
-    bug_lanes_at_once: LanesWait off in worlds::simultaneous(), breaks "";
-    bug_held_ignored: HeldCounts off in worlds::undetected(), breaks "";
-    bug_held_stale: HeldIsFresh off in worlds::simultaneous(), breaks "";
-    bug_silent_take: TakeIsDown off in worlds::verdicts(), breaks "";
-    bug_replaced_at_hello: ReplaceAtAnswer off in worlds::ghost(), breaks "";
-    bug_replaced_by_stale_take: TakeIsFresh off in worlds::ghost_low(), breaks "";
-    bug_older_accepted: RefuseOlder off in worlds::restart(), breaks "";
-    bug_no_probe: Probe off in worlds::restart(), breaks "";
-    bug_raise_blindly: ProbeFirst off in worlds::twice(), breaks "";
-    bug_no_raise: Raise off in worlds::restart(), breaks "";
-    bug_raise_keeps_sessions: RaiseEndsSessions off in worlds::twice_raise(), breaks "";
-    bug_goodbye_at_once: GoodbyeWaits off in worlds::leave(), breaks "";
-    bug_no_exchange: Exchange off in worlds::exchange(), breaks "";
+    bug_each_acceptor_chooses: OneChooser off in worlds::two(), breaks "a Down without a fault";
+    bug_own_dial_first: IgnoreOwnDial off in worlds::one_way(), breaks "nothing left to do";
+    bug_many_offers: OneOffer off in worlds::simultaneous(), breaks "a Down without a fault";
+    bug_late_take: Numbered off in worlds::late(), breaks "an older session";
+    bug_up_at_take: UpAtReady off in worlds::ghost(), breaks "before the peer answered";
+    bug_lanes_at_once: LanesWait off in worlds::simultaneous(), breaks "outside its session";
+    bug_held_ignored: HeldCounts off in worlds::undetected(), breaks "nothing left to do";
+    bug_held_stale: HeldIsFresh off in worlds::simultaneous(), breaks "a Down without a fault";
+    bug_silent_take: TakeIsDown off in worlds::verdicts(), breaks "two Ups";
+    bug_replaced_at_hello: ReplaceAtAnswer off in worlds::ghost(), breaks "not alive beside it";
+    bug_replaced_by_stale_take: TakeIsFresh off in worlds::ghost_low(), breaks "not alive beside it";
+    bug_older_accepted: RefuseOlder off in worlds::restart(), breaks "an older incarnation";
+    bug_no_probe: Probe off in worlds::restart(), breaks "not alive beside it";
+    bug_raise_blindly: ProbeFirst off in worlds::twice(), breaks "the newer one was stopped";
+    bug_no_raise: Raise off in worlds::restart(), breaks "nothing left to do";
+    bug_raise_keeps_sessions: RaiseEndsSessions off in worlds::twice_raise(), breaks "nothing left to do";
+    bug_goodbye_at_once: GoodbyeWaits off in worlds::leave(), breaks "said to be flushed";
+    bug_no_exchange: Exchange off in worlds::exchange(), breaks "nothing left to do";
+}
+
+#[test]
+fn walk_two() {
+    walks("walk_two", worlds::walk_two());
+}
+
+#[test]
+fn walk_twice() {
+    walks("walk_twice", worlds::walk_twice());
+}
+
+#[test]
+fn walk_three() {
+    walks("walk_three", worlds::walk_three());
+}
+
+/// The largest world that was ever exhausted; with `MODEL=full` only.
+#[test]
+fn all_at_once() {
+    if run::full() {
+        holds("all_at_once", worlds::all_at_once());
+    }
 }

@@ -1,7 +1,7 @@
 //! Explores a world to its end, and says in one line what came of it.
 
 use crate::watch::witness;
-use crate::world::{State, World};
+use crate::world::{State, Step, World};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -24,8 +24,24 @@ fn report(name: &str, checker: &impl Checker<World>, start: Instant, result: &st
     );
 }
 
-fn broken_promise(name: &'static str, path: &Path<State, crate::world::Step>) -> (&'static str, usize) {
+fn broken_promise(name: &'static str, path: &Path<State, Step>) -> (&'static str, usize) {
     (path.last_state().bad.unwrap_or(name), path.clone().into_actions().len())
+}
+
+/// A promise is broken that must hold: the steps are printed, and the test fails.
+fn fails(
+    name: &str,
+    checker: &impl Checker<World>,
+    start: Instant,
+    property: &'static str,
+    path: Path<State, Step>,
+) -> ! {
+    let (promise, length) = broken_promise(property, &path);
+    report(name, checker, start, &format!("violates '{promise}' in {length} steps"));
+    for (number, step) in path.into_actions().iter().enumerate() {
+        println!("  {:2} {step:?}", number + 1);
+    }
+    panic!("{name} violates '{promise}'");
 }
 
 /// The world is exhausted, keeps every promise, and has come across everything it was made for.
@@ -34,12 +50,7 @@ pub(crate) fn holds(name: &'static str, world: World) {
     let (met, wanted) = (world.met.clone(), world.witnesses | witness::SETTLED);
     let checker = world.checker().timeout(LIMIT).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
-        let (promise, length) = broken_promise(property, &path);
-        report(name, &checker, start, &format!("violates '{promise}' in {length} steps"));
-        for (number, step) in path.into_actions().iter().enumerate() {
-            println!("  {:2} {step:?}", number + 1);
-        }
-        panic!("{name} violates '{promise}'");
+        fails(name, &checker, start, property, path);
     }
     assert!(start.elapsed() < LIMIT, "{name} was cut by the time limit, not exhausted");
     let missing = wanted & !met.load(Ordering::Relaxed);
@@ -47,6 +58,18 @@ pub(crate) fn holds(name: &'static str, world: World) {
     let missing: Vec<_> = missing.map(|(_, name)| name).collect();
     report(name, &checker, start, "exhausted, holds");
     assert!(missing.is_empty(), "{name} never came across: {missing:?}");
+}
+
+/// Random walks through a world that is too large to exhaust: so many states are passed.
+pub(crate) fn walks(name: &'static str, world: World) {
+    let start = Instant::now();
+    let states = if full() { 20_000_000 } else { 200_000 };
+    let builder = world.checker().target_state_count(states).finish_when(HasDiscoveries::AnyFailures);
+    let checker = builder.spawn_simulation(1, stateright::UniformChooser).join();
+    if let Some((property, path)) = checker.discoveries().into_iter().next() {
+        fails(name, &checker, start, property, path);
+    }
+    report(name, &checker, start, "walked, holds");
 }
 
 /// The world breaks a promise: the rule that is off is needed. The shortest way there is found.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 impl World {
     fn feed(&self, state: &mut State, node: usize, event: Event) {
         let outside = Self::outside(state, node);
+        let before = state.nodes[node].clone();
         let actions = state.nodes[node].edit().machine.on(event, outside);
-        self.note_actions(&actions);
+        self.note_actions(&before.machine, &actions);
         for action in actions {
             self.act(state, node, action);
         }
@@ -222,6 +223,11 @@ impl Model for World {
                 state.left.leaves -= 1;
                 state.faults = true;
                 self.feed(&mut state, *node, Event::Disconnect(name.clone()));
+            }
+            Step::Forget(node, name) => {
+                state.left.forgets -= 1;
+                state.faults = true;
+                self.feed(&mut state, *node, Event::Forget(name.clone()));
             }
         }
         Some(state)

@@ -1,7 +1,7 @@
 //! What is promised: checked in every state, and once more in every state in which nothing is left to do.
 
 use crate::world::{Life, State, World};
-use pingpong_core::session::{Action, CloseReason, ConnId, SessionId};
+use pingpong_core::session::{Action, CloseReason, ConnId, Handshake, Machine, SessionId};
 use pingpong_core::{DownReason, Incarnation, Node, NodeName};
 
 /// What a reader of node events was shown of one name.
@@ -47,8 +47,12 @@ pub(crate) mod witness {
     pub(crate) const SETTLED: u32 = 1 << 12;
     /// A neighbour told a name.
     pub(crate) const TOLD: u32 = 1 << 13;
+    /// An older incarnation came once more while it was parked.
+    pub(crate) const PARKED_AGAIN: u32 = 1 << 14;
+    /// After a `forget` nobody dials.
+    pub(crate) const FORGOTTEN: u32 = 1 << 15;
 
-    pub(crate) const NAMES: [&str; 14] = [
+    pub(crate) const NAMES: [&str; 16] = [
         "a surplus connection was closed",
         "a Down because the peer lost us",
         "a Down because of a newer incarnation",
@@ -63,6 +67,8 @@ pub(crate) mod witness {
         "a Take came after its writer had gone",
         "the budget was spent and all settled",
         "a neighbour told a name",
+        "an older incarnation came again while it was parked",
+        "after a forget nobody dials",
     ];
 }
 
@@ -218,14 +224,16 @@ impl World {
     }
 
     /// What a handful of actions shows together.
-    pub(crate) fn note_actions(&self, actions: &[Action]) {
+    pub(crate) fn note_actions(&self, before: &Machine, actions: &[Action]) {
         let lost = |action: &Action| matches!(action, Action::Down { reason: DownReason::Lost, .. });
         let raise = |action: &Action| matches!(action, Action::Close { reason: CloseReason::Raise(_), .. });
         if actions.iter().any(lost) && actions.iter().any(raise) {
             self.note(witness::UNANSWERED);
         }
+        let parked = |conn: &ConnId| before.handshaking(*conn) == Some(Handshake::Parked);
         for action in actions {
             match action {
+                Action::Close { conn, reason: CloseReason::Stale } if parked(conn) => self.note(witness::PARKED_AGAIN),
                 Action::Close { reason: CloseReason::Surplus, .. } => self.note(witness::SURPLUS),
                 Action::Close { reason: CloseReason::Stale, .. } => self.note(witness::STALE),
                 Action::Told { peers, .. } if !peers.added.is_empty() => self.note(witness::TOLD),
@@ -262,6 +270,15 @@ impl World {
                 let true_lives =
                     [mine.incarnation, theirs.incarnation] == [other.node().incarnation, one.node().incarnation];
                 mine.id == theirs.id && true_lives
+            }
+            (None, None) if state.left.forgets < self.budget.forgets => {
+                // N14: apart, but only if neither still wants the other.
+                let wants = |from: &Machine, to: usize| from.wants().any(|name| *name == self.names[to]);
+                let apart = !wants(one, j) && !wants(other, i);
+                if apart {
+                    self.note(witness::FORGOTTEN);
+                }
+                apart
             }
             (None, None) => !(self.reach)(i, j) && !(self.reach)(j, i),
             _ => false,

@@ -53,6 +53,8 @@ pub(crate) struct Budget {
     pub(crate) sends: u8,
     /// Leaves and disconnects.
     pub(crate) leaves: u8,
+    /// Commands to forget a name.
+    pub(crate) forgets: u8,
 }
 
 /// Every run is finite: with one dial at a time when nothing else is left, needing so many of them is a livelock.
@@ -154,6 +156,7 @@ pub(crate) enum Step {
     Leave(usize),
     Deadline(usize),
     Disconnect(usize, NodeName),
+    Forget(usize, NodeName),
 }
 
 impl State {
@@ -368,6 +371,9 @@ impl World {
             if left.leaves > 0 && breakable {
                 steps.push(Step::Leave(node));
                 steps.extend(machine.linked().map(|peer| Step::Disconnect(node, peer.name)));
+            }
+            if left.forgets > 0 {
+                steps.extend(machine.linked().map(|peer| Step::Forget(node, peer.name)));
             }
             if machine.is_leaving() {
                 steps.push(Step::Deadline(node));

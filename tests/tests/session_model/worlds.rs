@@ -41,15 +41,24 @@ pub(crate) fn simultaneous() -> World {
 /// Verdicts anywhere: cuts, one-sided ends, stalled peers.
 pub(crate) fn verdicts() -> World {
     let budget = Budget { verdicts: 2, sends: 1, ..Budget::default() };
-    let dials = if full() { 4 } else { 3 };
-    World { dials, budget, witnesses: PEER_LOST_US | GAP | SURPLUS | DELIVERED, ..two() }
+    World { dials: 4, budget, witnesses: PEER_LOST_US | GAP | SURPLUS | DELIVERED, ..two() }
 }
 
 /// A verdict and a late dial.
 pub(crate) fn late() -> World {
     let budget = Budget { verdicts: 1, late: 1, sends: 1, ..Budget::default() };
-    let dials = if full() { 4 } else { 3 };
-    World { dials, budget, witnesses: PEER_LOST_US | GAP | SURPLUS | LATE_TAKE, ..two() }
+    World { dials: 4, budget, witnesses: PEER_LOST_US | GAP | SURPLUS | LATE_TAKE, ..two() }
+}
+
+/// The same, and a second connection is closed at once instead of waiting (N5).
+pub(crate) fn no_spares() -> World {
+    World { dials: if full() { 4 } else { 3 }, ..verdicts() }
+}
+
+/// A crash, a verdict and a late dial.
+pub(crate) fn all_at_once() -> World {
+    let budget = Budget { crashes: 1, verdicts: 1, late: 1, ..Budget::default() };
+    World { budget, clock_back: true, witnesses: REPLACED | RAISED | UNANSWERED | SURPLUS, ..two() }
 }
 
 /// Either restarts, with the clock forward or back.
@@ -93,6 +102,12 @@ pub(crate) fn leave_both() -> World {
     World { dials: 2, budget, witnesses: FLUSHED | UNFLUSHED | DELIVERED, ..two() }
 }
 
+/// A forget, a verdict and a late dial.
+pub(crate) fn forget() -> World {
+    let budget = Budget { forgets: 1, verdicts: 1, late: 1, ..Budget::default() };
+    World { budget, witnesses: FORGOTTEN, ..two() }
+}
+
 /// S3: two of one name, and a peer that chooses.
 pub(crate) fn twice() -> World {
     World {
@@ -115,6 +130,12 @@ pub(crate) fn twice_meet() -> World {
     World { budget: Budget { late: 1, ..Budget::default() }, witnesses: STOPPED, ..twice() }
 }
 
+/// S3: the older one dials again while it is parked, and a verdict.
+pub(crate) fn twice_parked() -> World {
+    let budget = Budget { late: 1, verdicts: 1, ..Budget::default() };
+    World { budget, witnesses: PARKED_AGAIN | STOPPED | RAISED, ..twice() }
+}
+
 /// S3 with two peers.
 pub(crate) fn twice_two() -> World {
     World {
@@ -122,7 +143,7 @@ pub(crate) fn twice_two() -> World {
         generations: vec![2, 2, 2, 3],
         seeds: seeds(&[&["c"], &["c"], &["a", "b"], &["a", "b"]]),
         reach: |from, _| from >= 2,
-        dials: if full() { 4 } else { 3 },
+        dials: 4,
         witnesses: STOPPED,
         ..two()
     }
@@ -181,4 +202,31 @@ pub(crate) fn bridge() -> World {
 pub(crate) fn and_a_verdict(mut world: World) -> World {
     world.budget.verdicts += 1;
     world
+}
+
+/// Many faults at once, for random walks: two nodes.
+pub(crate) fn walk_two() -> World {
+    let budget = Budget { late: 3, verdicts: 4, crashes: 2, sends: 6, leaves: 0, forgets: 0 };
+    World { dials: 12, budget, clock_back: true, ..two() }
+}
+
+/// Two nodes and two of one name.
+pub(crate) fn walk_twice() -> World {
+    World {
+        names: names(&["a", "b", "c", "c"]),
+        generations: vec![2, 2, 2, 3],
+        seeds: seeds(&[&["b", "c"], &["c"], &["a", "b"], &["a", "b"]]),
+        ..walk_two()
+    }
+}
+
+/// Three nodes, one seed.
+pub(crate) fn walk_three() -> World {
+    World {
+        names: names(&["a", "b", "c"]),
+        generations: vec![2, 2, 2],
+        seeds: seeds(&[&["b"], &[], &["b"]]),
+        dials: 16,
+        ..walk_two()
+    }
 }

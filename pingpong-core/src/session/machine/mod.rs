@@ -16,6 +16,7 @@ mod incarnation;
 mod leaving;
 mod link;
 mod peer;
+#[cfg_attr(not(feature = "model"), expect(unreachable_pub, reason = "only the model reaches the rules"))]
 mod rules;
 #[cfg(test)]
 mod tests;
