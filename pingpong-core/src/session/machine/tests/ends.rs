@@ -2,7 +2,9 @@
 
 use super::*;
 
-fn end(actions: &[Action]) -> (Vec<(ConnId, CloseReason)>, Vec<(&str, DownReason)>) {
+type End<'a> = (Vec<(ConnId, CloseReason)>, Vec<(&'a str, DownReason)>);
+
+fn end(actions: &[Action]) -> End<'_> {
     let close = actions.iter().position(|action| matches!(action, Action::Close { .. }));
     let down = actions.iter().position(|action| matches!(action, Action::Down { .. }));
     assert!(close < down, "the connection goes first: {actions:?}");

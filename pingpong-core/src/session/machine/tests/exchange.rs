@@ -2,8 +2,10 @@
 
 use super::*;
 
-/// What is told on each connection: names with the number of their addresses, and names that are gone.
-fn tells(actions: &[Action]) -> Vec<(ConnId, Vec<(&str, usize)>, Vec<&str>)> {
+/// What is told on a connection: names with the number of their addresses, and names that are gone.
+type Tell<'a> = (ConnId, Vec<(&'a str, usize)>, Vec<&'a str>);
+
+fn tells(actions: &[Action]) -> Vec<Tell<'_>> {
     let mut tells = Vec::new();
     for action in actions {
         if let Action::Tell { conn, peers } = action {
