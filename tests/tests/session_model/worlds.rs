@@ -50,15 +50,11 @@ pub(crate) fn late() -> World {
     World { dials: 4, budget, witnesses: PEER_LOST_US | GAP | SURPLUS | LATE_TAKE, ..two() }
 }
 
-/// The same, and a second connection is closed at once instead of waiting (N5).
-pub(crate) fn no_spares() -> World {
-    World { dials: if full() { 4 } else { 3 }, ..verdicts() }
-}
-
 /// A crash, a verdict and a late dial.
 pub(crate) fn all_at_once() -> World {
     let budget = Budget { crashes: 1, verdicts: 1, late: 1, ..Budget::default() };
-    World { budget, clock_back: true, witnesses: REPLACED | RAISED | UNANSWERED | SURPLUS, ..two() }
+    let dials = if full() { 4 } else { 3 };
+    World { dials, budget, clock_back: true, witnesses: REPLACED | RAISED | UNANSWERED | SURPLUS, ..two() }
 }
 
 /// Either restarts, with the clock forward or back.
@@ -105,7 +101,8 @@ pub(crate) fn leave_both() -> World {
 /// A forget, a verdict and a late dial.
 pub(crate) fn forget() -> World {
     let budget = Budget { forgets: 1, verdicts: 1, late: 1, ..Budget::default() };
-    World { budget, witnesses: FORGOTTEN, ..two() }
+    let dials = if full() { 4 } else { 3 };
+    World { dials, budget, witnesses: FORGOTTEN, ..two() }
 }
 
 /// S3: two of one name, and a peer that chooses.
@@ -133,7 +130,8 @@ pub(crate) fn twice_meet() -> World {
 /// S3: the older one dials again while it is parked, and a verdict.
 pub(crate) fn twice_parked() -> World {
     let budget = Budget { late: 1, verdicts: 1, ..Budget::default() };
-    World { budget, witnesses: PARKED_AGAIN | STOPPED | RAISED, ..twice() }
+    let dials = if full() { 4 } else { 3 };
+    World { dials, budget, witnesses: PARKED_AGAIN | STOPPED | RAISED, ..twice() }
 }
 
 /// S3 with two peers.

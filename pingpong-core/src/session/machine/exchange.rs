@@ -40,7 +40,7 @@ impl Machine {
 
     /// A link is gone, and not replaced by another one at once.
     pub(super) fn tell_gone(&self, name: &NodeName, turn: &mut Turn) {
-        if !self.is_silent() && self.session(name).is_none() {
+        if !self.is_silent() {
             self.tell_others(name, &Peers { added: Vec::new(), gone: vec![name.clone()] }, turn);
         }
     }

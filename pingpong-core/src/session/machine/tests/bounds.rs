@@ -77,6 +77,7 @@ fn one_older_incarnation_of_a_name_is_parked() {
     let (second, actions) = bench.come("a", 8);
     assert_eq!(closes(&actions), [(first, CloseReason::Stale)]);
     assert!(!probes(&actions));
+    assert!(bench.say(second, Message::ProbeAck(9)).is_empty(), "it cannot answer for the one that is linked");
     // Another life is asked for anew, and the first answer is not for it.
     let (third, actions) = bench.come("a", 7);
     assert_eq!(closes(&actions), [(second, CloseReason::Stale)]);

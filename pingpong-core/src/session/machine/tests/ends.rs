@@ -152,6 +152,16 @@ fn raising_stores_first_and_begins_anew() {
 }
 
 #[test]
+fn nobody_raises_above_the_end_of_time() {
+    let mut bench = Bench::new(4);
+    let conn = ConnId(1);
+    bench.on(Event::Connected { conn, to: name("a") });
+    let last = Incarnation::new(u64::MAX, u64::MAX);
+    assert!(bench.on(Event::Closed { conn, reason: CloseReason::Raise(last) }).is_empty());
+    assert_eq!(bench.machine.node().incarnation, life(100));
+}
+
+#[test]
 fn a_restart_is_seen_as_a_down_and_an_up() {
     for from in ["a", "n"] {
         let mut bench = Bench::new(4);

@@ -33,6 +33,18 @@ fn a_link_and_its_end_are_told_to_the_others() {
 }
 
 #[test]
+fn a_link_that_the_peer_lost_is_told_as_gone_until_it_is_back() {
+    let mut bench = Bench::new(4);
+    let (first, _) = bench.link("a", 9);
+    bench.link("n", 9);
+    let (conn, _) = bench.accept("n");
+    // A Hello that was written after the peer's Up, and does not hold the session (N7).
+    let actions = bench.greet(conn, hello_of("n", 9, 2));
+    assert_eq!(downs(&actions), [("n", DownReason::PeerLostUs)]);
+    assert_eq!(tells(&actions), [(first, vec![], vec!["n"])]);
+}
+
+#[test]
 fn told_names_are_dialled_as_long_as_somebody_tells_them() {
     let mut bench = Bench::new(9);
     let (first, _) = bench.link("a", 9);
