@@ -113,6 +113,12 @@ fn hearsay_makes_room_for_a_node_that_is_here() {
     assert_eq!(bench.wants(), ["y"]);
     bench.link("c", 1);
     assert!(full(&bench.come("d", 1).1));
+    // One that was linked once, and is known by hearsay now, makes room too, and what was seen of it stays.
+    bench.on(Event::Forget(name("c")));
+    bench.tell(conn, &["c"], &[]);
+    assert_eq!(bench.wants(), ["c"]);
+    bench.link("d", 1);
+    assert_eq!(bench.machine.peers.sizes(), (3, 1));
 }
 
 #[test]

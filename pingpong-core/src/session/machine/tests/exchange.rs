@@ -99,3 +99,14 @@ fn a_node_that_moves_tells_it_and_its_neighbours_pass_it_on() {
     assert_eq!(bench.machine.session(&name("a")).unwrap().addresses, [address(9)]);
     assert!(tells(&bench.tell(first, &["a"], &[])).is_empty(), "nothing has changed");
 }
+
+#[test]
+fn a_move_during_a_handshake_is_told_after_it() {
+    let mut bench = Bench::new(9);
+    let (conn, actions) = bench.come("n", 9);
+    assert!(bench.machine.set_addresses(vec![]).is_empty(), "nobody is linked");
+    let actions = bench.say(conn, Message::Ready(taken(&actions).unwrap(), 1));
+    assert_eq!(tells(&actions), [(conn, vec![("m", 0)], vec![])]);
+    let (second, actions) = bench.link("o", 9);
+    assert_eq!(tells(&actions), [(conn, vec![("o", 1)], vec![]), (second, vec![("n", 1)], vec![])]);
+}
