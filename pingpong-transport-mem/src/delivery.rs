@@ -4,8 +4,8 @@ use crate::state::{Dial, End, EndId, Ends, ProcessId, Side, State};
 use crate::traffic::{Cargo, Packet, Word};
 use crate::wait::{Seat, Topic};
 use bytes::Bytes;
-use pingpong_core::link::{Closed, DialError};
 use pingpong_core::NodeName;
+use pingpong_core::link::{Closed, DialError};
 use std::task::Poll;
 
 /// Who answered a dial.
