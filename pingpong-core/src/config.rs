@@ -70,13 +70,11 @@ pub struct Limits {
     pub mailbox_bytes: usize,
     /// Bytes of a message (O4): 1 to 1 GiB. Default 64 MiB. The same on every node, or the smaller one is found out late.
     pub max_message: usize,
-    /// Bytes of all messages above 64 KiB that are being received or wait in mailboxes, over all links. At least
-    /// `max_message`; default 256 MiB.
+    /// Bytes of all messages above 64 KiB that this node is sending, over all links; and again as many that it is receiving,
+    /// or that wait in mailboxes. At least `max_message`; default 256 MiB. Further ones wait.
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
     pub max_calls: usize,
-    /// Senders that wait for room in one lane: 1 to 100,000. Default 1,024. Further ones wait for a place among them.
-    pub max_waiting: usize,
     /// The greatest sum of all bounds, in bytes. Default 8 GiB: what the defaults come to on the QUIC backend, rounded up.
     pub max_memory: u64,
 }
@@ -92,7 +90,6 @@ impl Default for Limits {
             max_message: 64 << 20,
             large_bytes: 256 << 20,
             max_calls: 4_096,
-            max_waiting: 1_024,
             max_memory: 8 << 30,
         }
     }
@@ -100,6 +97,9 @@ impl Default for Limits {
 
 /// Bytes of control messages that may wait for one peer (N20).
 pub const CONTROL_QUEUE_BYTES: usize = 64 << 10;
+
+/// How many times `queue_bytes` the frames of waiting senders of one lane may hold.
+pub(crate) const WAITING_ROOM: usize = 8;
 
 impl Limits {
     /// Lanes of one connection: those of names, the shared one, control and replies.
@@ -109,16 +109,18 @@ impl Limits {
 
     /// The most bytes that a node with these bounds holds, when each connection holds `connection_bytes` in the backend.
     ///
-    /// Blocks that are shared by links are counted once; a lane holds its queue, one open block and its waiting senders'
-    /// frames up to the queue's size again.
-    pub fn worst_case(&self, connection_bytes: u64) -> u64 {
-        let n = |x: usize| x as u64;
-        let lanes = n(self.lanes + 1) * (2 * n(self.queue_bytes) + (64 << 10));
-        let mailboxes = n(self.max_servers) * n(self.mailbox_bytes);
-        let readers = n(self.lanes_per_connection()) * (64 << 10);
-        let link = connection_bytes + readers + n(CONTROL_QUEUE_BYTES) + 2 * n(self.queue_bytes);
-        let waiting = n(self.max_message);
-        lanes + mailboxes + n(self.max_peers).saturating_mul(link) + n(self.large_bytes) + waiting
+    /// A lane holds its queue, its open block, and frames of waiting senders up to eight times the queue's size; a queue or a
+    /// mailbox may be passed by one message of up to a block (64 KiB). Larger ones are counted in `large_bytes`, wherever they
+    /// are. Answers belong to the callers who asked for them, and are not counted.
+    pub const fn worst_case(&self, connection_bytes: u64) -> u64 {
+        const BLOCK: u64 = 64 << 10;
+        let queue = (1 + WAITING_ROOM as u64) * self.queue_bytes as u64 + 3 * BLOCK;
+        let lanes = (self.lanes as u64 + 1) * queue;
+        let mailboxes = self.max_servers as u64 * (self.mailbox_bytes as u64 + BLOCK);
+        // For each lane a reader's block, and the batch in its hands; the replies' lane; the control queue.
+        let readers = self.lanes_per_connection() as u64 * 2 * BLOCK;
+        let link = connection_bytes + readers + queue + CONTROL_QUEUE_BYTES as u64;
+        lanes + mailboxes + (self.max_peers as u64).saturating_mul(link) + 2 * self.large_bytes as u64
     }
 }
 
@@ -128,9 +130,10 @@ pub struct Timeouts {
     /// A peer that is silent for this long is `Down` (M6): 100 ms to 1 h. Default 2 s. Of two nodes the greater one holds.
     pub failure: Duration,
     /// A peer that takes no byte of a non-empty queue, or a server that takes no message from a full mailbox, for this long is
-    /// cut, or stopped (O3): at least the failure timeout. Default 30 s.
+    /// cut, or stopped (O3): the failure timeout to 24 h. Default 30 s.
     pub stall: Duration,
-    /// How long a name that was linked is remembered and redialled without an answer (M7). Default 24 h.
+    /// How long a name that was linked is remembered and redialled without an answer (M7): the failure timeout to a year.
+    /// Default 24 h.
     pub forget_after: Duration,
     /// How long one dial may take. Default 5 s.
     pub dial: Duration,
@@ -199,7 +202,7 @@ impl MeshConfig {
         let l = &self.limits;
         let t = &self.timeouts;
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let ranges: [(&'static str, u64, u64, u64); 12] = [
+        let ranges: [(&'static str, u64, u64, u64); 13] = [
             ("max_peers", l.max_peers as u64, 1, 10_000),
             ("max_servers", l.max_servers as u64, 1, 10_000),
             ("lanes", l.lanes as u64, 1, 1_000),
@@ -208,8 +211,9 @@ impl MeshConfig {
             ("max_message", l.max_message as u64, 1, 1 << 30),
             ("large_bytes", l.large_bytes as u64, 1, 1 << 31),
             ("max_calls", l.max_calls as u64, 1, 1_000_000),
-            ("max_waiting", l.max_waiting as u64, 1, 100_000),
             ("failure timeout (ms)", millis(t.failure), 100, 3_600_000),
+            ("stall timeout (ms)", millis(t.stall), 100, 86_400_000),
+            ("forget_after (ms)", millis(t.forget_after), 100, 365 * 86_400_000),
             ("redial spacing (ms)", millis(t.redial), 10, 60_000),
             ("dial timeout (ms)", millis(t.dial), 100, 600_000),
         ];

@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -152,21 +153,20 @@ pub struct Batch {
     frames: Bytes,
     offset: usize,
     arrived: Instant,
-    // Gives the mailbox its room back when the batch is done.
-    _room: Option<Room>,
+    room: Option<Room>,
 }
 
-/// What a batch takes up while it waits and is handled: bytes of its mailbox, and of the budget for large messages (O1).
+/// The room that a batch takes up in its mailbox (O1), and the mailbox's count of progress (O3).
 #[derive(Debug)]
 pub struct Room {
-    _mailbox: Option<OwnedSemaphorePermit>,
-    _large: Option<OwnedSemaphorePermit>,
+    progress: Arc<AtomicU64>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Room {
-    /// Gives both back when dropped.
-    pub fn new(mailbox: Option<OwnedSemaphorePermit>, large: Option<OwnedSemaphorePermit>) -> Self {
-        Self { _mailbox: mailbox, _large: large }
+    /// Gives the permit back when dropped. `progress` rises with each message that is taken from the batch.
+    pub fn new(permit: OwnedSemaphorePermit, progress: Arc<AtomicU64>) -> Self {
+        Self { progress, _permit: permit }
     }
 }
 
@@ -184,7 +184,14 @@ pub struct Delivery<'a> {
 impl Batch {
     /// Wraps frames that a [`Splitter`](crate::wire::Splitter) has found whole. For implementors of a transport.
     pub fn new(origin: Arc<dyn Origin>, frames: Bytes, room: Option<Room>) -> Self {
-        Self { origin, frames, offset: 0, arrived: Instant::now(), _room: room }
+        Self { origin, frames, offset: 0, arrived: Instant::now(), room }
+    }
+
+    /// Came from the network at that time, before it waited for room in a mailbox.
+    #[must_use]
+    pub fn arrived(mut self, at: Instant) -> Self {
+        self.arrived = at;
+        self
     }
 
     /// The authenticated sender of all messages in it (A1).
@@ -207,6 +214,9 @@ impl Batch {
     /// Calls whose callers have given up are passed over (R5). Once the session is over nothing more comes (C4).
     #[allow(clippy::should_implement_trait)] // it lends, an iterator cannot
     pub fn next(&mut self) -> Option<Delivery<'_>> {
+        if let Some(room) = &self.room {
+            room.progress.fetch_add(1, Ordering::Relaxed);
+        }
         let start = loop {
             if self.origin.is_over() {
                 self.drop_rest(Dropped::WithSession);

@@ -6,7 +6,7 @@
 //! # What a backend must do
 //! - L1. **Authenticate.** [`Connection::peer`] is a name that the other side has proved (A1). A connection whose peer has not
 //!   proved its name must not be returned, neither by `dial` nor by `accept`.
-//! - L2. **Order.** Bytes of one lane arrive in order, whole and once, or the connection fails. There is no order between
+//! - L2. **Order.** Bytes of one lane arrive in order, whole and once, or the connection fails: no lane ends alone. There is no order between
 //!   lanes, datagrams and the close; lanes are accepted in the order in which the peer opened them.
 //! - L3. **Lanes do not wait for each other.** A lane whose receiver does not read must hold up its own sender alone: neither
 //!   other lanes, nor datagrams, nor the close.
@@ -65,7 +65,7 @@ pub trait Link: Send + Sync + 'static {
     fn close(&self, deadline: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// An authenticated connection to one peer.
+/// An authenticated connection to one peer. Dropping it closes it, without a reason.
 pub trait Connection: Send + Sync + 'static {
     /// Where bytes go in.
     type Sender: LaneSender;

@@ -377,6 +377,9 @@ pub enum StopReason {
         /// What the store says.
         words: String,
     },
+    /// The task that drives the node ended without a reason: its runtime was shut down, or it panicked, which is a defect.
+    #[error("the node's driver ended unexpectedly; the log above says where, if its runtime was not shut down")]
+    Defect,
     /// The backend's endpoint failed.
     #[error("the link endpoint failed: {0}")]
     Endpoint(String),

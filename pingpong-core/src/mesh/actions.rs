@@ -14,6 +14,8 @@ use crate::wire::encode_close;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long the store of incarnations may take; links stand still meanwhile.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
 /// A peer that announces more than the configuration allows is taken at this.
 const LONGEST_FAILURE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -37,11 +39,7 @@ impl<L: Link> Driver<L> {
                     self.control_failed(conn, &error);
                 }
             }
-            Action::Tell { conn, peers } => {
-                if let Some(conn) = self.conns.get_mut(&conn) {
-                    conn.tell(peers);
-                }
-            }
+            Action::Tell { .. } => self.tell(action),
             Action::OpenLanes { conn } => self.open_lanes(conn),
             Action::Drain { conn } => self.drain(conn),
             Action::AwaitHandover { conn, offsets } => {
@@ -54,9 +52,17 @@ impl<L: Link> Driver<L> {
             Action::Close { conn, reason } => self.close(conn, &reason),
             Action::Up { node, session, conn } => self.up(node, &session, conn),
             Action::Down { node, session, reason } => self.down(&node, &session, &reason),
-            Action::Told { by, peers } => self.redial.told(&by, &peers, now),
+            Action::Told { by, peers } => {
+                // A neighbour's word about itself replaces what its Hello said (M7).
+                if let Some(moved) = peers.added.iter().find(|told| told.name == by) {
+                    self.redial.up(&by, &moved.addresses, now);
+                }
+                self.redial.told(&by, &peers, now);
+            }
             Action::Store(incarnation) => {
-                if let Err(words) = self.store.store(incarnation).await {
+                let stored = tokio::time::timeout(STORE_DEADLINE, self.store.store(incarnation)).await;
+                let late = |_| Err(format!("it has not answered within {STORE_DEADLINE:?}"));
+                if let Err(words) = stored.unwrap_or_else(late) {
                     self.stop = Some(StopReason::Store { incarnation, words });
                     return;
                 }
@@ -73,6 +79,14 @@ impl<L: Link> Driver<L> {
             Action::Quit => {
                 self.stop.get_or_insert(StopReason::Shutdown);
             }
+        }
+    }
+
+    pub(super) fn tell(&mut self, action: Action) {
+        if let Action::Tell { conn, peers } = action
+            && let Some(known) = self.conns.get_mut(&conn)
+        {
+            known.tell(peers);
         }
     }
 
@@ -93,6 +107,11 @@ impl<L: Link> Driver<L> {
             tracing::debug!(%peer, %remote, %reason, "closed the connection");
         }
         known.connection.close(encode_close(reason));
+        if self.machine.session(&peer).is_none() && matches!(reason, CloseReason::Refused(_) | CloseReason::Full) {
+            // What this side refuses it need not dial again so soon either.
+            let now = self.now();
+            self.redial.closed(&peer, reason, now);
+        }
         self.discard(conn);
     }
 
@@ -102,7 +121,7 @@ impl<L: Link> Driver<L> {
         let theirs = known.map_or(own, |s| Duration::from_millis(u64::from(s.failure_timeout_millis)));
         let addresses = known.map(|s| s.addresses.clone()).unwrap_or_default();
         let Some(connection) = self.conns.get(&conn).map(|c| Arc::clone(&c.connection)) else { return };
-        let replies = Lane::new(self.shared.limits.queue_bytes, self.shared.limits.max_waiting);
+        let replies = Lane::new(self.shared.limits.queue_bytes, self.shared.large_out.clone());
         let session = Session::remote(
             self.shared.member_for(node.clone()),
             Arc::clone(&self.shared.common),
@@ -114,7 +133,8 @@ impl<L: Link> Driver<L> {
         );
         tracing::info!(peer = %node, session = %id, remote = %connection.remote(), "up");
         let stall = self.shared.timeouts.stall + self.shared.timeouts.failure;
-        self.shared.up(session, Arc::new(Writers { connection, stall }));
+        self.shared
+            .up(session, Arc::new(Writers { connection, stall, runtime: self.shared.runtime.clone(), grace: own }));
         let now = self.now();
         self.redial.up(&node.name, &addresses, now);
     }
@@ -127,10 +147,13 @@ impl<L: Link> Driver<L> {
 
     fn down(&mut self, node: &Node, id: &SessionId, reason: &DownReason) {
         tracing::info!(peer = %node, session = %id, %reason, "down");
+        let conn = self.shared.session(&node.name).and_then(|s| s.as_remote().map(|r| r.conn));
+        self.flushed &= conn == self.done;
         if let Some(mut tasks) = self.shared.down(&node.name, reason) {
             self.reaping.spawn(async move { tasks.shutdown().await });
         }
-        let wanted = self.machine.wants().any(|name| *name == node.name);
+        // A session of a newer incarnation may have followed in the same turn.
+        let wanted = self.machine.session(&node.name).is_some() || self.machine.wants().any(|name| *name == node.name);
         let now = self.now();
         self.redial.down(&node.name, wanted, now);
     }

@@ -120,6 +120,12 @@ impl Calls {
         }
     }
 
+    /// The caller itself knows the outcome. Nothing happens if there is one already.
+    pub(super) fn settle(&self, id: u64, key: u64, outcome: Outcome) {
+        let done = self.lock().get(id).map(|entry| entry.complete(key, outcome));
+        done.and_then(Result::ok).flatten().into_iter().for_each(Waker::wake);
+    }
+
     /// A session ended: its targets in all calls fail (R3).
     pub(super) fn session_down(&self, key: u64) {
         let mut slab = self.lock();

@@ -5,7 +5,7 @@
 use super::lane::{Lane, Refusal, To};
 use super::reader::{self, ReadError};
 use super::roster::Member;
-use super::session::Session;
+use super::session::{Session, Trouble};
 use super::shared::{CONTROL_LANE, Shared};
 use super::writer::{self, WriteError};
 use crate::config::CONTROL_QUEUE_BYTES;
@@ -65,11 +65,13 @@ impl<C: Connection> Conn<C> {
     ) -> Self {
         let connection = Arc::new(connection);
         let session = watch::Sender::new(None);
-        let control = Lane::new(CONTROL_QUEUE_BYTES, 1);
+        let control = Lane::new(CONTROL_QUEUE_BYTES, shared.large_out.clone());
         control.join(Member { node: own, slot: CURSOR.0, key: CURSOR.1 });
         let mut tasks = JoinSet::new();
         let stall = shared.timeouts.stall;
-        tasks.spawn(write_control(id, Arc::clone(&connection), Arc::clone(&control), notices.clone(), stall));
+        let grace = shared.timeouts.failure;
+        let lane = (Arc::clone(&connection), Arc::clone(&control));
+        tasks.spawn(write_control(id, lane, notices.clone(), stall, grace));
         let watch = Watch {
             id,
             connection: Arc::clone(&connection),
@@ -144,16 +146,21 @@ pub(super) enum ControlError {
 
 async fn write_control<C: Connection>(
     id: ConnId,
-    connection: Arc<C>,
-    control: Arc<Lane>,
+    (connection, control): (Arc<C>, Arc<Lane>),
     notices: mpsc::Sender<Notice<C>>,
     stall: Duration,
+    grace: Duration,
 ) {
     let header = LaneHeader { lane: CONTROL_LANE, role: LaneRole::Control };
-    let written = writer::write(&*connection, &control, CURSOR, header, Priority::Control, stall).await;
-    if let Err(WriteError::Stalled(_)) = written {
-        let _ = notices.send(Notice::Overloaded(id)).await;
-    }
+    let written = writer::write(&*connection, &control, CURSOR, header, Priority::Control, stall, || 0).await;
+    let _ = match written {
+        Ok(_) => Ok(()),
+        Err(WriteError::Stalled(_)) => notices.send(Notice::Overloaded(id)).await,
+        Err(error) if writer::outlived(&*connection, grace).await => {
+            notices.send(Notice::Broken(id, format!("the control lane ended: {error}"))).await
+        }
+        Err(_) => Ok(()),
+    };
 }
 
 /// What is read of a connection.
@@ -196,7 +203,8 @@ impl<C: Connection> Watch<C> {
     }
 
     async fn report(&self, problem: ReadError) {
-        if !matches!(problem, ReadError::Ended(_)) {
+        let ended = matches!(problem, ReadError::Ended(_));
+        if !ended || writer::outlived(&*self.connection, self.shared.timeouts.failure).await {
             let _ = self.notices.send(Notice::Broken(self.id, problem.to_string())).await;
         }
     }
@@ -238,26 +246,37 @@ impl<C: Connection> Watch<C> {
         let mut session = self.session.clone();
         let up = session.wait_for(Option::is_some).await.ok().and_then(|up| up.clone());
         let Some(session) = up else { return Broken("the connection was closed".to_owned()).into() };
+        let mut accepted = 0;
         loop {
             let receiver = match self.connection.accept().await {
                 Ok(receiver) => receiver,
                 Err(broken) => return broken.into(),
             };
             let Some(remote) = session.as_remote() else { continue };
-            let (shared, notices, id) = (Arc::clone(&self.shared), self.notices.clone(), self.id);
+            let (shared, connection) = (Arc::clone(&self.shared), Arc::clone(&self.connection));
             let reader = Arc::clone(&session);
             let task = async move {
+                let Some(remote) = reader.as_remote() else { return };
                 match reader::read(&shared, &reader, receiver).await {
-                    Ok(()) | Err(ReadError::Ended(_)) => {}
-                    Err(ReadError::Stalled) => drop(notices.send(Notice::Overloaded(id)).await),
-                    Err(error) => drop(notices.send(Notice::Broken(id, error.to_string())).await),
+                    Ok(()) => {}
+                    Err(ReadError::Stalled) => remote.cut(Trouble::Overloaded),
+                    Err(ReadError::Ended(broken)) => {
+                        if writer::outlived(&*connection, shared.timeouts.failure).await {
+                            remote.cut(Trouble::Broken(broken.to_string()));
+                        }
+                    }
+                    Err(error) => remote.cut(Trouble::Broken(error.to_string())),
                 }
             };
+            accepted += 1;
+            if accepted > self.shared.limits.lanes_per_connection() {
+                return ReadError::TooManyLanes(accepted);
+            }
             let mut tasks = remote.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             if session.is_closed() {
                 return Broken("the session has ended".to_owned()).into();
             }
-            tasks.spawn(task);
+            tasks.spawn_on(task, &self.shared.runtime);
         }
     }
 

@@ -12,7 +12,9 @@ use crate::wire::{Frame, LaneRole};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tokio::sync::OwnedSemaphorePermit;
+
+/// Runs of frames for one name that are copied out of the block in which they came.
+const SMALL_RUN: usize = 8 << 10;
 
 impl Shared {
     /// Reads a lane for the local node: the same order and the same bytes as every link.
@@ -22,7 +24,7 @@ impl Shared {
             let small = taken.is_small();
             done = taken.cost;
             let local = self.local();
-            self.deliver_role(&local, &role, taken.bytes, None).await;
+            self.deliver_role(&local, &role, taken.bytes).await;
             if small {
                 tokio::task::yield_now().await;
             }
@@ -30,21 +32,15 @@ impl Shared {
     }
 
     /// Hands whole frames of a lane over to the servers that they are for.
-    pub(super) async fn deliver_role(
-        &self,
-        session: &Arc<Session>,
-        role: &LaneRole,
-        frames: Bytes,
-        large: Option<OwnedSemaphorePermit>,
-    ) {
+    pub(super) async fn deliver_role(&self, session: &Arc<Session>, role: &LaneRole, frames: Bytes) {
         match role {
-            LaneRole::Server(name) => self.deliver(session, name, frames, large).await,
-            _ => self.deliver_named(session, frames, large).await,
+            LaneRole::Server(name) => self.deliver(session, name, frames).await,
+            _ => self.deliver_named(session, frames).await,
         }
     }
 
     /// Runs of frames for one name go over together.
-    async fn deliver_named(&self, session: &Arc<Session>, mut frames: Bytes, mut large: Option<OwnedSemaphorePermit>) {
+    async fn deliver_named(&self, session: &Arc<Session>, mut frames: Bytes) {
         while !frames.is_empty() {
             let name = Frame::at(&frames, 0).and_then(|(frame, _)| frame.name()).map(<[u8]>::to_vec);
             let mut end = 0;
@@ -56,22 +52,18 @@ impl Shared {
             if end == 0 {
                 return;
             }
+            // A small run must not keep the block of a large one alive in a mailbox.
             let run = frames.split_to(end);
+            let run = if run.len() < SMALL_RUN { Bytes::copy_from_slice(&run) } else { run };
             let parsed = name.and_then(|n| String::from_utf8(n).ok()).and_then(|n| ServerName::new(&n).ok());
             match parsed {
-                Some(name) => self.deliver(session, &name, run, large.take()).await,
+                Some(name) => self.deliver(session, &name, run).await,
                 None => self.refuse(session, &run, &CallFailure::NoSuchServer).await,
             }
         }
     }
 
-    async fn deliver(
-        &self,
-        session: &Arc<Session>,
-        name: &ServerName,
-        mut frames: Bytes,
-        mut large: Option<OwnedSemaphorePermit>,
-    ) {
+    async fn deliver(&self, session: &Arc<Session>, name: &ServerName, mut frames: Bytes) {
         loop {
             let mailbox = self.mailbox(name);
             let Some(mailbox) = mailbox else {
@@ -80,11 +72,11 @@ impl Shared {
             if !mailbox.serves(session.node(), session.is_local()) {
                 return self.refuse(session, &frames, &CallFailure::NotAllowed).await;
             }
-            match mailbox.deliver(session, frames, large, self.timeouts.stall).await {
+            match mailbox.deliver(session, frames, self.timeouts.stall).await {
                 Delivered::Done => return,
-                Delivered::Gone(back, permit) => (frames, large) = (back, permit),
-                Delivered::Stalled(back, permit) => {
-                    (frames, large) = (back, permit);
+                Delivered::Gone(back) => frames = back,
+                Delivered::Stalled(back) => {
+                    frames = back;
                     self.unregister(&mailbox);
                     if mailbox.close(InboxClosed::Stalled) {
                         session.counters().stalled_servers.fetch_add(1, Relaxed);

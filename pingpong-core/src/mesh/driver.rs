@@ -4,7 +4,7 @@
 //! sender; what it asks of them is queued, and bounded. What the machine says is carried out in `actions`.
 
 use super::connection::{Conn, Notice};
-use super::session::Session;
+use super::session::{Session, Trouble};
 use super::shared::Shared;
 use crate::config::{IncarnationStore, OutsideWorld};
 use crate::link::{Closed, Connection, DialError, Link};
@@ -26,8 +26,8 @@ use tokio::time::Instant;
 pub(super) const NOTICES: usize = 1_024;
 /// How long the closes of a node that stops may take to get on their way.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-/// Ticks between two looks for names that nobody wants any more.
-const TIDY_TICKS: u64 = 64;
+/// Ticks between two looks for addresses of this node that have changed.
+const ADDRESS_TICKS: u64 = 16;
 
 /// What callers ask of the driver.
 #[derive(Debug)]
@@ -62,11 +62,15 @@ pub(super) struct Driver<L: Link> {
     pub(super) leave_by: Option<Instant>,
     /// While leaving: every session so far ended with the peer's word that everything was handed over (S2).
     pub(super) flushed: bool,
+    /// The connection that ended last, if it was with that word.
+    pub(super) done: Option<ConnId>,
     pub(super) stop: Option<StopReason>,
 }
 
 impl<L: Link> Driver<L> {
     pub(super) async fn run(mut self) {
+        // Nobody may wait for ever for a driver that is gone.
+        let _told = Told(Arc::clone(&self.shared));
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(Arc::clone(&self.link), self.notices.clone()));
         while self.stop.is_none() {
@@ -80,7 +84,8 @@ impl<L: Link> Driver<L> {
     }
 
     async fn step(&mut self) {
-        let dial_at = self.redial.next_due().map(|due| self.shared.common.started + due);
+        let started = self.shared.common.started;
+        let dial_at = self.redial.next_due().filter(|_| !self.machine.is_leaving()).map(|due| started + due);
         // What keeps time goes first: a flood of notices must not hold up heartbeats.
         tokio::select! {
             biased;
@@ -102,6 +107,7 @@ impl<L: Link> Driver<L> {
     /// Everything ends; nothing is left behind (S2).
     async fn end(mut self) {
         let Some(reason) = self.stop.take() else { return };
+        let failed = reason != StopReason::Shutdown;
         self.dials.shutdown().await;
         for session in self.shared.sessions() {
             // Only if the endpoint failed: the machine ends its sessions otherwise.
@@ -116,7 +122,10 @@ impl<L: Link> Driver<L> {
         self.link.close(CLOSE_DEADLINE).await;
         self.shared.end_servers().shutdown().await;
         tracing::info!(node = %self.machine.node(), %reason, "stopped");
-        self.shared.stopped(reason, Shutdown { flushed: self.flushed });
+        let Self { link, shared, inbound, flushed, .. } = self;
+        // Whatever holds a socket is gone before anybody is told.
+        drop((link, inbound));
+        shared.stopped(reason, Shutdown { flushed: flushed && !failed });
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -143,8 +152,10 @@ impl<L: Link> Driver<L> {
                 self.redial.forget(&name, now);
                 let _ = answer.send(known);
             }
-            Some(Command::Leave(deadline)) if self.leave_by.is_none() => {
-                self.leave_by = Some(Instant::now() + deadline);
+            Some(Command::Leave(deadline)) if !self.machine.is_leaving() => {
+                // A deadline beyond what the clock can say is as good as none.
+                self.leave_by = Instant::now().checked_add(deadline);
+                self.flushed = true;
                 self.shared.leave();
                 self.feed(Event::Leave).await;
             }
@@ -231,14 +242,11 @@ impl<L: Link> Driver<L> {
                     let now = self.now();
                     self.redial.closed(&name, &reason, now);
                 }
-                if reason != CloseReason::Done {
-                    self.flushed = false;
-                }
+                self.done = (reason == CloseReason::Done).then_some(conn);
                 Event::Closed { conn, reason }
             }
             Closed::Lost(words) => {
                 tracing::debug!(peer = %name, words, "connection lost");
-                self.flushed = false;
                 Event::Lost { conn }
             }
             Closed::Here => Event::Lost { conn },
@@ -276,11 +284,9 @@ impl<L: Link> Driver<L> {
         }
         self.tell_peers();
         self.end_late_handshakes();
-        if self.ticks.is_multiple_of(TIDY_TICKS) {
-            let unwanted: Vec<NodeName> =
-                self.machine.wants().filter(|name| !self.redial.is_wanted(name)).cloned().collect();
-            for name in unwanted {
-                self.machine.expire(&name);
+        if self.ticks.is_multiple_of(ADDRESS_TICKS) {
+            for action in self.machine.set_addresses(self.link.addresses()) {
+                self.tell(action);
             }
         }
     }
@@ -292,7 +298,6 @@ impl<L: Link> Driver<L> {
         conn.connection.send_datagram(encode_heartbeat(&beat));
         if verdict == Verdict::Lost {
             tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
-            self.flushed = false;
             self.pending.push_back(Event::Lost { conn: remote.conn });
         }
     }
@@ -330,9 +335,12 @@ impl<L: Link> Driver<L> {
         for session in self.shared.sessions() {
             let Some(remote) = session.as_remote() else { continue };
             let conn = remote.conn;
-            if remote.overloaded.swap(false, std::sync::atomic::Ordering::SeqCst) {
-                tracing::warn!(peer = %session.member().node, "a queue made no progress: the link is cut");
-                self.pending.push_back(Event::Overloaded { conn });
+            if let Some(trouble) = remote.take_trouble() {
+                tracing::warn!(peer = %session.member().node, ?trouble, "the link is cut");
+                self.pending.push_back(match trouble {
+                    Trouble::Overloaded => Event::Overloaded { conn },
+                    Trouble::Broken(words) => Event::Broken { conn, words },
+                });
             }
             if remote.take_handed_over() {
                 self.pending.push_back(Event::HandedOver { conn });
@@ -353,6 +361,9 @@ impl<L: Link> Driver<L> {
                 handle.abort();
             }
         }
+        for name in due.forgotten {
+            self.machine.expire(&name);
+        }
         for attempt in due.start {
             let (link, notices) = (Arc::clone(&self.link), self.notices.clone());
             let id = attempt.id;
@@ -365,6 +376,18 @@ impl<L: Link> Driver<L> {
                 let _ = notices.send(Notice::Dialled(id, result)).await;
             });
             self.dial_handles.insert(id, handle);
+        }
+    }
+}
+
+/// Says that the node has stopped, should the driver end without saying why.
+struct Told(Arc<Shared>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.0.stopped.borrow().is_none() {
+            drop(self.0.end_servers());
+            self.0.stopped(StopReason::Defect, Shutdown { flushed: false });
         }
     }
 }

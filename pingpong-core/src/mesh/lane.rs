@@ -8,13 +8,15 @@
 //! - what lies behind the fullest cursor, with the open block, is at most the bound, or a single message (O1);
 //! - a frame enters for all of its targets or for none, unless the sender asked for [`WhenFull::Skip`];
 //! - the open block is not empty only while some cursor's reader has been woken since: no wake-up is lost;
-//! - waiting senders are served in order; one passes another only if they share no target.
+//! - waiting senders are served in order; one passes another only if they share no target;
+//! - a frame above a block has a buffer of its own, and a share of the node's budget for large messages while that lives.
 
 mod cursor;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+use super::large::LargeBudget;
 use super::roster::{Member, Roster};
 use crate::node::Node;
 use crate::transport::WhenFull;
@@ -30,6 +32,12 @@ use waiting::Waiting;
 
 /// Bytes of an open block.
 const BLOCK: usize = 64 << 10;
+/// How many times its bound a lane takes of frames that must not wait.
+const OVERFLOW: usize = 16;
+/// Frames of waiting senders may hold so many times the bound: enough that those who wait for a slow session leave room for
+/// those who wait for others.
+const WAITING_ROOM: usize = crate::config::WAITING_ROOM;
+
 /// For whom a frame is.
 #[derive(Clone, Copy)]
 pub(super) enum To<'a> {
@@ -37,8 +45,18 @@ pub(super) enum To<'a> {
     All,
     /// For the cursors of these members, and no others that may have come since.
     Roster(&'a Arc<Roster>),
-    /// For the cursors of these sessions.
+    /// For the cursors of these sessions; sorted.
     Keys(&'a [u64]),
+}
+
+impl To<'_> {
+    fn has(self, key: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Roster(roster) => roster.has(key),
+            Self::Keys(keys) => keys.binary_search(&key).is_ok(),
+        }
+    }
 }
 
 /// Why a frame did not enter.
@@ -55,7 +73,7 @@ pub(super) enum Refusal {
 pub(super) enum Entered {
     /// Every member of the roster.
     All(Arc<Roster>),
-    /// These members of it.
+    /// These sessions, sorted.
     Some(Arc<Roster>, Vec<u64>),
 }
 
@@ -71,7 +89,7 @@ impl Entered {
     pub(super) fn has(&self, key: u64) -> bool {
         match self {
             Self::All(roster) => roster.has(key),
-            Self::Some(_, keys) => keys.contains(&key),
+            Self::Some(_, keys) => keys.binary_search(&key).is_ok(),
         }
     }
 }
@@ -79,8 +97,9 @@ impl Entered {
 pub(super) struct Lane {
     inner: Mutex<Inner>,
     bound: usize,
-    /// Places among the waiting senders; who gets none waits here, in order.
+    /// Bytes of the frames whose senders wait; who gets no place waits here, in order.
     places: Semaphore,
+    large: LargeBudget,
 }
 
 struct Inner {
@@ -125,17 +144,27 @@ impl Inner {
         if full && !first { usize::MAX } else { usize::from(first) }
     }
 
-    /// Puts a frame into the queues of some cursors, behind everything that entered before.
-    fn push_to(&mut self, keys: &[u64], parts: [&[u8]; 2]) -> Vec<u64> {
+    /// Puts a frame into the queues of some cursors, behind everything that entered before. The keys are sorted; returns those
+    /// that are here.
+    fn push_to(&mut self, keys: &[u64], frame: &Bytes) -> Vec<u64> {
         self.seal();
-        let frame: Bytes = [parts[0], parts[1]].concat().into();
         let mut entered = Vec::with_capacity(keys.len());
-        for cursor in self.cursors.iter_mut().flatten().filter(|c| keys.contains(&c.key)) {
+        for cursor in self.cursors.iter_mut().flatten().filter(|c| keys.binary_search(&c.key).is_ok()) {
             cursor.push(frame.clone());
             self.fullest = self.fullest.max(cursor.cost);
             entered.push(cursor.key);
         }
+        entered.sort_unstable();
         entered
+    }
+
+    /// Whether the frame is for every cursor that there is.
+    fn is_everyone(&self, to: To<'_>) -> bool {
+        match to {
+            To::All => true,
+            To::Roster(roster) => Arc::ptr_eq(roster, &self.roster),
+            To::Keys(_) => false,
+        }
     }
 
     fn wakers(&mut self, most: usize) -> Vec<Waker> {
@@ -150,7 +179,7 @@ impl Inner {
 }
 
 impl Lane {
-    pub(super) fn new(bound: usize, max_waiting: usize) -> Arc<Self> {
+    pub(super) fn new(bound: usize, large: LargeBudget) -> Arc<Self> {
         let inner = Inner {
             open: BytesMut::new(),
             cursors: Vec::new(),
@@ -161,7 +190,7 @@ impl Lane {
             next_waiting: 0,
             closed: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), bound, places: Semaphore::new(max_waiting) })
+        Arc::new(Self { inner: Mutex::new(inner), bound, places: Semaphore::new(WAITING_ROOM * bound), large })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -205,9 +234,8 @@ impl Lane {
     pub(super) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        for waiting in inner.waiting.drain(..) {
-            let _ = waiting.done.send(Err(Refusal::Closed));
-        }
+        inner.waiting.drain(..).for_each(Waiting::refuse);
+        inner.cursors.iter_mut().flatten().for_each(|cursor| cursor.awaited = 0);
         let wakers = inner.wakers(usize::MAX);
         drop(inner);
         wakers.into_iter().for_each(Waker::wake);
@@ -232,64 +260,88 @@ impl Lane {
     ///
     /// With [`WhenFull::Refuse`] it enters for all that are there or for none.
     pub(super) fn try_send(&self, to: To<'_>, head: &[u8], body: &[u8], full: WhenFull) -> Result<Entered, Refusal> {
-        let mut inner = self.lock();
-        if inner.closed {
-            return Err(Refusal::Closed);
+        if head.len() + body.len() > BLOCK {
+            return self.try_send_large(to, head, body, full);
         }
-        let parts = [head, body];
-        let need = head.len() + body.len();
-        let room = inner.waiting.is_empty() && self.fits(inner.fullest + inner.open.len(), need);
-        let whole = match to {
-            To::All => true,
-            To::Roster(roster) => Arc::ptr_eq(roster, &inner.roster),
-            To::Keys(_) => false,
-        };
-        if whole && room {
-            let wake = inner.append(parts);
-            let wakers = inner.wakers(wake);
-            let entered = Entered::All(Arc::clone(&inner.roster));
-            drop(inner);
-            wakers.into_iter().for_each(Waker::wake);
-            return Ok(entered);
+        let inner = self.open_inner()?;
+        let room = inner.waiting.is_empty() && self.fits(inner.fullest + inner.open.len(), head.len() + body.len());
+        if room && inner.is_everyone(to) {
+            return Ok(Self::append(inner, head, body));
         }
-        match to {
-            To::All => {
-                let keys = inner.roster.keys();
-                self.try_some(inner, &keys, parts, full)
+        self.try_some(inner, to, &|| [head, body].concat().into(), head.len() + body.len(), full)
+    }
+
+    /// Lets a small frame in for everyone although there may be no room: for the few that must not wait, up to a multiple of
+    /// the bound.
+    pub(super) fn send_over(&self, head: &[u8], body: &[u8]) -> Result<Entered, Refusal> {
+        let inner = self.open_inner()?;
+        if inner.fullest + inner.open.len() + head.len() + body.len() > OVERFLOW * self.bound {
+            return Err(Refusal::Full);
+        }
+        Ok(Self::append(inner, head, body))
+    }
+
+    /// A large frame travels in a buffer of its own, which holds its share of the node's budget wherever it is (O1).
+    fn try_send_large(&self, to: To<'_>, head: &[u8], body: &[u8], full: WhenFull) -> Result<Entered, Refusal> {
+        match self.large.try_share(head.len() + body.len()) {
+            Some(share) => {
+                let frame = share.keep([head, body].concat());
+                let inner = self.open_inner()?;
+                self.try_some(inner, to, &|| frame.clone(), frame.len(), full)
             }
-            To::Roster(roster) => self.try_some(inner, &roster.keys(), parts, full),
-            To::Keys(keys) => self.try_some(inner, keys, parts, full),
+            None if full == WhenFull::Skip => {
+                let inner = self.open_inner()?;
+                Ok(Entered::Some(Arc::clone(&inner.roster), Vec::new()))
+            }
+            None => Err(Refusal::Full),
         }
+    }
+
+    fn open_inner(&self) -> Result<MutexGuard<'_, Inner>, Refusal> {
+        let inner = self.lock();
+        if inner.closed { Err(Refusal::Closed) } else { Ok(inner) }
+    }
+
+    fn append(mut inner: MutexGuard<'_, Inner>, head: &[u8], body: &[u8]) -> Entered {
+        let wake = inner.append([head, body]);
+        let wakers = inner.wakers(wake);
+        let entered = Entered::All(Arc::clone(&inner.roster));
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        entered
     }
 
     fn try_some(
         &self,
         mut inner: MutexGuard<'_, Inner>,
-        keys: &[u64],
-        parts: [&[u8]; 2],
+        to: To<'_>,
+        frame: &dyn Fn() -> Bytes,
+        length: usize,
         full: WhenFull,
     ) -> Result<Entered, Refusal> {
-        let need = parts[0].len() + parts[1].len() + SEGMENT;
+        let need = length + SEGMENT;
         let open = inner.open.len();
-        // While somebody waits, the room that is left is theirs: only what is less than half full takes more.
-        let bound = if inner.waiting.is_empty() { self.bound } else { self.bound / 2 };
-        let fits = |c: &&Cursor| c.cost + open == 0 || c.cost + open + need <= bound;
-        let mine = inner.cursors.iter().flatten().filter(|c| keys.contains(&c.key));
-        let (total, free) = mine.fold((0, Vec::new()), |(n, mut free), c| {
-            if fits(&c) {
-                free.push(c.key);
+        // What somebody waits for is theirs first.
+        let fits = |c: &Cursor| c.awaited == 0 && self.fits(c.cost + open, need);
+        let (mut total, mut free) = (0, Vec::new());
+        for cursor in inner.cursors.iter().flatten().filter(|c| to.has(c.key)) {
+            total += 1;
+            if fits(cursor) {
+                free.push(cursor.key);
             }
-            (n + 1, free)
-        });
+        }
         if full == WhenFull::Refuse && free.len() < total {
             return Err(Refusal::Full);
         }
-        let entered = inner.push_to(&free, parts);
+        free.sort_unstable();
+        if !free.is_empty() {
+            inner.push_to(&free, &frame());
+        }
         let roster = Arc::clone(&inner.roster);
         let wakers = inner.wakers(usize::MAX);
         drop(inner);
         wakers.into_iter().for_each(Waker::wake);
-        Ok(Entered::Some(roster, entered))
+        Ok(Entered::Some(roster, free))
     }
 
     /// The reader's side: gives the room of the last batch back, and takes the next one, about `max` bytes.
@@ -329,7 +381,13 @@ impl Lane {
             if closed {
                 return Poll::Ready(None);
             }
-            if cursor.waker.replace(cx.waker().clone()).is_none() {
+            // The others first: what was let in may be for them alone.
+            if news {
+                inner.wakers(usize::MAX).into_iter().for_each(Waker::wake);
+            }
+            if let Some(cursor) = inner.cursors[slot].as_mut()
+                && cursor.waker.replace(cx.waker().clone()).is_none()
+            {
                 inner.parked += 1;
             }
             return Poll::Pending;

@@ -2,24 +2,29 @@
 //!
 //! Invariants: nothing of a session is pushed behind its `Down` (the flag is checked under the mailbox's lock); what waits is
 //! at most the bound, or a single batch (O1); every entry costs at least [`ENTRY`], so the number of entries is bounded too.
-//! Events pass the bound: two for each session and server.
+//! Events pass the bound, and are folded when there are more than batches and peers can account for.
 
 use super::session::{Session, messages};
 use super::shared::Shared;
 use crate::inbox::{Allow, Batch, Dropped, Entry, Inbox, InboxClosed, Origin, Room, ServerOptions};
+use crate::monitor::DownReason;
 use crate::name::ServerName;
 use crate::node::Node;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 /// What an entry costs besides its bytes.
 const ENTRY: usize = 64;
+/// How often, within the stall timeout, a full mailbox is looked at.
+const LOOKS: u32 = 8;
 
 pub(super) struct Mailbox {
     name: ServerName,
@@ -29,30 +34,43 @@ pub(super) struct Mailbox {
     closed: watch::Sender<Option<InboxClosed>>,
     room: Arc<Semaphore>,
     bound: usize,
+    /// Beyond so many entries, events are folded.
+    most_entries: usize,
+    /// Rises with whatever the server takes, messages of a batch included.
+    progress: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
 struct Queue {
     entries: VecDeque<Entry>,
     waker: Option<Waker>,
-    takes: u64,
 }
 
-/// Whether a batch is in the mailbox; if not, it is the caller's again, with its share of the budget for large messages.
+/// Whether a batch is in the mailbox; if not, it is the caller's again.
 #[derive(Debug)]
 pub(super) enum Delivered {
     /// It is, or its session is closed.
     Done,
     /// The server has gone.
-    Gone(Bytes, Option<OwnedSemaphorePermit>),
+    Gone(Bytes),
     /// The server took nothing from its full mailbox for the stall timeout (O3).
-    Stalled(Bytes, Option<OwnedSemaphorePermit>),
+    Stalled(Bytes),
 }
 
 impl Mailbox {
-    pub(super) fn new(name: ServerName, options: ServerOptions, bound: usize) -> Arc<Self> {
+    pub(super) fn new(name: ServerName, options: ServerOptions, bound: usize, max_peers: usize) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(bound));
-        Arc::new(Self { name, options, queue: Mutex::default(), closed: watch::Sender::new(None), room, bound })
+        let most_entries = bound / ENTRY + 2 * max_peers;
+        Arc::new(Self {
+            name,
+            options,
+            queue: Mutex::default(),
+            closed: watch::Sender::new(None),
+            room,
+            bound,
+            most_entries,
+            progress: Arc::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -79,8 +97,18 @@ impl Mailbox {
         *self.closed.borrow()
     }
 
+    /// Queues a node event. For a server that takes nothing, sessions that came and went meanwhile are folded away.
     pub(super) fn event(&self, entry: Entry) {
         let mut queue = self.lock();
+        if let Entry::Down(node, reason) = &entry
+            && queue.entries.len() > self.most_entries
+            && *reason != (DownReason::Left { flushed: true })
+            && let Some(up) = queue.entries.iter().rposition(|e| matches!(e, Entry::Up(n) if n == node))
+        {
+            // What it sent is over, so nothing of the session is left to be shown.
+            queue.entries.remove(up);
+            return;
+        }
         if self.why_closed().is_none() {
             queue.entries.push_back(entry);
         }
@@ -92,37 +120,31 @@ impl Mailbox {
     /// Waits for room, and pushes the batch.
     ///
     /// Not cancel safe for the batch: dropped before it is ready, the batch is gone. Only the end of its session does that.
-    pub(super) async fn deliver(
-        &self,
-        session: &Arc<Session>,
-        frames: Bytes,
-        large: Option<OwnedSemaphorePermit>,
-        stall: Duration,
-    ) -> Delivered {
+    pub(super) async fn deliver(&self, session: &Arc<Session>, frames: Bytes, stall: Duration) -> Delivered {
         let cost = u32::try_from((frames.len() + ENTRY).min(self.bound)).unwrap_or(u32::MAX);
         let acquired = Arc::clone(&self.room).acquire_many_owned(cost);
         tokio::pin!(acquired);
+        let (mut seen, mut since, arrived) = (self.progress.load(Ordering::Relaxed), Instant::now(), Instant::now());
         loop {
-            let before = self.lock().takes;
-            match tokio::time::timeout(stall, &mut acquired).await {
-                Ok(Ok(room)) => return self.push(session, frames, room, large),
-                Ok(Err(_)) => return Delivered::Gone(frames, large),
-                Err(_) if self.lock().takes == before => return Delivered::Stalled(frames, large),
+            match tokio::time::timeout(stall / LOOKS, &mut acquired).await {
+                Ok(Ok(room)) => return self.push(session, frames, room, arrived),
+                Ok(Err(_)) => return Delivered::Gone(frames),
                 Err(_) => {}
+            }
+            let progress = self.progress.load(Ordering::Relaxed);
+            if progress != seen {
+                (seen, since) = (progress, Instant::now());
+                session.server_works();
+            } else if since.elapsed() >= stall {
+                return Delivered::Stalled(frames);
             }
         }
     }
 
-    fn push(
-        &self,
-        session: &Arc<Session>,
-        frames: Bytes,
-        room: OwnedSemaphorePermit,
-        large: Option<OwnedSemaphorePermit>,
-    ) -> Delivered {
+    fn push(&self, session: &Arc<Session>, frames: Bytes, room: OwnedSemaphorePermit, arrived: Instant) -> Delivered {
         let mut queue = self.lock();
         if self.why_closed().is_some() {
-            return Delivered::Gone(frames, large);
+            return Delivered::Gone(frames);
         }
         if session.is_closed() {
             drop(queue);
@@ -130,7 +152,7 @@ impl Mailbox {
             return Delivered::Done;
         }
         let origin: Arc<dyn Origin> = Arc::clone(session) as Arc<dyn Origin>;
-        let batch = Batch::new(origin, frames, Some(Room::new(Some(room), large)));
+        let batch = Batch::new(origin, frames, Some(Room::new(room, Arc::clone(&self.progress)))).arrived(arrived);
         queue.entries.push_back(Entry::Messages(batch));
         let waker = queue.waker.take();
         drop(queue);
@@ -138,8 +160,7 @@ impl Mailbox {
         Delivered::Done
     }
 
-    /// Nothing comes in any more. What waits is dropped when the server takes it no more: by the inbox. Returns whether it was
-    /// open.
+    /// Nothing comes in any more. Messages that wait are dropped; node events are still shown (C4). Returns whether it was open.
     pub(super) fn close(&self, why: InboxClosed) -> bool {
         self.room.close();
         let mut queue = self.lock();
@@ -149,9 +170,11 @@ impl Mailbox {
             first
         });
         let waker = queue.waker.take();
-        // Dropping a batch answers its calls, which takes other locks.
-        let dropped = std::mem::take(&mut queue.entries);
+        let (dropped, events): (VecDeque<Entry>, VecDeque<Entry>) =
+            queue.entries.drain(..).partition(|entry| matches!(entry, Entry::Messages(_)));
+        queue.entries = events;
         drop(queue);
+        // Dropping a batch answers its calls, which takes other locks.
         drop(dropped);
         waker.into_iter().for_each(Waker::wake);
         first
@@ -170,7 +193,7 @@ impl Inbox for MailboxInbox {
         std::future::poll_fn(|cx| {
             let mut queue = self.mailbox.lock();
             if !queue.entries.is_empty() {
-                queue.takes += 1;
+                self.mailbox.progress.fetch_add(1, Ordering::Relaxed);
                 entries.append(&mut queue.entries);
                 return Poll::Ready(Ok(()));
             }

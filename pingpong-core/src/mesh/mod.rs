@@ -19,6 +19,7 @@ mod counters;
 mod deliver;
 mod driver;
 mod lane;
+mod large;
 mod mailbox;
 mod reader;
 mod roster;
@@ -157,6 +158,7 @@ fn driver_of<L: Link>(
         next_tick: Instant::now(),
         leave_by: None,
         flushed: true,
+        done: None,
         stop: None,
     }
 }

@@ -3,16 +3,20 @@
 //! Backpressure runs backwards through here: a full mailbox stops this task, the lane's window runs dry, and the sender's
 //! lane fills, for this server alone (C6).
 
-use super::session::{Remote, Session};
+use super::large::Share;
+use super::session::Session;
 use super::shared::Shared;
 use crate::link::{Broken, LaneReceiver};
-use crate::wire::{ControlDecoder, Frame, FrameKind, LaneRole, Splitter, WireError};
+use crate::wire::{Content, ControlDecoder, Frame, FrameKind, LaneRole, Splitter, WireError};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Chunks that are taken from the network at once.
 const CHUNKS: usize = 16;
+/// Bytes a second at which a large message must come at least.
+const SLOWEST: usize = 64 << 10;
 
 /// Why a lane is read no further.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,10 @@ pub(super) enum ReadError {
     Ended(#[from] Broken),
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error("{0} lanes were opened, more than both sides are configured for")]
+    TooManyLanes(usize),
+    #[error("lane {0} was opened twice")]
+    LaneTwice(u16),
     #[error("a lane ended while its session is up")]
     LaneEnded,
     #[error("the first lane is not the control lane")]
@@ -51,29 +59,46 @@ pub(super) async fn read<R: LaneReceiver>(
             break header;
         }
     };
-    if header.role == LaneRole::Control {
-        return Err(ReadError::SecondControl);
+    let content = match header.role {
+        LaneRole::Control => return Err(ReadError::SecondControl),
+        LaneRole::Replies => Content::Replies,
+        LaneRole::Server(_) => Content::Messages,
+        LaneRole::Shared => Content::Named,
+    };
+    if !remote.begin_lane(header.lane) {
+        return Err(ReadError::LaneTwice(header.lane));
     }
-    let mut splitter = Splitter::new(shared.limits.max_message);
+    let mut splitter = Splitter::new(shared.limits.max_message, content);
     splitter.push(&beginning.into_rest());
-    let mut large: Option<OwnedSemaphorePermit> = None;
+    let mut large: Option<(Share, Instant)> = None;
     loop {
         while let Some(frames) = splitter.batch()? {
             let length = frames.len();
-            hand_over(shared, session, remote, &header.role, frames, large.take()).await;
+            // The share goes with the bytes, into the mailbox and to whoever keeps a part of them.
+            let frames = match large.take() {
+                Some((share, _)) => share.keep(frames),
+                None => frames,
+            };
+            hand_over(shared, session, &header.role, frames).await;
             remote.handed_over(header.lane, length);
         }
         if large.is_none()
             && let Some(length) = splitter.large_frame()
         {
-            large = budget(shared, length).await;
+            // Before anything is allocated for it (O1).
+            let budget = if content == Content::Replies { &shared.large_replies } else { &shared.large_in };
+            let Some(share) = budget.share(length).await else { return Ok(()) };
+            // One that holds budget must not drip.
+            let seconds = (length / SLOWEST) as u64;
+            large = Some((share, Instant::now() + shared.timeouts.stall + Duration::from_secs(seconds)));
             splitter.reserve(length);
         }
-        let count = if large.is_some() {
-            let received = tokio::time::timeout(shared.timeouts.stall, receiver.recv(&mut chunks)).await;
-            received.map_err(|_| ReadError::Stalled)??
-        } else {
-            receiver.recv(&mut chunks).await?
+        let count = match &large {
+            Some((_, until)) => {
+                let received = tokio::time::timeout_at(*until, receiver.recv(&mut chunks)).await;
+                received.map_err(|_| ReadError::Stalled)??
+            }
+            None => receiver.recv(&mut chunks).await?,
         };
         if count == 0 {
             return Err(ReadError::LaneEnded);
@@ -86,33 +111,16 @@ fn take(chunks: &mut [Bytes; CHUNKS], count: usize) -> impl Iterator<Item = Byte
     chunks.iter_mut().take(count).map(std::mem::take)
 }
 
-/// Waits for a share of the budget for large messages, before anything is allocated for one (O1).
-async fn budget(shared: &Shared, length: usize) -> Option<OwnedSemaphorePermit> {
-    // A frame is a little longer than its message, whose limit the budget holds at least once.
-    let share = u32::try_from(length.min(shared.limits.large_bytes)).unwrap_or(u32::MAX);
-    Arc::clone(&shared.large).acquire_many_owned(share).await.ok()
-}
-
-async fn hand_over(
-    shared: &Shared,
-    session: &Arc<Session>,
-    remote: &Remote,
-    role: &LaneRole,
-    frames: Bytes,
-    large: Option<OwnedSemaphorePermit>,
-) {
+async fn hand_over(shared: &Shared, session: &Arc<Session>, role: &LaneRole, frames: Bytes) {
     if *role != LaneRole::Replies {
-        return shared.deliver_role(session, role, frames, large).await;
+        return shared.deliver_role(session, role, frames).await;
     }
     let mut offset = 0;
     while let Some((frame, end)) = Frame::at(&frames, offset) {
         offset = end;
         match frame.frame_kind() {
-            FrameKind::Reply => session.replied(&frame),
-            FrameKind::Cancel => session.give_up(frame.answered_call()),
-            FrameKind::Cast | FrameKind::Call => {
-                tracing::debug!(peer = %session.member().node, conn = ?remote.conn, "a cast on the lane of replies");
-            }
+            FrameKind::Reply => session.replied(&frame, &frames),
+            _ => session.give_up(frame.answered_call()),
         }
     }
 }

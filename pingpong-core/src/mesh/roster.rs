@@ -80,9 +80,4 @@ impl Roster {
     pub(super) fn has(&self, key: u64) -> bool {
         self.members.iter().any(|m| m.key == key)
     }
-
-    /// Whether these are the keys of all members; both in the order of a roster.
-    pub(super) fn is(&self, keys: &[u64]) -> bool {
-        self.members.len() == keys.len() && self.members.iter().zip(keys).all(|(m, k)| m.key == *k)
-    }
 }

@@ -29,6 +29,8 @@ struct Audience {
     roster: Arc<Roster>,
     /// `None`: everybody in the roster.
     some: Option<Vec<Member>>,
+    /// Those of `some`, sorted.
+    keys: Vec<u64>,
     missing: Vec<NodeName>,
 }
 
@@ -36,10 +38,12 @@ impl Audience {
     fn of(lane: &Lane, targets: &Targets) -> Self {
         let roster = lane.roster();
         match targets {
-            Targets::All => Self { roster, some: None, missing: Vec::new() },
+            Targets::All => Self { roster, some: None, keys: Vec::new(), missing: Vec::new() },
             Targets::Nodes(names) => {
                 let (members, missing) = roster.find(names);
-                Self { roster, some: Some(members), missing }
+                let mut keys: Vec<u64> = members.iter().map(|m| m.key).collect();
+                keys.sort_unstable();
+                Self { roster, some: Some(members), keys, missing }
             }
         }
     }
@@ -48,18 +52,11 @@ impl Audience {
         self.some.as_deref().unwrap_or(self.roster.members())
     }
 
-    fn keys(&self) -> Vec<u64> {
-        self.members().iter().map(|m| m.key).collect()
+    fn to(&self) -> To<'_> {
+        if self.some.is_none() { To::Roster(&self.roster) } else { To::Keys(&self.keys) }
     }
 
-    fn try_send(&self, lane: &Lane, head: &[u8], body: &[u8], full: WhenFull) -> Result<Entered, Refusal> {
-        match &self.some {
-            None => lane.try_send(To::Roster(&self.roster), head, body, full),
-            Some(_) => lane.try_send(To::Keys(&self.keys()), head, body, full),
-        }
-    }
-
-    /// Who accepted, and who did not. `linked`: whether that session is there still.
+    /// Who accepted, and who did not.
     fn sent(self, entered: &Entered) -> Sent {
         let mut refused: Vec<Refused> =
             self.missing.iter().map(|n| Refused { name: n.clone(), reason: NotSent::NotLinked }).collect();
@@ -102,7 +99,7 @@ impl Shared {
         let mut prefix = Self::cast_prefix(&route, server, message);
         let head = prefix.finish(message.body.len());
         let audience = Audience::of(&route.lane, targets);
-        let entered = audience.try_send(&route.lane, head, message.body, full)?;
+        let entered = route.lane.try_send(audience.to(), head, message.body, full)?;
         Ok(audience.sent(&entered))
     }
 
@@ -117,8 +114,8 @@ impl Shared {
         let mut prefix = Self::cast_prefix(&route, server, message);
         let head = prefix.finish(message.body.len());
         let audience = Audience::of(&route.lane, targets);
-        let entered = match audience.try_send(&route.lane, head, message.body, WhenFull::Refuse) {
-            Err(Refusal::Full) => route.lane.send(audience.keys(), head, message.body).await?,
+        let entered = match route.lane.try_send(audience.to(), head, message.body, WhenFull::Refuse) {
+            Err(Refusal::Full) => route.lane.send(audience.to(), head, message.body).await?,
             other => other?,
         };
         Ok(audience.sent(&entered))
@@ -146,10 +143,11 @@ impl Shared {
         let call = Pending { shared: self, open: self.common.calls.open(audience.members().iter()) };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let deadline_us = micros(started.saturating_add(deadline));
-        let tag = CallTag { id: call.open.id, deadline_us, timeout_us: micros(deadline) };
+        let left = until.saturating_duration_since(Instant::now());
+        let tag = CallTag { id: call.open.id, deadline_us, timeout_us: micros(left) };
         let mut prefix = Prefix::call(request.kind, tag, route.named.then_some(server));
         let head = prefix.finish(request.body.len());
-        let entered = match audience.try_send(&route.lane, head, request.body, WhenFull::Refuse) {
+        let entered = match route.lane.try_send(audience.to(), head, request.body, WhenFull::Refuse) {
             Err(Refusal::Full) => wait_to_send(&route.lane, &audience, head, request.body, until).await,
             other => other.map(Some),
         };
@@ -157,7 +155,7 @@ impl Shared {
         if !matches!(entered, Ok(None)) {
             // Whoever went down meanwhile, or all if this node shuts down, does not have it.
             for member in audience.members().iter().filter(|m| !has(m.key)) {
-                self.common.calls.complete(call.open.id, member.key, Outcome::Down);
+                self.common.calls.settle(call.open.id, member.key, Outcome::Down);
             }
         }
         // What is not known in time is the deadline's outcome.
@@ -183,7 +181,7 @@ async fn wait_to_send(
     body: &[u8],
     until: Instant,
 ) -> Result<Option<Entered>, Refusal> {
-    let Ok(ticket) = tokio::time::timeout_at(until, lane.queue(audience.keys(), head, body)).await else {
+    let Ok(ticket) = tokio::time::timeout_at(until, lane.queue(audience.to(), head, body)).await else {
         return Ok(None);
     };
     let mut ticket = ticket?;

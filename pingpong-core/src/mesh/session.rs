@@ -16,7 +16,7 @@ use crate::wire::{Frame, Prefix, ReplyStatus};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ use tokio::time::Instant;
 
 /// Calls given up by the peer that are remembered; beyond it the oldest is forgotten, and its deadline holds.
 const GIVEN_UP: usize = 1_024;
+/// Up to here an answer is copied out of its batch.
+const SMALL_REPLY: usize = 64 << 10;
 const NO_MESSAGE: MessageType = MessageType { id: 0, version: 0 };
 
 /// What all sessions of a node share.
@@ -48,16 +50,29 @@ pub(super) struct Session {
 pub(super) struct Remote {
     pub(super) conn: ConnId,
     pub(super) replies: Arc<Lane>,
-    /// Set when the session must be cut because a queue made no progress (O3); the driver looks at every tick.
-    pub(super) overloaded: AtomicBool,
     /// Ends when the session does; every task of the session is in it.
     pub(super) tasks: Mutex<JoinSet<()>>,
     /// Wakes the driver: a flag of this session changed.
     pub(super) attention: Arc<Notify>,
+    /// Why the session must be cut; the driver takes it.
+    trouble: Mutex<Option<Trouble>>,
     given_up: Mutex<VecDeque<u64>>,
     pulse: Mutex<Pulse>,
+    /// Rises while a server that the peer's lanes wait for is slow, but works.
+    working: AtomicU64,
+    /// The same, as the peer says of its servers and our lanes.
+    peer_working: AtomicU64,
     handover: Mutex<Handover>,
     drain: Mutex<DrainState>,
+}
+
+/// Why a session must be cut, although its connection lives.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// A queue made no progress (O3).
+    Overloaded,
+    /// A lane ended, or makes no sense.
+    Broken(String),
 }
 
 struct Pulse {
@@ -114,11 +129,13 @@ impl Session {
         let remote = Remote {
             conn,
             replies,
-            overloaded: AtomicBool::new(false),
             tasks: Mutex::default(),
             attention,
+            trouble: Mutex::default(),
             given_up: Mutex::default(),
             pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), detector, packets: 0 }),
+            working: AtomicU64::new(0),
+            peer_working: AtomicU64::new(0),
             handover: Mutex::default(),
             drain: Mutex::default(),
         };
@@ -142,6 +159,13 @@ impl Session {
         &self.common.counters
     }
 
+    /// A server that a lane of this session waits for has taken something: it is slow, not stuck (O3).
+    pub(super) fn server_works(&self) {
+        if let Some(remote) = &self.remote {
+            remote.working.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether nothing of it enters a mailbox any more.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
@@ -153,9 +177,11 @@ impl Session {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// The peer's word about one of our calls.
-    pub(super) fn replied(&self, frame: &Frame<'_>) {
-        let body = Bytes::copy_from_slice(frame.body());
+    /// The peer's word about one of our calls, a frame of this batch.
+    pub(super) fn replied(&self, frame: &Frame<'_>, batch: &Bytes) {
+        // A small answer must not keep its whole batch alive; a large one holds its share of the budget by it.
+        let small = frame.body().len() <= SMALL_REPLY;
+        let body = if small { Bytes::copy_from_slice(frame.body()) } else { batch.slice_ref(frame.body()) };
         let failure = match frame.status() {
             Some(ReplyStatus::Answer) => {
                 let reply = RawReply { kind: frame.kind(), body };
@@ -198,9 +224,9 @@ impl Session {
         match &self.remote {
             None => {
                 let mut prefix = Prefix::reply(kind, call.id, status);
-                let frame = [prefix.finish(body.len()), body].concat();
-                if let Some((frame, _)) = Frame::at(&frame, 0) {
-                    self.replied(&frame);
+                let batch: Bytes = [prefix.finish(body.len()), body].concat().into();
+                if let Some((frame, _)) = Frame::at(&batch, 0) {
+                    self.replied(&frame, &batch);
                 }
                 Ok(())
             }
@@ -240,9 +266,7 @@ impl Origin for Session {
             return self.common.calls.is_open(call.id) && now < Duration::from_micros(call.deadline_us);
         };
         {
-            let mut given_up = lock(&remote.given_up);
-            if let Some(at) = given_up.iter().position(|id| *id == call.id) {
-                given_up.remove(at);
+            if lock(&remote.given_up).contains(&call.id) {
                 return false;
             }
         }
@@ -274,17 +298,20 @@ impl Origin for Session {
             && let Some(remote) = &self.remote
         {
             let mut prefix = Prefix::reply(kind, call.id, status);
-            let _ = remote.replies.send(vec![self.member.key], prefix.finish(body.len()), body).await;
+            let _ = remote.replies.send(To::All, prefix.finish(body.len()), body).await;
         }
     }
 
     fn reply_now(&self, call: CallTag, failure: CallFailure) {
         let (status, body) = status_of(&failure);
-        if self.answer(call, status, NO_MESSAGE, &body) == Err(Refusal::Full)
-            && let Some(remote) = &self.remote
-        {
+        let Some(remote) = &self.remote else {
+            let _ = self.answer(call, status, NO_MESSAGE, &body);
+            return;
+        };
+        let mut prefix = Prefix::reply(NO_MESSAGE, call.id, status);
+        if let Err(Refusal::Full) = remote.replies.send_over(prefix.finish(body.len()), &body) {
             // An answer that is lost on a link that stays up would be silent loss.
-            remote.overload();
+            remote.cut(Trouble::Overloaded);
         }
     }
 
@@ -294,15 +321,25 @@ impl Origin for Session {
 }
 
 impl Remote {
-    /// The session is to be cut: a queue made no progress (O3).
-    pub(super) fn overload(&self) {
-        self.overloaded.store(true, Ordering::SeqCst);
+    /// The session is to be cut. The first word counts.
+    pub(super) fn cut(&self, trouble: Trouble) {
+        lock(&self.trouble).get_or_insert(trouble);
         self.attention.notify_one();
+    }
+
+    pub(super) fn take_trouble(&self) -> Option<Trouble> {
+        lock(&self.trouble).take()
     }
 
     /// A heartbeat of the peer arrived.
     pub(super) fn heard(&self, beat: &Heartbeat, now: Duration) {
+        self.peer_working.fetch_max(beat.working, Ordering::Relaxed);
         lock(&self.pulse).clock.heard(beat, now);
+    }
+
+    /// What the peer last said of its servers that work on our messages; it rises while they are slow, but work.
+    pub(super) fn peer_working(&self) -> u64 {
+        self.peer_working.load(Ordering::Relaxed)
     }
 
     /// A tick: what the detector says, and the heartbeat to send. `packets` is how many have arrived so far.
@@ -312,7 +349,13 @@ impl Remote {
             pulse.packets = packets;
             pulse.detector.heard(now);
         }
-        (pulse.detector.tick(now), pulse.clock.beat(now))
+        let working = self.working.load(Ordering::Relaxed);
+        (pulse.detector.tick(now), pulse.clock.beat(now, working))
+    }
+
+    /// A lane of the peer begins. `false`: it has one of that number.
+    pub(super) fn begin_lane(&self, lane: u16) -> bool {
+        lock(&self.handover).done.insert(lane, 0).is_none()
     }
 
     /// Bytes of a lane of the peer were handed over.

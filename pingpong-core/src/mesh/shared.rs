@@ -6,6 +6,7 @@
 use super::calls::Calls;
 use super::counters::CounterCells;
 use super::lane::Lane;
+use super::large::LargeBudget;
 use super::mailbox::{Mailbox, MailboxInbox};
 use super::roster::{LOCAL, Member};
 use super::session::{Common, Session};
@@ -20,7 +21,8 @@ use crate::transport::{RegisterError, Shutdown, StopReason};
 use crate::wire::{LaneHeader, LaneRole};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -66,11 +68,15 @@ pub(super) struct Shared {
     pub(super) view: Arc<View>,
     /// Set when nothing of the node is left.
     pub(super) stopped: watch::Sender<Option<(StopReason, Shutdown)>>,
-    /// Budget of all messages above a block that are received or wait (O1).
-    pub(super) large: Arc<Semaphore>,
+    /// Replies have a budget of their own: whoever waits for them takes them at once, whatever servers do.
+    pub(super) large_replies: LargeBudget,
+    pub(super) large_in: LargeBudget,
+    pub(super) large_out: LargeBudget,
     tables: Mutex<Tables>,
     routes: RwLock<BTreeMap<ServerName, Route>>,
     local_tasks: Mutex<JoinSet<()>>,
+    /// Where the node runs: lanes belong to it, whoever uses them first.
+    pub(super) runtime: Handle,
 }
 
 impl Shared {
@@ -93,10 +99,13 @@ impl Shared {
             common,
             view: View::new(limits.max_peers),
             stopped: watch::Sender::new(None),
-            large: Arc::new(Semaphore::new(limits.large_bytes)),
+            large_replies: LargeBudget::new(limits.large_bytes),
+            large_in: LargeBudget::new(limits.large_bytes),
+            large_out: LargeBudget::new(limits.large_bytes),
             tables: Mutex::new(tables),
             routes: RwLock::default(),
             local_tasks: Mutex::default(),
+            runtime: Handle::current(),
         })
     }
 
@@ -154,7 +163,7 @@ impl Shared {
     }
 
     fn add_lane(self: &Arc<Self>, tables: &mut Tables, role: LaneRole) -> Arc<Lane> {
-        let lane = Lane::new(self.limits.queue_bytes, self.limits.max_waiting);
+        let lane = Lane::new(self.limits.queue_bytes, self.large_out.clone());
         lane.join(tables.local.member().clone());
         let header = LaneHeader { lane: FIRST_SERVER_LANE + tables.lanes.len() as u16, role: role.clone() };
         for link in tables.links.values() {
@@ -167,7 +176,7 @@ impl Shared {
         tables.lanes.push((role.clone(), Arc::clone(&lane)));
         // The local node is one more reader of the lane: same order, same bytes.
         let task = Arc::clone(self).deliver_locally(Arc::clone(&lane), role);
-        self.local_tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        self.local_tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn_on(task, &self.runtime);
         lane
     }
 
@@ -188,7 +197,7 @@ impl Shared {
         if tables.servers.len() >= self.limits.max_servers {
             return Err(RegisterError::TooManyServers { limit: self.limits.max_servers });
         }
-        let mailbox = Mailbox::new(name.clone(), options, self.limits.mailbox_bytes);
+        let mailbox = Mailbox::new(name.clone(), options, self.limits.mailbox_bytes, self.limits.max_peers);
         if mailbox.wants_events() {
             tables.links.values().for_each(|link| mailbox.event(Entry::Up(link.session.node().clone())));
         }
@@ -228,9 +237,6 @@ impl Shared {
         let mut tables = self.lock();
         let node = session.node().clone();
         let member = session.member().clone();
-        for mailbox in tables.servers.values().filter(|m| m.wants_events()) {
-            mailbox.event(Entry::Up(node.clone()));
-        }
         if let Some(remote) = session.as_remote() {
             remote.replies.join(member.clone());
             let header = LaneHeader { lane: REPLIES_LANE, role: LaneRole::Replies };
@@ -243,6 +249,11 @@ impl Shared {
         }
         tables.links.insert(node.name.clone(), Link { session, writer });
         self.view.up(&node);
+        // Last: whoever is told finds the node in the list, and can send to it (M4). It is the first entry of the session all
+        // the same, since its lanes are not read yet (N8).
+        for mailbox in tables.servers.values().filter(|m| m.wants_events()) {
+            mailbox.event(Entry::Up(node.clone()));
+        }
     }
 
     /// A session ended. Its connection is closed already, so that nothing arrives behind its `Down` (N8).
@@ -260,10 +271,10 @@ impl Shared {
         if let Some(used) = tables.slots.get_mut(slot) {
             *used = false;
         }
+        self.view.down(name, reason.clone());
         for mailbox in tables.servers.values().filter(|m| m.wants_events()) {
             mailbox.event(Entry::Down(node.clone(), reason.clone()));
         }
-        self.view.down(name, reason.clone());
         drop(tables);
         self.common.calls.session_down(key);
         let remote = session.as_remote()?;

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 /// What is known of a name.
 struct Record {
+    /// Tells this record from one of the same name that was forgotten.
+    made: u64,
     /// Sessions of that name so far.
     sessions: u64,
     up: Option<Node>,
@@ -69,7 +71,7 @@ impl View {
         let mut state = self.lock();
         state.changes += 1;
         let changes = state.changes;
-        let new = || Record { sessions: 0, up: None, reason: DownReason::Lost, changed: changes };
+        let new = || Record { made: changes, sessions: 0, up: None, reason: DownReason::Lost, changed: changes };
         let record = state.records.entry(name.clone()).or_insert_with(new);
         change(record);
         record.changed = changes;
@@ -111,6 +113,7 @@ impl State {
 
 /// The last session of a name that a monitor was shown.
 struct Shown {
+    made: u64,
     session: u64,
     up: Option<Node>,
 }
@@ -127,13 +130,15 @@ struct Monitor {
 impl Monitor {
     async fn next(&mut self) -> Option<NodeEvent> {
         loop {
+            // Looked at before the comparison: what was last is shown.
+            let stopped = *self.view.stopped.borrow();
             if self.next.is_empty() {
                 self.compare();
             }
             if let Some(event) = self.next.pop_front() {
                 return Some(event);
             }
-            if *self.view.stopped.borrow() {
+            if stopped {
                 return None;
             }
             // The sender lives in the view that this holds, so there is always a next change.
@@ -170,7 +175,14 @@ impl Monitor {
     fn compare_name(&mut self, name: &NodeName, record: &Record) {
         // What was before the monitor is not skipped; a name that is new since then has been shown nothing yet.
         let before = if self.seen.is_none() { record.sessions } else { 0 };
-        let shown = self.shown.entry(name.clone()).or_insert(Shown { session: before, up: None });
+        let shown = self.shown.entry(name.clone()).or_insert(Shown { made: record.made, session: before, up: None });
+        if shown.made != record.made {
+            // How many sessions were between is forgotten.
+            if let Some(node) = shown.up.take() {
+                self.next.push_back(NodeEvent { node, change: NodeChange::Down(DownReason::Lost), skipped: 0 });
+            }
+            *shown = Shown { made: record.made, session: 0, up: None };
+        }
         let same = shown.up.is_some() && shown.session == record.sessions && record.up.is_some();
         if same {
             return;

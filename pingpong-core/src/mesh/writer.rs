@@ -1,13 +1,14 @@
 //! Writes one lane of one connection to the network: whole batches, one after the other.
 
 use super::lane::Lane;
-use super::session::Session;
+use super::session::{Session, Trouble};
 use super::shared::StartWriter;
 use crate::link::{Broken, Connection, LaneSender, Priority};
 use crate::session::LaneOffset;
 use crate::wire::{LaneHeader, WireError, encode_lane_header};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// The most that is given to the network in one piece: large enough to be cheap, small enough that a lane of higher priority
 /// does not wait long behind it.
@@ -30,40 +31,52 @@ pub(super) struct Writers<C> {
     pub(super) connection: Arc<C>,
     /// A lane that accepts no byte for this long is cut (O3).
     pub(super) stall: Duration,
+    pub(super) runtime: Handle,
+    /// How long a connection may take to say that it ended, after a lane of it did.
+    pub(super) grace: Duration,
+}
+
+/// Whether the connection lives on, although a lane of it ended. If it ended, it says why by itself, and better.
+pub(super) async fn outlived<C: Connection>(connection: &C, grace: Duration) -> bool {
+    tokio::time::timeout(grace, connection.closed()).await.is_err()
 }
 
 impl<C: Connection> StartWriter for Writers<C> {
     fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority) {
         let Some(remote) = session.as_remote() else { return };
         remote.writer_started();
-        let (connection, stall) = (Arc::clone(&self.connection), self.stall);
+        let (connection, grace) = (Arc::clone(&self.connection), self.grace);
+        // Replies are always read: a peer that does not is cut before the servers that answer it look stuck.
+        let stall = if priority == Priority::Replies { self.stall / 2 } else { self.stall };
         let session = Arc::clone(session);
         let task = async move {
             let Some(remote) = session.as_remote() else { return };
             let number = header.lane;
             let member = session.member();
             let reader = (member.slot, member.key);
-            match write(&*connection, &lane, reader, header, priority, stall).await {
+            let working = || remote.peer_working();
+            match write(&*connection, &lane, reader, header, priority, stall, working).await {
                 Ok((sender, offset)) => {
                     remote.writer_ended(sender.is_some().then_some(LaneOffset { lane: number, offset }));
                     // The end of a lane while the session is up is a protocol error: hold it open until the session ends.
                     std::future::pending::<()>().await;
                     drop(sender);
                 }
+                Err(WriteError::Stalled(_)) => remote.cut(Trouble::Overloaded),
                 Err(error) => {
                     tracing::debug!(peer = %connection.peer(), lane = number, %error, "lane ended");
-                    if let WriteError::Stalled(_) = error {
-                        remote.overload();
+                    if outlived(&*connection, grace).await {
+                        remote.cut(Trouble::Broken(format!("lane {number} ended: {error}")));
                     }
                 }
             }
         };
-        remote.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        remote.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn_on(task, &self.runtime);
     }
 }
 
 /// Writes a lane until it is closed and empty, or its reader has left it. Returns the lane, if it was ever used, and how many
-/// bytes went into it.
+/// bytes went into it. While `working` changes, a lane that accepts no byte is not stuck.
 pub(super) async fn write<C: Connection>(
     connection: &C,
     lane: &Lane,
@@ -71,6 +84,7 @@ pub(super) async fn write<C: Connection>(
     header: LaneHeader,
     priority: Priority,
     stall: Duration,
+    working: impl Fn() -> u64,
 ) -> Result<(Option<C::Sender>, u64), WriteError> {
     let mut open: Option<C::Sender> = None;
     let (mut done, mut offset) = (0, 0);
@@ -78,9 +92,10 @@ pub(super) async fn write<C: Connection>(
         done = taken.cost;
         offset += taken.bytes.len() as u64;
         let small = taken.is_small();
+        let before = open.take();
         let work = async {
             // Opened with its first batch: a lane without messages costs the peer nothing.
-            let mut sender = match open.take() {
+            let mut sender = match before {
                 Some(sender) => sender,
                 None => {
                     let mut sender = connection.open(priority).await?;
@@ -91,7 +106,16 @@ pub(super) async fn write<C: Connection>(
             sender.send(taken.bytes).await?;
             Ok::<_, WriteError>(sender)
         };
-        open = Some(tokio::time::timeout(stall, work).await.map_err(|_| WriteError::Stalled(stall))??);
+        tokio::pin!(work);
+        open = Some(loop {
+            let seen = working();
+            match tokio::time::timeout(stall, &mut work).await {
+                Ok(sender) => break sender?,
+                // The lane waits for a server that is slow, and works.
+                Err(_) if working() != seen => {}
+                Err(_) => return Err(WriteError::Stalled(stall)),
+            }
+        });
         if small {
             // Others run first, so that the next batch is larger. The first message after a pause has not waited.
             tokio::task::yield_now().await;

@@ -24,6 +24,9 @@ pub struct Heartbeat {
     pub seq: u64,
     /// The sender's clock, in microseconds, when this was sent.
     pub sent_us: u64,
+    /// Rises while a server of the sender is slow with what the reader sent, but works: then the reader's lanes wait, and are
+    /// not stuck (O3).
+    pub working: u64,
     /// The latest heartbeat that the sender has of the reader.
     pub echo: Option<Echo>,
 }
@@ -88,13 +91,13 @@ impl ClockOffset {
     }
 
     /// The next heartbeat. `now` is read as late as possible before it is handed to the network.
-    pub fn beat(&mut self, now: Duration) -> Heartbeat {
+    pub fn beat(&mut self, now: Duration, working: u64) -> Heartbeat {
         let now_us = micros(now);
         self.sent_seq = self.sent_seq.saturating_add(1);
         self.first_sent_us.get_or_insert(now_us);
         self.last_sent_us = self.last_sent_us.max(now_us);
         let echo = self.latest.map(|of| Echo { sent_us: of.sent_us, held_us: now_us.saturating_sub(of.at_us) });
-        Heartbeat { session_number: self.session_number, seq: self.sent_seq, sent_us: now_us, echo }
+        Heartbeat { session_number: self.session_number, seq: self.sent_seq, sent_us: now_us, working, echo }
     }
 
     /// A heartbeat of the peer arrived. One of another session, an overtaken, repeated or absurd one changes nothing.
@@ -159,20 +162,20 @@ mod tests {
 
     fn from_peer(seq: u64, sent_us: u64, echo: Option<(u64, u64)>) -> Heartbeat {
         let echo = echo.map(|(sent_us, held_us)| Echo { sent_us, held_us });
-        Heartbeat { session_number: SESSION, seq, sent_us, echo }
+        Heartbeat { session_number: SESSION, seq, sent_us, working: 0, echo }
     }
 
     #[test]
     fn four_timestamps_give_the_offset() {
         let mut clock = ClockOffset::new(SESSION);
-        assert_eq!(clock.beat(us(1_000)), from_peer(1, 1_000, None));
+        assert_eq!(clock.beat(us(1_000), 0), from_peer(1, 1_000, None));
         // The peer's clock is 500_000 ahead: 40 us there, held for 100 us, 60 us back.
         clock.heard(&from_peer(1, 501_140, Some((1_000, 100))), us(1_200));
         let offset = clock.offset().unwrap();
         assert_eq!(offset, Offset { peer_minus_local_us: 499_990, error_us: 51, rtt_us: 100 });
         assert_eq!(clock.to_local(500_990), Some(us(1_000)));
         assert_eq!(clock.to_local(0), Some(Duration::ZERO));
-        assert_eq!(clock.beat(us(1_500)), from_peer(2, 1_500, Some((501_140, 300))));
+        assert_eq!(clock.beat(us(1_500), 0), from_peer(2, 1_500, Some((501_140, 300))));
     }
 
     #[test]
@@ -187,7 +190,7 @@ mod tests {
     fn the_smallest_round_trip_of_the_last_sixteen_counts() {
         let mut clock = ClockOffset::new(SESSION);
         let round = |clock: &mut ClockOffset, n: u64, rtt: u64| {
-            let sent = clock.beat(us(n * 10_000)).sent_us;
+            let sent = clock.beat(us(n * 10_000), 0).sent_us;
             clock.heard(&from_peer(n, sent + rtt / 2, Some((sent, 0))), us(sent + rtt));
         };
         round(&mut clock, 1, 10);
@@ -203,7 +206,7 @@ mod tests {
     fn what_cannot_be_true_is_ignored() {
         let mut clock = ClockOffset::new(SESSION);
         clock.heard(&from_peer(1, 50, Some((0, 0))), us(90));
-        clock.beat(us(100));
+        clock.beat(us(100), 0);
         let absurd = [(99, 0), (101, 0), (100, 200), (100, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX)];
         for (seq, echo) in (2..).zip(absurd) {
             clock.heard(&from_peer(seq, 60, Some(echo)), us(150));
@@ -219,9 +222,9 @@ mod tests {
     #[test]
     fn a_clock_that_stood_still_is_believed_at_once() {
         let mut clock = ClockOffset::new(SESSION);
-        clock.beat(us(0));
+        clock.beat(us(0), 0);
         clock.heard(&from_peer(1, 1_000_005, Some((0, 0))), us(10));
-        clock.beat(us(9_000_000));
+        clock.beat(us(9_000_000), 0);
         clock.heard(&from_peer(2, 1_000_505, Some((9_000_000, 0))), us(9_001_000));
         let offset = clock.offset().unwrap();
         assert_eq!(offset.rtt_us, 1_000, "the sample before the suspension has the smaller round trip, and is wrong");
@@ -241,9 +244,9 @@ mod tests {
             let mut at = start;
             for (way_there, held, way_back, odd) in rounds {
                 at += 125_000_000 + odd;
-                let beat = here.beat(local(at));
+                let beat = here.beat(local(at), 0);
                 there.heard(&beat, remote(at + way_there));
-                let back = there.beat(remote(at + way_there + held));
+                let back = there.beat(remote(at + way_there + held), 0);
                 here.heard(&back, local(at + way_there + held + way_back));
                 let offset = here.offset().unwrap();
                 prop_assert!(offset.peer_minus_local_us.abs_diff(truth) <= offset.error_us, "{offset:?}, true {truth}");
@@ -259,7 +262,7 @@ mod tests {
         ) {
             let mut clock = ClockOffset::new(SESSION);
             for (seq, sent_us, echo_us, held_us, now) in beats {
-                clock.beat(us(now));
+                clock.beat(us(now), 0);
                 for echo in [Some((echo_us, held_us)), Some((now, held_us)), Some((now, 0)), None] {
                     clock.heard(&from_peer(seq, sent_us, echo), us(now.saturating_add(held_us)));
                     clock.to_local(sent_us);

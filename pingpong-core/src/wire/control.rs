@@ -3,8 +3,8 @@
 //! Control messages and lane headers are `length` (4 bytes, little-endian) and a postcard body.
 
 use super::WireError;
-use crate::name::ServerName;
-use crate::session::{CloseReason, Heartbeat, Message};
+use crate::name::{ClusterName, ServerName};
+use crate::session::{CloseReason, Heartbeat, Message, Versions};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,7 @@ impl ControlDecoder {
     /// # Errors
     /// [`WireError`] when it is too long or malformed.
     pub fn message(&mut self) -> Result<Option<Message>, WireError> {
-        self.item("control message", MAX_CONTROL)
+        self.body("control message", MAX_CONTROL)?.map(|body| decode_message(&body)).transpose()
     }
 
     /// What follows the items that were taken.
@@ -145,6 +145,10 @@ impl ControlDecoder {
     }
 
     fn item<T: for<'a> Deserialize<'a>>(&mut self, item: &'static str, most: usize) -> Result<Option<T>, WireError> {
+        self.body(item, most)?.map(|body| decode(item, &body)).transpose()
+    }
+
+    fn body(&mut self, item: &'static str, most: usize) -> Result<Option<BytesMut>, WireError> {
         let Some(length) = self.buffer.first_chunk::<4>().map(|b| u32::from_le_bytes(*b) as usize) else {
             return Ok(None);
         };
@@ -154,8 +158,31 @@ impl ControlDecoder {
         if self.buffer.len() < 4 + length {
             return Ok(None);
         }
-        let bytes = self.buffer.split_to(4 + length);
-        decode(item, &bytes[4..]).map(Some)
+        let mut item = self.buffer.split_to(4 + length);
+        Ok(Some(item.split_off(4)))
+    }
+}
+
+/// The part of a `Hello` that is the same in every version, for ever: so that other versions are refused by their number (A3).
+#[derive(Deserialize)]
+struct HelloStart {
+    variant: u32,
+    _cluster: ClusterName,
+    versions: Versions,
+}
+
+fn decode_message(body: &[u8]) -> Result<Message, WireError> {
+    const ITEM: &str = "control message";
+    match postcard::take_from_bytes(body) {
+        // A newer minor may say more in its Hello than this one knows.
+        Ok((message, [])) | Ok((message @ Message::Hello(_), _)) => Ok(message),
+        Ok((_, rest)) => Err(WireError::Malformed { item: ITEM, words: format!("{} bytes are left over", rest.len()) }),
+        Err(error) => match postcard::take_from_bytes::<HelloStart>(body) {
+            Ok((HelloStart { variant: 0, versions: theirs, .. }, _)) if theirs.common(Versions::CURRENT).is_none() => {
+                Err(WireError::Versions { theirs, ours: Versions::CURRENT })
+            }
+            _ => Err(WireError::Malformed { item: ITEM, words: error.to_string() }),
+        },
     }
 }
 
@@ -195,6 +222,17 @@ mod tests {
         decoder.push(b"frames");
         assert_eq!(decoder.lane_header(), Ok(Some(header)));
         assert_eq!(&decoder.into_rest()[..], b"frames");
+    }
+
+    #[test]
+    fn a_hello_of_another_major_is_refused_by_both_numbers_whatever_its_shape() {
+        let theirs = Versions { major: 2, oldest_minor: 0, newest_minor: 3 };
+        let body = postcard::to_stdvec(&(0_u32, "cluster", theirs, "another shape")).unwrap();
+        let mut decoder = ControlDecoder::new();
+        decoder.push(&(body.len() as u32).to_le_bytes());
+        decoder.push(&body);
+        let words = decoder.message().unwrap_err().to_string();
+        assert!(words.contains("2.0 to 2.3") && words.contains("1.0 to 1.0"), "{words}");
     }
 
     #[test]

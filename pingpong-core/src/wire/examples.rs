@@ -48,13 +48,14 @@ fn example_2_a_control_lane_begins_with_its_header_and_a_hello() {
         held: None,
         random: 300,
         failure_timeout_millis: 2_000,
+        lanes: 24,
         addresses: vec![Address::new("127.0.0.1:4433").unwrap()],
     };
     let message = Message::Hello(Box::new(hello));
     let mut lane = encode_lane_header(&LaneHeader { lane: 0, role: LaneRole::Control }).unwrap().to_vec();
     lane.extend_from_slice(&encode_control(&message).unwrap());
     let hex = "02 00 00 00  00 00
-               24 00 00 00  00  04 74 65 73 74  01 00 00  01 61  e8 07 05  01  00  ac 02  d0 0f
+               25 00 00 00  00  04 74 65 73 74  01 00 00  01 61  e8 07 05  01  00  ac 02  d0 0f  18
                             01 0e 31 32 37 2e 30 2e 30 2e 31 3a 34 34 33 33";
     assert_eq!(lane, bytes(hex));
     let mut decoder = ControlDecoder::new();
@@ -85,8 +86,8 @@ fn example_4_a_take_a_heartbeat_and_a_close_reason() {
     let take = encode_control(&Message::Take(id)).unwrap();
     assert_eq!(take[..], bytes("0a 00 00 00  01  01 61  e8 07 05  01  ac 02 4d"));
     let echo = Some(Echo { sent_us: 125_000, held_us: 40 });
-    let beat = Heartbeat { session_number: 1, seq: 2, sent_us: 250_000, echo };
-    let datagram = bytes("01 02  90 a1 0f  01 c8 d0 07 28");
+    let beat = Heartbeat { session_number: 1, seq: 2, sent_us: 250_000, working: 0, echo };
+    let datagram = bytes("01 02  90 a1 0f  00  01 c8 d0 07 28");
     assert_eq!(encode_heartbeat(&beat)[..], datagram);
     assert_eq!(decode_heartbeat(&datagram), Ok(beat));
     let reason = CloseReason::Replaced { by: incarnation, at: Some(Address::new("n2:1").unwrap()) };

@@ -254,15 +254,37 @@ impl<'a> Frame<'a> {
 pub struct Splitter {
     buffer: BytesMut,
     max_frame: usize,
+    content: Content,
+}
+
+/// Which frames belong on a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Casts and calls for the server of the lane.
+    Messages,
+    /// Casts and calls, each with the name of its server.
+    Named,
+    /// Replies and cancels.
+    Replies,
+}
+
+impl Content {
+    fn takes(self, frame: &Frame<'_>) -> bool {
+        match frame.kind {
+            FrameKind::Cast | FrameKind::Call if frame.name.is_some() => self == Self::Named,
+            FrameKind::Cast | FrameKind::Call => self == Self::Messages,
+            FrameKind::Reply | FrameKind::Cancel => self == Self::Replies && frame.name.is_none(),
+        }
+    }
 }
 
 /// Bytes that one block of a splitter holds; frames above it are large.
 const BLOCK: usize = 64 << 10;
 
 impl Splitter {
-    /// Refuses frames whose body is over `max_message` bytes.
-    pub fn new(max_message: usize) -> Self {
-        Self { buffer: BytesMut::new(), max_frame: max_message.saturating_add(HEADER + MAX_PREFIX) }
+    /// Refuses frames whose body is over `max_message` bytes, and those that do not belong on the lane.
+    pub fn new(max_message: usize, content: Content) -> Self {
+        Self { buffer: BytesMut::new(), max_frame: max_message.saturating_add(HEADER + MAX_PREFIX), content }
     }
 
     /// Takes bytes in; [`batch`](Self::batch) gives them out again in whole frames.
@@ -285,13 +307,21 @@ impl Splitter {
                 return Err(WireError::Length { item: "frame", length, least, most });
             }
             let Some(frame) = self.buffer.get(whole..whole + length as usize) else { break };
-            if Frame::parse(frame).is_none() {
+            if !Frame::parse(frame).is_some_and(|frame| self.content.takes(&frame)) {
                 let words = format!("kind {} with {length} bytes", frame[4]);
                 return Err(WireError::Malformed { item: "frame", words });
             }
             whole += length as usize;
         }
-        Ok((whole > 0).then(|| self.buffer.split_to(whole).freeze()))
+        if whole == 0 {
+            return Ok(None);
+        }
+        let batch = self.buffer.split_to(whole).freeze();
+        if whole > BLOCK {
+            // What is left must not keep the large buffer alive, nor use it again for small frames.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
+        Ok(Some(batch))
     }
 
     /// Bytes of the frame that has begun and is not whole, when it is a large one: what the caller must have budget for.
@@ -302,7 +332,8 @@ impl Splitter {
 
     /// Makes room for a large frame of that length in one piece, once there is budget for it.
     pub fn reserve(&mut self, length: usize) {
-        self.buffer.reserve(length.min(self.max_frame).saturating_sub(self.buffer.len()));
+        // The chunk that brings its end may bring a part of the next frame.
+        self.buffer.reserve((length.min(self.max_frame) + BLOCK).saturating_sub(self.buffer.len()));
     }
 
     /// Bytes that wait for the rest of their frame.
@@ -340,18 +371,35 @@ mod tests {
 
     #[test]
     fn a_length_over_the_limit_is_refused_before_its_bytes_come() {
-        let mut splitter = Splitter::new(1_000);
+        let mut splitter = Splitter::new(1_000, Content::Messages);
         splitter.push(&u32::MAX.to_le_bytes());
         assert!(matches!(splitter.batch(), Err(WireError::Length { length: 4_294_967_295, .. })));
-        let mut splitter = Splitter::new(1_000);
+        let mut splitter = Splitter::new(1_000, Content::Messages);
         splitter.push(&[7, 0, 0, 0]);
         assert!(matches!(splitter.batch(), Err(WireError::Length { length: 7, .. })));
     }
 
     #[test]
+    fn frames_that_do_not_belong_on_the_lane_are_refused() {
+        let name = ServerName::new("s").unwrap();
+        let frames = [
+            (Content::Messages, written(Prefix::cast(KIND, None), b"")),
+            (Content::Named, written(Prefix::cast(KIND, Some(&name)), b"")),
+            (Content::Replies, written(Prefix::cancel(1), b"")),
+        ];
+        for lane in [Content::Messages, Content::Named, Content::Replies] {
+            for (content, frame) in &frames {
+                let mut splitter = Splitter::new(1_000, lane);
+                splitter.push(frame);
+                assert_eq!(splitter.batch().is_ok(), lane == *content, "{content:?} on a lane of {lane:?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_kind_and_a_short_prefix_are_refused() {
         for bytes in [[8, 0, 0, 0, 9, 0, 0, 0], [8, 0, 0, 0, 2, 0, 0, 0], [8, 0, 0, 0, 0x81, 0, 0, 0]] {
-            let mut splitter = Splitter::new(1_000);
+            let mut splitter = Splitter::new(1_000, Content::Messages);
             splitter.push(&bytes);
             assert!(matches!(splitter.batch(), Err(WireError::Malformed { .. })), "{bytes:?}");
         }
@@ -364,7 +412,7 @@ mod tests {
             cut in 1_usize..64,
         ) {
             let stream: Vec<u8> = bodies.iter().flat_map(|b| written(Prefix::cast(KIND, None), b)).collect();
-            let mut splitter = Splitter::new(1_000);
+            let mut splitter = Splitter::new(1_000, Content::Messages);
             let mut seen = Vec::new();
             for chunk in stream.chunks(cut) {
                 splitter.push(chunk);
@@ -382,8 +430,12 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic_or_pass_the_limit(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 1_usize..64) {
-            let mut splitter = Splitter::new(100);
+        fn no_bytes_panic_or_pass_the_limit(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+            cut in 1_usize..64,
+            content in prop::sample::select(&[Content::Messages, Content::Named, Content::Replies][..]),
+        ) {
+            let mut splitter = Splitter::new(100, content);
             for chunk in bytes.chunks(cut) {
                 splitter.push(chunk);
                 match splitter.batch() {

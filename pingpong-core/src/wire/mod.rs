@@ -12,7 +12,9 @@ pub use control::{
     ControlDecoder, LaneHeader, LaneRole, MAX_CLOSE, MAX_CONTROL, decode_close, decode_heartbeat, encode_close,
     encode_control, encode_heartbeat, encode_lane_header,
 };
-pub use frame::{Frame, FrameKind, HEADER, MAX_PREFIX, Prefix, ReplyStatus, Splitter};
+pub use frame::{Content, Frame, FrameKind, HEADER, MAX_PREFIX, Prefix, ReplyStatus, Splitter};
+
+use crate::session::Versions;
 
 /// Bytes that break the wire format. The connection that they came on is closed with these words (M5, "protocol error").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +39,14 @@ pub enum WireError {
         item: &'static str,
         /// Its value.
         value: u64,
+    },
+    /// No minor version of the protocol that both speak (A3).
+    #[error("the peer speaks protocol {theirs}, this node {ours}; upgrade one of the two")]
+    Versions {
+        /// The peer's.
+        theirs: Versions,
+        /// This node's.
+        ours: Versions,
     },
     /// A body that is not of its shape.
     #[error("malformed {item}: {words}")]

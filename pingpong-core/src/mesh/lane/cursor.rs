@@ -15,12 +15,14 @@ pub(super) struct Cursor {
     pub(super) queue: VecDeque<Bytes>,
     /// Bytes and segments that are not yet written.
     pub(super) cost: usize,
+    /// Waiting senders that have this one among their targets.
+    pub(super) awaited: usize,
     pub(super) waker: Option<Waker>,
 }
 
 impl Cursor {
     pub(super) fn new(key: u64) -> Self {
-        Self { key, queue: VecDeque::new(), cost: 0, waker: None }
+        Self { key, queue: VecDeque::new(), cost: 0, awaited: 0, waker: None }
     }
 
     pub(super) fn push(&mut self, segment: Bytes) {

@@ -12,7 +12,7 @@ fn member(name: &str, key: u64) -> Member {
 
 /// A lane with room for 1,000 bytes and these sessions, each with its key as its slot.
 fn lane(keys: &[u64]) -> Arc<Lane> {
-    let lane = Lane::new(1_000, 8);
+    let lane = Lane::new(1_000, LargeBudget::new(1 << 20));
     keys.iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
     lane
 }
@@ -70,11 +70,45 @@ fn a_message_above_the_bound_enters_an_empty_lane_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_messages_share_a_budget_wherever_they_are() {
+    let large = LargeBudget::new(100 << 10);
+    let lane = Lane::new(4_000, large.clone());
+    lane.join(member("n1", 1));
+    lane.try_send(To::All, &[1; 70 << 10], &[], REFUSE).unwrap();
+    let other = Lane::new(4_000, large);
+    other.join(member("n1", 1));
+    assert!(matches!(other.try_send(To::All, &[2; 70 << 10], &[], REFUSE), Err(Refusal::Full)));
+    let skipped = other.try_send(To::All, &[2; 70 << 10], &[], WhenFull::Skip).unwrap();
+    assert!(!skipped.has(1));
+    let mut waiting = Box::pin(other.send(To::All, &[2; 70 << 10], &[]));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let taken = lane.take(1, 1, 0, usize::MAX).await.unwrap();
+    assert!(waiting.as_mut().now_or_never().is_none(), "it is on its way to the network");
+    drop(taken);
+    assert!(waiting.await.unwrap().has(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overtakes_one_who_waits_for_the_same_session() {
+    let lane = lane(&[1, 2]);
+    lane.try_send(To::Keys(&[1]), &[0; 200], &[], REFUSE).unwrap();
+    let mut large = lane.queue(To::Keys(&[1]), &[1; 900], &[]).await.unwrap();
+    assert!(large.entered().now_or_never().is_none());
+    assert!(matches!(lane.try_send(To::Keys(&[1]), b"x", &[], REFUSE), Err(Refusal::Full)));
+    assert!(matches!(lane.try_send(To::All, b"x", &[], REFUSE), Err(Refusal::Full)));
+    let skipped = lane.try_send(To::All, b"x", &[], WhenFull::Skip).unwrap();
+    assert!(!skipped.has(1) && skipped.has(2));
+    assert_eq!(drain(&lane, 1).len(), 1_100);
+    assert!(large.entered().await.unwrap().has(1));
+    lane.try_send(To::All, b"y", &[], REFUSE).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_senders_enter_in_order_when_the_reader_makes_room() {
     let lane = lane(&[1]);
     lane.try_send(To::All, &[0; 900], &[], REFUSE).unwrap();
-    let mut first = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
-    let mut second = lane.queue(vec![1], &[2; 300], &[]).await.unwrap();
+    let mut first = lane.queue(To::Keys(&[1]), &[1; 300], &[]).await.unwrap();
+    let mut second = lane.queue(To::Keys(&[1]), &[2; 300], &[]).await.unwrap();
     assert!(first.entered().now_or_never().is_none());
     let taken = take_now(&lane, 1, 0).unwrap();
     assert!(first.entered().now_or_never().is_none(), "the room comes back when the batch is written");
@@ -87,8 +121,8 @@ async fn waiting_senders_enter_in_order_when_the_reader_makes_room() {
 async fn a_sender_that_gives_up_has_sent_to_nobody_and_holds_up_nobody() {
     let lane = lane(&[1, 2]);
     lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
-    let large = lane.queue(vec![1, 2], &[1; 900], &[]).await.unwrap();
-    let mut small = lane.queue(vec![2], &[2; 30], &[]).await.unwrap();
+    let large = lane.queue(To::Keys(&[1, 2]), &[1; 900], &[]).await.unwrap();
+    let mut small = lane.queue(To::Keys(&[2]), &[2; 30], &[]).await.unwrap();
     assert!(small.entered().now_or_never().is_none(), "it would pass one that was first for the same session");
     assert!(large.withdraw().is_none());
     assert!(small.entered().await.unwrap().has(2));
@@ -99,8 +133,8 @@ async fn a_sender_that_gives_up_has_sent_to_nobody_and_holds_up_nobody() {
 async fn a_sender_for_others_passes_one_that_waits_for_a_slow_session() {
     let lane = lane(&[1, 2]);
     lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
-    let _slow = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
-    let mut other = lane.queue(vec![2], &[2; 300], &[]).await.unwrap();
+    let _slow = lane.queue(To::Keys(&[1]), &[1; 300], &[]).await.unwrap();
+    let mut other = lane.queue(To::Keys(&[2]), &[2; 300], &[]).await.unwrap();
     assert!(other.entered().await.unwrap().has(2));
 }
 
@@ -108,7 +142,7 @@ async fn a_sender_for_others_passes_one_that_waits_for_a_slow_session() {
 async fn a_session_that_leaves_is_waited_for_no_longer() {
     let lane = lane(&[1, 2]);
     lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
-    let mut ticket = lane.queue(vec![1, 2], &[1; 300], &[]).await.unwrap();
+    let mut ticket = lane.queue(To::Keys(&[1, 2]), &[1; 300], &[]).await.unwrap();
     lane.leave(1, 1);
     let entered = ticket.entered().await.unwrap();
     assert!(!entered.has(1) && entered.has(2));
@@ -119,7 +153,7 @@ async fn a_session_that_leaves_is_waited_for_no_longer() {
 async fn a_closed_lane_refuses_and_is_read_to_its_end() {
     let lane = lane(&[1]);
     lane.try_send(To::All, &[0; 900], &[], REFUSE).unwrap();
-    let mut waiting = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
+    let mut waiting = lane.queue(To::Keys(&[1]), &[1; 300], &[]).await.unwrap();
     lane.close();
     assert!(matches!(waiting.entered().await, Err(Refusal::Closed)));
     assert!(matches!(lane.try_send(To::All, b"x", &[], REFUSE), Err(Refusal::Closed)));
@@ -138,8 +172,8 @@ impl std::task::Wake for Woken {
     }
 }
 
-/// Readers of these keys, each parked; and how many of them have been woken since.
-fn parked(lane: &Lane, keys: &[u64]) -> (Vec<Arc<Woken>>, impl Fn(&[Arc<Woken>]) -> usize) {
+/// Readers of these keys, each parked.
+fn parked(lane: &Lane, keys: &[u64]) -> Vec<Arc<Woken>> {
     let park = |key: &u64| {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -147,14 +181,18 @@ fn parked(lane: &Lane, keys: &[u64]) -> (Vec<Arc<Woken>>, impl Fn(&[Arc<Woken>])
         assert!(poll.is_pending());
         woken
     };
-    let count = |all: &[Arc<Woken>]| all.iter().filter(|w| w.0.load(std::sync::atomic::Ordering::Relaxed) > 0).count();
-    (keys.iter().map(park).collect(), count)
+    keys.iter().map(park).collect()
+}
+
+/// How many of them have been woken since.
+fn woken(readers: &[Arc<Woken>]) -> usize {
+    readers.iter().filter(|w| w.0.load(std::sync::atomic::Ordering::Relaxed) > 0).count()
 }
 
 #[test]
 fn the_first_byte_wakes_one_reader_and_its_seal_wakes_the_others() {
     let lane = lane(&[1, 2, 3]);
-    let (readers, woken) = parked(&lane, &[1, 2, 3]);
+    let readers = parked(&lane, &[1, 2, 3]);
     lane.try_send(To::All, b"a", b"", REFUSE).unwrap();
     assert_eq!(woken(&readers), 1);
     lane.try_send(To::All, b"b", b"", REFUSE).unwrap();
@@ -165,9 +203,9 @@ fn the_first_byte_wakes_one_reader_and_its_seal_wakes_the_others() {
 
 #[test]
 fn a_full_block_wakes_every_reader_although_the_first_one_may_be_busy_by_now() {
-    let lane = Lane::new(1 << 20, 8);
+    let lane = Lane::new(1 << 20, LargeBudget::new(1 << 20));
     [1, 2, 3].iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
-    let (readers, woken) = parked(&lane, &[1, 2, 3]);
+    let readers = parked(&lane, &[1, 2, 3]);
     lane.try_send(To::All, &[0; 40 << 10], b"", REFUSE).unwrap();
     lane.try_send(To::All, &[0; 40 << 10], b"", REFUSE).unwrap();
     assert_eq!(woken(&readers), 3);
@@ -176,7 +214,7 @@ fn a_full_block_wakes_every_reader_although_the_first_one_may_be_busy_by_now() {
 #[test]
 fn a_reader_that_leaves_passes_its_wake_up_on() {
     let lane = lane(&[1, 2]);
-    let (readers, woken) = parked(&lane, &[1, 2]);
+    let readers = parked(&lane, &[1, 2]);
     lane.try_send(To::All, b"a", b"", REFUSE).unwrap();
     assert_eq!(woken(&readers), 1);
     lane.leave(1, 1);
@@ -185,14 +223,14 @@ fn a_reader_that_leaves_passes_its_wake_up_on() {
 
 #[test]
 fn a_reader_that_lets_waiting_senders_in_wakes_the_others() {
-    let lane = Lane::new(64 << 10, 8);
+    let lane = Lane::new(64 << 10, LargeBudget::new(1 << 20));
     [1, 2].iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
     for _ in 0..3 {
         lane.try_send(To::Keys(&[1]), &[0; 20 << 10], &[], REFUSE).unwrap();
     }
-    let ticket = lane.queue(vec![1, 2], &[1; 10 << 10], &[]).now_or_never().unwrap().unwrap();
+    let ticket = lane.queue(To::Keys(&[1, 2]), &[1; 10 << 10], &[]).now_or_never().unwrap().unwrap();
     let taken = take_now(&lane, 1, 0).unwrap();
-    let (readers, woken) = parked(&lane, &[2]);
+    let readers = parked(&lane, &[2]);
     // It may wait long for its network now, with what it has.
     take_now(&lane, 1, taken.cost).unwrap();
     assert_eq!(woken(&readers), 1);
@@ -234,7 +272,7 @@ async fn no_wake_up_is_lost_between_many_senders_and_readers() {
             for count in 0..EACH {
                 let (head, body) = (sender.to_le_bytes(), count.to_le_bytes());
                 if lane.try_send(To::All, &head, &body, REFUSE).is_err() {
-                    lane.send(vec![1, 2, 3], &head, &body).await.expect("open");
+                    lane.send(To::All, &head, &body).await.expect("open");
                 }
             }
         });

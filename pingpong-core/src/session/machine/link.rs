@@ -178,7 +178,7 @@ impl Machine {
                 _ => {}
             }
         }
-        let forgotten = reason == CloseReason::Forgotten && !self.is_session(conn);
+        let let_go = matches!(reason, CloseReason::Forgotten | CloseReason::Leaving) && !self.is_session(conn);
         let reason = match reason {
             CloseReason::Renewed => DownReason::Replaced,
             CloseReason::Leaving => DownReason::Left { flushed: false },
@@ -190,7 +190,7 @@ impl Machine {
         };
         self.ended(conn, reason, None, turn);
         let linked = self.session(&name).is_some();
-        if let Some(record) = self.peers.get_mut(&name).filter(|_| forgotten && !linked) {
+        if let Some(record) = self.peers.get_mut(&name).filter(|_| let_go && !linked) {
             record.let_go();
         }
     }

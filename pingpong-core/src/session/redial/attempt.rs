@@ -37,6 +37,8 @@ pub struct Due {
     pub start: Vec<Attempt>,
     /// Attempts to give up: too old, or their target is linked or not wanted any more. They are not answered.
     pub abandon: Vec<AttemptId>,
+    /// Names that were not linked for so long that nothing of them is remembered (M7).
+    pub forgotten: Vec<NodeName>,
 }
 
 /// What became of an attempt.

@@ -68,12 +68,12 @@ impl Redial {
     pub fn due(&mut self, now: Duration, random: u64) -> Due {
         let now = self.advance(now);
         self.give_up_old(now);
-        self.forget_old(now);
+        let forgotten = self.forget_old(now);
         let cap = self.longest_spacing();
         let is_due = |pace: &Pace| pace.due(&self.settings).is_some_and(|due| due <= now);
         let due: Vec<_> = self.dialled().filter(|(_, pace)| is_due(pace)).map(|(target, _)| target).collect();
         let start = due.into_iter().filter_map(|target| self.start(target, cap, random, now)).collect();
-        Due { start, abandon: std::mem::take(&mut self.abandoned) }
+        Due { start, abandon: std::mem::take(&mut self.abandoned), forgotten }
     }
 
     /// An attempt ended by itself. Unknown ids are ignored: an abandoned attempt may have ended at the same time.
@@ -302,16 +302,17 @@ impl Redial {
         }
     }
 
-    fn forget_old(&mut self, now: Duration) {
+    fn forget_old(&mut self, now: Duration) -> Vec<NodeName> {
         let over = |wanted: &Wanted| self.forgotten_at(wanted).is_some_and(|at| at <= now);
         let old: Vec<_> = self.names.iter().filter(|(_, w)| over(w)).map(|(name, _)| name.clone()).collect();
-        for name in old {
-            if let Some(wanted) = self.names.get_mut(&name) {
+        for name in &old {
+            if let Some(wanted) = self.names.get_mut(name) {
                 wanted.known = None;
                 wanted.reached = None;
             }
-            self.drop_if_idle(&name, now);
+            self.drop_if_idle(name, now);
         }
+        old
     }
 
     /// Gives up every attempt that was started for this name, or for a seed that leads to it.

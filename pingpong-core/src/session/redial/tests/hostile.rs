@@ -74,7 +74,7 @@ proptest! {
             while let Some(due) = redial.next_due().filter(|due| *due <= until) {
                 now = now.max(due);
                 let before = redial.clone();
-                let Due { start, abandon } = redial.due(now, random);
+                let Due { start, abandon, .. } = redial.due(now, random);
                 let moved = redial.next_due().is_none_or(|next| next > now);
                 prop_assert!(!start.is_empty() || !abandon.is_empty() || before != redial, "nothing to do at {now:?}");
                 prop_assert!(moved, "due again at once, after {before:?}");
