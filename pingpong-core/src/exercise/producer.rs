@@ -93,7 +93,9 @@ impl Server for Producer {
     async fn info(&mut self, Repair: Repair, cx: &mut Context<Self>) {
         self.repairing = false;
         let behind: Vec<NodeName> = std::mem::take(&mut self.behind).into_iter().collect();
-        self.tell(&Targets::Nodes(behind), self.slots(), cx);
+        if !behind.is_empty() {
+            self.tell(&Targets::Nodes(behind), self.slots(), cx);
+        }
     }
 
     async fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) {
