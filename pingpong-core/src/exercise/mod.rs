@@ -175,6 +175,22 @@ impl Exercise {
         LocalRead { values: counts.values(), total: counts.total() }
     }
 
+    /// Waits until what this node knows is as `enough` says. Cancel safe.
+    pub async fn local_until(&self, enough: impl Fn(&LocalRead) -> bool) -> LocalRead {
+        let mut changes = self.store.changes();
+        loop {
+            changes.mark_unchanged();
+            let read = self.local();
+            if enough(&read) {
+                return read;
+            }
+            if changes.changed().await.is_err() {
+                // Not reached: the store, which this holds, holds the sender.
+                return std::future::pending().await;
+            }
+        }
+    }
+
     /// What each consumer of the linked nodes, and of this one, knows.
     ///
     /// # Errors

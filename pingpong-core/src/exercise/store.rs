@@ -6,6 +6,7 @@ use crate::name::NodeName;
 use crate::node::Node;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// Bounds of a store (P8, O1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct MemoryStore {
     slot: Slot,
     limits: StoreLimits,
     state: Mutex<State>,
+    /// Follows the state's revision.
+    revisions: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -107,6 +110,9 @@ impl State {
 
 impl MemoryStore {
     /// An empty store of this node. Its epoch is the node's incarnation now.
+    ///
+    /// One store for each incarnation: a second one would begin the same slot again, and count new pings under old numbers
+    /// (P4). A node that has lost its store must start anew.
     pub fn new(node: &Node) -> Self {
         Self::with_limits(node, StoreLimits::default())
     }
@@ -116,7 +122,7 @@ impl MemoryStore {
         let slot = Slot { producer: node.name.clone(), epoch: node.incarnation };
         let mut state = State::default();
         state.raise(&slot, 0);
-        Self { slot, limits, state: Mutex::new(state) }
+        Self { slot, limits, revisions: watch::Sender::new(state.revision), state: Mutex::new(state) }
     }
 
     // Nothing panics while it is held, and each change is whole.
@@ -155,6 +161,7 @@ impl MemoryStore {
             return Err(PingRefused::CountExhausted { count, wanted: pings });
         };
         state.raise(&self.slot, after);
+        self.revisions.send_replace(state.revision);
         Ok(Pinged { slot: self.slot.clone(), count: after })
     }
 
@@ -181,6 +188,9 @@ impl MemoryStore {
                 None => state.ignored.too_many_slots += 1,
             }
         }
+        if state.revision > before {
+            self.revisions.send_replace(state.revision);
+        }
         Merged { before, after: state.revision }
     }
 
@@ -204,7 +214,11 @@ impl MemoryStore {
         self.lock().counts.get(slot).is_some()
     }
 
-    /// Rises with each change.
+    /// A number that rises with each change of the counts: whoever watches it needs not ask again and again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.revisions.subscribe()
+    }
+
     pub(super) fn revision(&self) -> u64 {
         self.lock().revision
     }
