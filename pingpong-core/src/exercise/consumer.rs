@@ -1,11 +1,11 @@
 //! The consumer: it keeps what all nodes pinged, asks for what it missed, and passes on what it learns.
 
+use super::Settings;
 use super::backoff::Backoff;
 use super::counts::{Counts, Slot};
 use super::gossip::Gossip;
 use super::messages::{AskCounts, AskProducer, CONSUMER, PRODUCER, ProducerSays, Told};
 use super::store::{MemoryStore, Source};
-use super::Settings;
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
@@ -83,7 +83,13 @@ impl Consumer {
         }
     }
 
-    fn answered(&mut self, question: Question, answers: Vec<Reply<Counts>>, failed: Vec<Failed>, cx: &mut Context<Self>) {
+    fn answered(
+        &mut self,
+        question: Question,
+        answers: Vec<Reply<Counts>>,
+        failed: Vec<Failed>,
+        cx: &mut Context<Self>,
+    ) {
         let Question { whom, before, .. } = question;
         for Reply { node, reply } in answers {
             let source = if whom == Whom::Producers { Source::Producer(&node) } else { Source::Consumer };

@@ -99,7 +99,12 @@ impl State {
         if !full(self) {
             return true;
         }
-        let older: Vec<Slot> = self.counts.epochs(&slot.producer).rev().skip(1).filter(|(_, count)| *count == 0)
+        let older: Vec<Slot> = self
+            .counts
+            .epochs(&slot.producer)
+            .rev()
+            .skip(1)
+            .filter(|(_, count)| *count == 0)
             .map(|(epoch, _)| Slot { producer: slot.producer.clone(), epoch })
             .filter(|empty| empty != own)
             .collect();

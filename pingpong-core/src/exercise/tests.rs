@@ -32,7 +32,9 @@ fn told(double: &Double, to: &str) -> Vec<Told> {
 
 /// Whether somebody was told exactly this at least so many times.
 async fn until_told(double: &Double, to: &str, what: &Told, times: usize) {
-    double.until(|log| log.iter().filter(|seen| seen.cast_to::<Told>(to).as_ref() == Some(what)).count() >= times).await;
+    double
+        .until(|log| log.iter().filter(|seen| seen.cast_to::<Told>(to).as_ref() == Some(what)).count() >= times)
+        .await;
 }
 
 /// Lets all that can happen without time happen.

@@ -4,8 +4,8 @@ use crate::inbox::{Batch, CallTag, Dropped, Entry, Inbox, InboxClosed, Origin, S
 use crate::message::{Encoded, Message, MessageType};
 use crate::monitor::{DownReason, NodeEvents};
 use crate::transport::{
-    CallFailure, Counters, Failed, NotSent, RawReply, Refused, RegisterError, Replies, Reply, SendError, Sent, Shutdown,
-    StopReason, Targets, Transport, WhenFull,
+    CallFailure, Counters, Failed, NotSent, RawReply, Refused, RegisterError, Replies, Reply, SendError, Sent,
+    Shutdown, StopReason, Targets, Transport, WhenFull,
 };
 use crate::wire::Prefix;
 use crate::{Incarnation, Node, NodeName, ServerName};

@@ -102,12 +102,7 @@ pub trait Server: Sized + Send + 'static {
     }
 
     /// Handles a one-way message.
-    fn cast(
-        &mut self,
-        from: &Node,
-        message: Self::Cast,
-        cx: &mut Context<Self>,
-    ) -> impl Future<Output = ()> + Send;
+    fn cast(&mut self, from: &Node, message: Self::Cast, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send;
 
     /// Handles a request. The future's output is the answer.
     fn call(

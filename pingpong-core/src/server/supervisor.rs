@@ -282,7 +282,9 @@ impl<S: Server, F: Fn() -> S + Send + Sync + 'static> Supervisor<S, F> {
         let _ = stop.send(());
         match tokio::time::timeout(self.options.grace, &mut task).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::error!(server = %self.name, crash = crash_words(error), "crashed while stopping"),
+            Ok(Err(error)) => {
+                tracing::error!(server = %self.name, crash = crash_words(error), "crashed while stopping")
+            }
             Err(_) => {
                 tracing::warn!(server = %self.name, "a handler went on beyond the grace period; it is aborted");
                 aborted(task).await;

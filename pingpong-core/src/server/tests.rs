@@ -1,6 +1,6 @@
-use crate::ServerName;
 use super::double::{Answer, Double, Seen, node, server};
 use super::*;
+use crate::ServerName;
 use crate::inbox::{Dropped, InboxClosed};
 use crate::message::{Encoded, MessageType, Unencodable};
 use crate::transport::{CallFailure, RegisterError, SendError, Targets, Transport};

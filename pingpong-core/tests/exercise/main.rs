@@ -6,6 +6,7 @@ mod cluster;
 mod random;
 
 use cluster::{Cluster, LONG, at, name, soon};
+use pingpong_core::Transport;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -84,7 +85,11 @@ async fn scenario_03_a_store_is_lost_during_a_partition() {
     cluster.network.heal_all();
     cluster.all_know(&[("a", 10), ("b", 0), ("c", 7)]).await;
     let c = cluster.on("c").store().counts();
-    assert_eq!(c.epochs(&name("c")).map(|(_, count)| count).collect::<Vec<_>>(), [5, 2], "a lost store is a new slot (P4)");
+    assert_eq!(
+        c.epochs(&name("c")).map(|(_, count)| count).collect::<Vec<_>>(),
+        [5, 2],
+        "a lost store is a new slot (P4)"
+    );
 }
 
 #[tokio::test(start_paused = true)]
