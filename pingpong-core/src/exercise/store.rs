@@ -268,7 +268,8 @@ mod tests {
         let b = node("b", 3);
         store.merge(Source::Producer(&b), &one("b", 3, 7));
         let before = store.counts();
-        let rows: [(Source<'_>, Counts, fn(&Ignored) -> u64); 5] = [
+        type Row<'a> = (Source<'a>, Counts, fn(&Ignored) -> u64);
+        let rows: [Row<'_>; 5] = [
             (Source::Consumer, one("b", 3, 6), |i| i.stale),
             (Source::Producer(&b), one("c", 1, 1), |i| i.foreign_slot),
             (Source::Producer(&b), one("b", 4, 1), |i| i.future_epoch),

@@ -78,7 +78,7 @@ async fn a_ping_between_the_registration_and_the_answer_is_counted() {
     });
     let exercise = start(&double);
     let mut asked = asked;
-    asked.wait_for(|asked| *asked == 2).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), asked.wait_for(|asked| *asked == 2)).await.unwrap().unwrap();
     settle().await;
     assert_eq!((pings_of(&exercise, "b"), pings_of(&exercise, "c")), (8, 2));
 }

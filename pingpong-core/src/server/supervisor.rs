@@ -283,7 +283,7 @@ impl<S: Server, F: Fn() -> S + Send + Sync + 'static> Supervisor<S, F> {
         match tokio::time::timeout(self.options.grace, &mut task).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
-                tracing::error!(server = %self.name, crash = crash_words(error), "crashed while stopping")
+                tracing::error!(server = %self.name, crash = crash_words(error), "crashed while stopping");
             }
             Err(_) => {
                 tracing::warn!(server = %self.name, "a handler went on beyond the grace period; it is aborted");

@@ -3,7 +3,7 @@ use super::*;
 use crate::ServerName;
 use crate::inbox::{Dropped, InboxClosed};
 use crate::message::{Encoded, MessageType, Unencodable};
-use crate::transport::{CallFailure, RegisterError, SendError, Targets, Transport};
+use crate::transport::{CallFailure, RegisterError, SendError, Targets, Transport, WhenFull};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -346,8 +346,6 @@ async fn a_typed_cast_waits_only_when_a_queue_is_full() {
     let to_b: Vec<Tell> = double.log().iter().filter_map(|seen| seen.cast_to("b")).collect();
     assert_eq!(to_b, [Tell::Add(1), Tell::Add(4)], "what is not polled is not sent");
 }
-
-use crate::transport::WhenFull;
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_another_type_is_the_failure_of_its_node() {

@@ -190,3 +190,12 @@ async fn scenario_13_a_producer_that_starts_late_tells_its_count_without_a_ping(
     cluster.exercise("c");
     cluster.all_know(&[("a", 0), ("b", 0), ("c", 5)]).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_a_node_leaves_its_servers_end_in_peace_and_nothing_that_it_pinged_is_lost() {
+    let cluster = Cluster::of(6, &["a", "b", "c"]).await;
+    cluster.ping("a", 4).await;
+    assert!(soon("shutdown", cluster.mesh("a").shutdown(Duration::from_secs(5))).await.flushed);
+    assert_eq!(soon("the servers' end", cluster.on("a").stopped()).await, Ok(()));
+    cluster.all_know(&[("a", 4), ("b", 0), ("c", 0)]).await;
+}

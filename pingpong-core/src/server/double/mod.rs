@@ -1,6 +1,8 @@
 //! A transport for tests of servers: what happens is logged, what peers answer is scripted.
 
-use crate::inbox::{Batch, CallTag, Dropped, Entry, Inbox, InboxClosed, Origin, ServerOptions};
+mod inbox;
+
+use crate::inbox::{Batch, CallTag, Dropped, Entry, Inbox, InboxClosed, ServerOptions};
 use crate::message::{Encoded, Message, MessageType};
 use crate::monitor::{DownReason, NodeEvents};
 use crate::transport::{
@@ -11,8 +13,8 @@ use crate::wire::Prefix;
 use crate::{Incarnation, Node, NodeName, ServerName};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::pin::Pin;
+use inbox::{Back, DoubleInbox, Mailbox};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -79,18 +81,6 @@ struct State {
     servers: BTreeMap<ServerName, Arc<Mailbox>>,
     script: Script,
     last_call: u64,
-}
-
-struct Mailbox {
-    entries: watch::Sender<VecDeque<Entry>>,
-    closed: watch::Sender<Option<InboxClosed>>,
-    events: bool,
-}
-
-struct Back {
-    from: Node,
-    calls: Mutex<BTreeMap<u64, oneshot::Sender<Outcome>>>,
-    counted: Arc<Mutex<Vec<(Dropped, u64)>>>,
 }
 
 impl Double {
@@ -205,77 +195,6 @@ impl State {
 }
 
 #[async_trait]
-impl Origin for Back {
-    fn node(&self) -> &Node {
-        &self.from
-    }
-
-    fn is_over(&self) -> bool {
-        false
-    }
-
-    fn awaits(&self, call: CallTag, _: tokio::time::Instant) -> bool {
-        self.calls.lock().unwrap().get(&call.id).is_some_and(|sender| !sender.is_closed())
-    }
-
-    async fn reply(&self, call: CallTag, reply: Result<Encoded<'_>, CallFailure>) {
-        let reply = reply.map(|r| RawReply { kind: r.kind, body: Bytes::copy_from_slice(r.body) });
-        if let Some(sender) = self.calls.lock().unwrap().remove(&call.id) {
-            let _ = sender.send(reply);
-        }
-    }
-
-    fn reply_now(&self, call: CallTag, failure: CallFailure) {
-        if let Some(sender) = self.calls.lock().unwrap().remove(&call.id) {
-            let _ = sender.send(Err(failure));
-        }
-    }
-
-    fn count(&self, dropped: Dropped, messages: u64) {
-        self.counted.lock().unwrap().push((dropped, messages));
-    }
-}
-
-struct DoubleInbox {
-    mailbox: Arc<Mailbox>,
-    name: ServerName,
-    double: Arc<Double>,
-}
-
-#[async_trait]
-impl Inbox for DoubleInbox {
-    async fn take(&mut self, entries: &mut VecDeque<Entry>) -> Result<(), InboxClosed> {
-        let mut here = self.mailbox.entries.subscribe();
-        loop {
-            here.mark_unchanged();
-            self.mailbox.entries.send_if_modified(|waiting| {
-                entries.append(waiting);
-                false
-            });
-            if !entries.is_empty() {
-                return Ok(());
-            }
-            if let Some(why) = *self.mailbox.closed.borrow() {
-                return Err(why);
-            }
-            here.changed().await.unwrap();
-        }
-    }
-
-    fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>> {
-        let mut closed = self.mailbox.closed.subscribe();
-        Box::pin(async move { closed.wait_for(Option::is_some).await.unwrap().unwrap() })
-    }
-}
-
-impl Drop for DoubleInbox {
-    fn drop(&mut self) {
-        self.double.lock().servers.remove(&self.name);
-        self.double.saw(Seen::Unregistered(self.name.clone()));
-    }
-}
-
-#[async_trait]
 impl Transport for Double {
     fn node(&self) -> Node {
         self.own.clone()
@@ -286,7 +205,8 @@ impl Transport for Double {
     }
 
     fn monitor(&self) -> NodeEvents {
-        unimplemented!("servers take events from their inbox")
+        // Servers take events from their inbox.
+        NodeEvents::new(futures_util::stream::empty())
     }
 
     fn try_abcast(
