@@ -11,12 +11,15 @@
 //! | [`link`] | the seam for backends |
 //! | [`session`] | pure decisions: handshake, sessions, incarnations, failure detector, redial |
 //! | [`wire`] | every byte that two nodes exchange |
+//! | [`server`] | servers and their supervisors; typed casts and calls |
+//! | [`exercise`] | the exercise that the project is named after: who pinged how often |
 //! | [`config`] | bounds and times, checked together |
 
 #![forbid(unsafe_code)]
 
 pub mod address;
 pub mod config;
+pub mod exercise;
 pub mod inbox;
 pub mod link;
 pub mod mesh;
@@ -24,6 +27,7 @@ pub mod message;
 pub mod monitor;
 pub mod name;
 pub mod node;
+pub mod server;
 pub mod session;
 pub mod transport;
 pub mod wire;

@@ -1,0 +1,237 @@
+//! Counts: who pinged how often, as a value that can be merged in any order, any number of times (P1).
+
+use crate::message::Message;
+use crate::name::NodeName;
+use crate::node::Incarnation;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One row of counts: a producer, and the epoch of the store that it counts in.
+///
+/// A lost store begins a new epoch, and never goes on in an old one: an old ping n + 1 that is still on its way, and the new
+/// ping n + 1, would be one (P4).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Slot {
+    /// The name of the producer's node.
+    pub producer: NodeName,
+    /// The node's incarnation at which its store was created.
+    pub epoch: Incarnation,
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.producer, self.epoch)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// For each slot the number of its last ping.
+///
+/// [`merge`](Self::merge) takes the greater count of each slot. It is commutative, associative, idempotent and monotone, so
+/// that neither the order of messages, nor repeats, nor gaps ever make a count wrong (P1). A slot with count 0 is kept: it
+/// says that this name has begun this epoch.
+///
+/// ```
+/// use pingpong_core::exercise::{Counts, Slot};
+/// use pingpong_core::{Incarnation, NodeName};
+///
+/// let slot = |epoch| Slot { producer: NodeName::new("a").unwrap(), epoch: Incarnation::new(epoch, 0) };
+/// let mut mine = Counts::from_iter([(slot(1), 7)]);
+/// let theirs = Counts::from_iter([(slot(1), 5), (slot(2), 3)]);
+/// mine.merge(&theirs);
+/// assert_eq!(mine.value(&slot(1).producer), 10, "epochs add up");
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    producers: BTreeMap<NodeName, BTreeMap<Incarnation, u64>>,
+}
+
+impl Counts {
+    /// No slots.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The count of a slot; `None` if the slot is not known.
+    pub fn get(&self, slot: &Slot) -> Option<u64> {
+        self.producers.get(&slot.producer)?.get(&slot.epoch).copied()
+    }
+
+    /// Raises a slot to `count`, unless it is there already. Returns whether anything changed; a new slot is a change.
+    pub fn raise(&mut self, slot: &Slot, count: u64) -> bool {
+        // The name is cloned for a new one only.
+        if let Some(known) = self.producers.get_mut(&slot.producer).and_then(|epochs| epochs.get_mut(&slot.epoch)) {
+            let raised = *known < count;
+            *known = count.max(*known);
+            return raised;
+        }
+        self.producers.entry(slot.producer.clone()).or_default().insert(slot.epoch, count);
+        true
+    }
+
+    /// Takes the greater count of each slot. Returns whether anything changed.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        other.iter().fold(false, |changed, (slot, count)| self.raise(&slot, count) || changed)
+    }
+
+    pub(super) fn remove(&mut self, slot: &Slot) {
+        if let Some(epochs) = self.producers.get_mut(&slot.producer) {
+            epochs.remove(&slot.epoch);
+            if epochs.is_empty() {
+                self.producers.remove(&slot.producer);
+            }
+        }
+    }
+
+    /// All slots with their counts, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, u64)> + '_ {
+        self.producers.iter().flat_map(|(producer, epochs)| {
+            epochs.iter().map(|(epoch, count)| (Slot { producer: producer.clone(), epoch: *epoch }, *count))
+        })
+    }
+
+    /// The epochs of one producer with their counts, oldest first.
+    pub fn epochs(&self, producer: &NodeName) -> impl DoubleEndedIterator<Item = (Incarnation, u64)> + '_ {
+        self.producers.get(producer).into_iter().flatten().map(|(epoch, count)| (*epoch, *count))
+    }
+
+    /// What is known of one producer alone.
+    #[must_use]
+    pub fn of(&self, producer: &NodeName) -> Self {
+        let epochs = self.producers.get(producer).cloned();
+        Self { producers: epochs.map(|epochs| (producer.clone(), epochs)).into_iter().collect() }
+    }
+
+    /// The pings of one producer: the sum over its epochs. A producer that is not known has none.
+    pub fn value(&self, producer: &NodeName) -> u128 {
+        self.epochs(producer).map(|(_, count)| u128::from(count)).sum()
+    }
+
+    /// The pings of each producer.
+    pub fn values(&self) -> BTreeMap<NodeName, u128> {
+        self.producers.keys().map(|producer| (producer.clone(), self.value(producer))).collect()
+    }
+
+    /// The pings of all producers. It does not wrap: that would need 2^64 slots.
+    pub fn total(&self) -> u128 {
+        self.producers.values().flat_map(BTreeMap::values).map(|count| u128::from(*count)).sum()
+    }
+
+    /// Number of slots.
+    pub fn len(&self) -> usize {
+        self.producers.values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there is no slot.
+    pub fn is_empty(&self) -> bool {
+        self.producers.values().all(BTreeMap::is_empty)
+    }
+}
+
+impl FromIterator<(Slot, u64)> for Counts {
+    fn from_iter<I: IntoIterator<Item = (Slot, u64)>>(slots: I) -> Self {
+        let mut counts = Self::new();
+        for (slot, count) in slots {
+            counts.raise(&slot, count);
+        }
+        counts
+    }
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl Message for Counts {
+    const ID: u16 = 1;
+    const VERSION: u8 = 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slot(producer: &str, epoch: u64) -> Slot {
+        Slot { producer: NodeName::new(producer).unwrap(), epoch: Incarnation::new(epoch, 0) }
+    }
+
+    fn counts() -> impl Strategy<Value = Counts> {
+        let slot = ("[a-c]", 0..3_u64).prop_map(|(name, epoch)| slot(&name, epoch));
+        let count = prop_oneof![0..4_u64, Just(u64::MAX), any::<u64>()];
+        prop::collection::vec((slot, count), 0..8).prop_map(Counts::from_iter)
+    }
+
+    fn merged(a: &Counts, b: &Counts) -> Counts {
+        let mut merged = a.clone();
+        merged.merge(b);
+        merged
+    }
+
+    proptest! {
+        #[test]
+        fn merge_is_commutative(a in counts(), b in counts()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+        }
+
+        #[test]
+        fn merge_is_associative(a in counts(), b in counts(), c in counts()) {
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        }
+
+        #[test]
+        fn merge_is_idempotent_and_says_whether_it_changed_anything(a in counts(), b in counts()) {
+            let mut once = a.clone();
+            let changed = once.merge(&b);
+            prop_assert_eq!(changed, once != a);
+            let mut twice = once.clone();
+            prop_assert!(!twice.merge(&b) && !twice.merge(&a));
+            prop_assert_eq!(twice, once);
+        }
+
+        #[test]
+        fn merge_is_monotone_and_loses_no_slot(a in counts(), b in counts()) {
+            let after = merged(&a, &b);
+            for (slot, count) in a.iter().chain(b.iter()) {
+                prop_assert!(after.get(&slot) >= Some(count));
+            }
+            prop_assert!(after.total() >= a.total() && after.total() >= b.total());
+            for (producer, value) in a.values() {
+                prop_assert!(after.value(&producer) >= value);
+            }
+        }
+
+        #[test]
+        fn counts_are_read_as_they_were_written(a in counts()) {
+            prop_assert_eq!(Counts::decode(Counts::KIND, &a.encode().unwrap()), Ok(a));
+        }
+
+        #[test]
+        fn bytes_of_strangers_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Counts::decode(Counts::KIND, &bytes);
+        }
+    }
+
+    #[test]
+    fn the_greatest_counts_add_up_without_wrapping() {
+        let counts = Counts::from_iter([(slot("a", 1), u64::MAX), (slot("a", 2), u64::MAX), (slot("b", 1), 1)]);
+        assert_eq!(counts.value(&slot("a", 1).producer), 2 * u128::from(u64::MAX));
+        assert_eq!(counts.total(), 2 * u128::from(u64::MAX) + 1);
+    }
+
+    #[test]
+    fn a_slot_of_count_0_is_kept() {
+        let mut counts = Counts::new();
+        assert!(counts.raise(&slot("a", 1), 0), "the slot is news");
+        assert!(!counts.raise(&slot("a", 1), 0));
+        assert_eq!((counts.get(&slot("a", 1)), counts.len()), (Some(0), 1));
+    }
+}

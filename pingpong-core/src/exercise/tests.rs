@@ -1,0 +1,253 @@
+//! The producer and the consumer against a transport whose peers are scripted.
+
+use super::*;
+use crate::message::Message;
+use crate::node::{Incarnation, Node};
+use crate::server::double::{Answer, Double, Seen, node};
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::time::Instant;
+
+fn slot(producer: &str) -> Slot {
+    let Node { name, incarnation } = node(producer);
+    Slot { producer: name, epoch: incarnation }
+}
+
+fn counts(slots: &[(&str, u64)]) -> Counts {
+    slots.iter().map(|(producer, count)| (slot(producer), *count)).collect()
+}
+
+fn start(double: &Arc<Double>) -> Exercise {
+    let transport: Arc<dyn Transport> = Arc::clone(double) as _;
+    let store = Arc::new(MemoryStore::new(&transport.node()));
+    Exercise::start(transport, store, Settings::default()).unwrap()
+}
+
+fn pings_of(exercise: &Exercise, producer: &str) -> u128 {
+    exercise.local().values.get(&node(producer).name).copied().unwrap_or(0)
+}
+
+fn told(double: &Double, to: &str) -> Vec<Told> {
+    double.log().iter().filter_map(|seen| seen.cast_to(to)).collect()
+}
+
+/// Whether somebody was told exactly this at least so many times.
+async fn until_told(double: &Double, to: &str, what: &Told, times: usize) {
+    double
+        .until(|log| log.iter().filter(|seen| seen.cast_to::<Told>(to).as_ref() == Some(what)).count() >= times)
+        .await;
+}
+
+/// Lets all that can happen without time happen.
+async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_consumer_is_registered_before_it_asks_anybody() {
+    let double = Double::new("a", &["b", "c"]);
+    let _exercise = start(&double);
+    double.until(|log| log.iter().filter(|seen| matches!(seen, Seen::Called(..))).count() == 4).await;
+    let log = double.log();
+    let registered = log.iter().position(|seen| *seen == Seen::Registered(CONSUMER.clone())).unwrap();
+    for server in [&*PRODUCER, &*CONSUMER] {
+        for peer in ["b", "c"] {
+            let asked = log.iter().position(|seen| seen.is_call(server, peer)).unwrap();
+            assert!(registered < asked, "asking first loses the casts that come in between (P13)");
+        }
+    }
+}
+
+/// Scenario 11. The peer casts its next ping at the moment when it is asked, and answers with the state before.
+#[tokio::test(start_paused = true)]
+async fn a_ping_between_the_registration_and_the_answer_is_counted() {
+    let double = Double::new("a", &["b"]);
+    let inner = Arc::downgrade(&double);
+    let (count, asked) = tokio::sync::watch::channel(0);
+    double.script(move |server, _| {
+        count.send_modify(|asked| *asked += 1);
+        // The lock of the double is held here, so that the cast is delivered by a task.
+        let double = inner.upgrade().unwrap();
+        tokio::spawn(async move { double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 8)]))) });
+        if *server == *PRODUCER {
+            Answer::reply(&ProducerSays::Slots(counts(&[("b", 7)])))
+        } else {
+            Answer::reply(&counts(&[("b", 6), ("c", 2)]))
+        }
+    });
+    let exercise = start(&double);
+    let mut asked = asked;
+    tokio::time::timeout(Duration::from_secs(60), asked.wait_for(|asked| *asked == 2)).await.unwrap().unwrap();
+    settle().await;
+    assert_eq!((pings_of(&exercise, "b"), pings_of(&exercise, "c")), (8, 2));
+}
+
+/// Scenario 12.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_in_time_is_asked_again_until_it_does() {
+    let double = Double::new("a", &["b", "c"]);
+    let tries = Arc::new(AtomicU32::new(0));
+    let counter = Arc::clone(&tries);
+    double.script(move |server, from| match (from.as_str(), *server == *PRODUCER) {
+        ("b", true) if counter.fetch_add(1, Ordering::SeqCst) < 3 => Answer::Silence,
+        ("b", true) => Answer::reply(&ProducerSays::Slots(counts(&[("b", 7)]))),
+        _ => Answer::Fails(CallFailure::NoSuchServer),
+    });
+    let exercise = start(&double);
+    let before = Instant::now();
+    double.until(|log| log.iter().filter(|seen| seen.is_call(&PRODUCER, "b")).count() == 4).await;
+    settle().await;
+    assert_eq!(pings_of(&exercise, "b"), 7);
+    let waited = before.elapsed() - 3 * Settings::default().ask_deadline;
+    let (least, most) = (Duration::from_millis(100 + 200 + 400), Duration::from_millis(200 + 400 + 800));
+    assert!(waited >= least && waited <= most, "doubled each time, with jitter: {waited:?}");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let asked = |server, peer| double.log().iter().filter(|seen| seen.is_call(server, peer)).count();
+    assert_eq!(asked(&PRODUCER, "b"), 4, "it has answered");
+    assert_eq!((asked(&PRODUCER, "c"), asked(&CONSUMER, "b")), (1, 1), "a server that is not there needs no repeat");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_down_is_not_asked_again() {
+    let double = Double::new("a", &["b"]);
+    double.script(|_, _| Answer::Silence);
+    let _exercise = start(&double);
+    double.until(|log| log.iter().filter(|seen| seen.is_call(&PRODUCER, "b")).count() == 2).await;
+    double.down("b");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(double.log().iter().filter(|seen| seen.is_call(&PRODUCER, "b")).count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_tells_its_own_node_and_every_one_that_is_or_comes_up() {
+    let double = Double::new("a", &["b"]);
+    let exercise = start(&double);
+    let begun = Told::Pinged(counts(&[("a", 0)]));
+    until_told(&double, "a", &begun, 1).await;
+    until_told(&double, "b", &begun, 1).await;
+    assert_eq!(exercise.ping(3).await.unwrap(), Pinged { slot: slot("a"), count: 3 });
+    double.up("c");
+    until_told(&double, "c", &Told::Pinged(counts(&[("a", 3)])), 1).await;
+    exercise.producer().crash().await;
+    until_told(&double, "b", &Told::Pinged(counts(&[("a", 3)])), 2).await;
+    assert_eq!(exercise.ping(1).await.unwrap().count, 4, "it goes on where the store is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_queue_was_full_gets_the_count_later() {
+    let double = Double::new("a", &["b", "c"]);
+    let exercise = start(&double);
+    settle().await;
+    double.full(&["b"]);
+    exercise.ping(1).await.unwrap();
+    exercise.ping(1).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(told(&double, "c").contains(&Told::Pinged(counts(&[("a", 2)]))), "one slow node delays no other");
+    assert!(!told(&double, "b").contains(&Told::Pinged(counts(&[("a", 1)]))));
+    double.full(&[]);
+    until_told(&double, "b", &Told::Pinged(counts(&[("a", 2)])), 1).await;
+    let log = double.log().len();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(double.log().len(), log, "told once, and quiet again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_tells_who_comes_up_and_passes_on_what_it_learns_but_not_to_who_brought_it() {
+    let double = Double::new("a", &["b", "c"]);
+    let _exercise = start(&double);
+    let all = Told::News(counts(&[("a", 0)]));
+    until_told(&double, "b", &all, 1).await;
+    until_told(&double, "c", &all, 1).await;
+    settle().await;
+    double.deliver(&CONSUMER, "b", &Told::News(counts(&[("d", 5)])));
+    until_told(&double, "c", &Told::News(counts(&[("d", 5)])), 1).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let news = |to: &str| told(&double, to).into_iter().filter(|told| matches!(told, Told::News(_))).count();
+    assert_eq!((news("b"), news("c")), (1, 2));
+    double.deliver(&CONSUMER, "c", &Told::News(counts(&[("d", 5), ("a", 0)])));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((news("b"), news("c")), (1, 2), "nothing new, nothing said");
+    double.up("e");
+    until_told(&double, "e", &Told::News(counts(&[("a", 0), ("d", 5)])), 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_are_passed_on_at_most_once_in_an_interval_and_none_is_lost() {
+    let double = Double::new("a", &["b", "c"]);
+    let _exercise = start(&double);
+    settle().await;
+    let before = told(&double, "c").len();
+    for count in 1..=100 {
+        double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", count)])));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    until_told(&double, "c", &Told::News(counts(&[("b", 100)])), 1).await;
+    let sent = told(&double, "c").len() - before;
+    assert!((4..=6).contains(&sent), "{sent} in a second, with an interval of 200 ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_is_counted_and_both_servers_go_on() {
+    let double = Double::new("a", &["b"]);
+    let exercise = start(&double);
+    double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 5)])));
+    double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 4)])));
+    double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("c", 4)])));
+    let future = Slot { epoch: Incarnation::new(11, 0), ..slot("b") };
+    double.deliver(&CONSUMER, "b", &Told::Pinged(Counts::from_iter([(future, 1)])));
+    double.deliver(&CONSUMER, "b", &Told::News(counts(&[("a", 9)])));
+    settle().await;
+    let ignored = exercise.store().ignored();
+    let seen = [ignored.backwards, ignored.foreign_slot, ignored.future_epoch, ignored.own_slot, ignored.stale];
+    assert_eq!(seen, [1; 5]);
+    assert_eq!(exercise.local().total, 5);
+    let body = AskProducer::Ping(1).encode().unwrap();
+    let request = crate::message::Encoded { kind: AskProducer::KIND, body: &body };
+    let answer = double.call_from(&PRODUCER, "b", request).await.unwrap().unwrap();
+    let says = ProducerSays::decode(answer.kind, &answer.body).unwrap();
+    assert_eq!(says, ProducerSays::Refused(PingRefused::NotLocal));
+    double.down("b");
+    double.up("b");
+    double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 4)])));
+    settle().await;
+    assert_eq!(exercise.store().ignored().backwards, 1, "a new session begins anew: it is merely stale");
+    assert_eq!(exercise.ping(1).await.unwrap().count, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_used_up_is_refused_and_the_producer_goes_on() {
+    let double = Double::new("a", &[]);
+    let exercise = start(&double);
+    exercise.ping(u64::MAX - 1).await.unwrap();
+    assert_eq!(exercise.ping(1).await.unwrap().count, u64::MAX);
+    let refused = PingRefused::CountExhausted { count: u64::MAX, wanted: 1 };
+    assert_eq!(exercise.ping(1).await, Err(PingError::Refused(refused)));
+    assert_eq!(exercise.local().total, u128::from(u64::MAX));
+    exercise.stop().await.unwrap();
+    let gone = exercise.ping(1).await;
+    assert_eq!(gone, Err(PingError::Unanswered(CallFailure::NoSuchServer)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_crashes_too_often_ends_the_exercise_with_an_error() {
+    let double = Double::new("a", &[]);
+    let exercise = start(&double);
+    for _ in 0..4 {
+        exercise.consumer().crash().await;
+    }
+    let error = exercise.stopped().await.unwrap_err();
+    assert!(matches!(error, ServerError::GaveUp { server, .. } if server == *CONSUMER));
+}
+
+/// Counts of a crashed producer that were stored and never cast reach the others through the consumer.
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_and_not_cast_is_told_by_the_next_life() {
+    let double = Double::new("a", &["b"]);
+    let exercise = start(&double);
+    settle().await;
+    exercise.store().ping(2).unwrap();
+    exercise.producer().crash().await;
+    until_told(&double, "b", &Told::Pinged(counts(&[("a", 2)])), 1).await;
+    until_told(&double, "b", &Told::News(counts(&[("a", 2)])), 1).await;
+}

@@ -1,0 +1,137 @@
+//! Servers: what a `GenServer` is to a user of OTP, on any [`Transport`](crate::Transport).
+//!
+//! A [`Server`] handles one thing at a time, in order: a cast, a call, a node event, or something that it told itself. Its
+//! supervisor restarts it when it panics, and says so when it crashes too often. [`TransportExt`] is the other end: typed
+//! casts and calls for whoever uses servers.
+//!
+//! | part | what it owns |
+//! | --- | --- |
+//! | `spawn`, [`ServerHandle`] | one supervisor task for each server: its lives, its restarts, its end |
+//! | runner | one task for each life: the inbox, the handlers, and through [`Context`] their timers and work |
+//! | [`TransportExt`] | encoding and decoding at the edge |
+
+mod context;
+#[cfg(test)]
+pub(crate) mod double;
+mod ext;
+mod runner;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+pub use context::{Busy, Context};
+pub use ext::{CastError, TransportExt};
+pub use supervisor::{Restart, ServerError, ServerHandle, SpawnOptions, spawn};
+
+use crate::message::{Message, Request};
+use crate::monitor::DownReason;
+use crate::node::Node;
+
+/// A named receiver: a state, and what it does with each message.
+///
+/// Handlers run one after the other, so that the state needs no lock. A handler may await, but while it does nothing else of
+/// this server is handled: work that takes long goes to [`Context::spawn`]. Messages of one sender come in the order sent
+/// (C2), those of one session between [`node_up`](Self::node_up) and [`node_down`](Self::node_down) (C4), and none is missing
+/// from the registration on (C5).
+///
+/// A panic in a handler ends this life of the server alone. The caller whose request was being handled, and all that waited
+/// in the mailbox, are told that the server stopped; the supervisor makes a new state and registers it anew.
+///
+/// ```
+/// use pingpong_core::message::{Message, Request};
+/// use pingpong_core::server::{Context, Server, SpawnOptions, spawn};
+/// use pingpong_core::{Node, ServerName, Transport};
+/// use serde::{Deserialize, Serialize};
+/// use std::sync::Arc;
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Add(u64);
+/// impl Message for Add {
+///     const ID: u16 = 1;
+///     const VERSION: u8 = 0;
+/// }
+/// #[derive(Serialize, Deserialize)]
+/// struct Sum;
+/// impl Message for Sum {
+///     const ID: u16 = 2;
+///     const VERSION: u8 = 0;
+/// }
+/// impl Request for Sum {
+///     type Reply = Add;
+/// }
+///
+/// #[derive(Default)]
+/// struct Adder {
+///     sum: u64,
+/// }
+/// impl Server for Adder {
+///     type Cast = Add;
+///     type Call = Sum;
+///     type Info = ();
+///
+///     async fn cast(&mut self, _from: &Node, Add(number): Add, _cx: &mut Context<Self>) {
+///         self.sum = self.sum.saturating_add(number);
+///     }
+///
+///     async fn call(&mut self, _from: &Node, Sum: Sum, _cx: &mut Context<Self>) -> Add {
+///         Add(self.sum)
+///     }
+/// }
+///
+/// async fn run(transport: Arc<dyn Transport>) -> Result<(), Box<dyn std::error::Error>> {
+///     let adder = spawn(transport, ServerName::new("adder")?, Adder::default, SpawnOptions::default())?;
+///     adder.stopped().await?; // an error when it crashed too often
+///     Ok(())
+/// }
+/// ```
+pub trait Server: Sized + Send + 'static {
+    /// The one-way messages that it takes; [`Never`](crate::message::Never) if none.
+    type Cast: Message;
+    /// The requests that it answers; [`Never`](crate::message::Never) if none.
+    type Call: Request;
+    /// What it tells itself: timers that ran out, results of work. It never leaves the process.
+    type Info: Send + 'static;
+
+    /// Whether [`node_up`](Self::node_up) and [`node_down`](Self::node_down) are wanted.
+    const EVENTS: bool = false;
+
+    /// The server is registered: messages are already coming in, and are handled after this.
+    fn started(&mut self, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
+        let _ = cx;
+        async {}
+    }
+
+    /// Handles a one-way message.
+    fn cast(&mut self, from: &Node, message: Self::Cast, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send;
+
+    /// Handles a request. The future's output is the answer.
+    fn call(
+        &mut self,
+        from: &Node,
+        request: Self::Call,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = <Self::Call as Request>::Reply> + Send;
+
+    /// Handles what the server told itself.
+    fn info(&mut self, info: Self::Info, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
+        let _ = (info, cx);
+        async {}
+    }
+
+    /// A session began. First comes one for every node that was linked at the registration.
+    fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
+        let _ = (node, cx);
+        async {}
+    }
+
+    /// A session ended; nothing of it comes any more.
+    fn node_down(
+        &mut self,
+        node: &Node,
+        reason: &DownReason,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (node, reason, cx);
+        async {}
+    }
+}

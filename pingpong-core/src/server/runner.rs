@@ -1,0 +1,111 @@
+//! One life of a server: from its registration until it is stopped, or crashes.
+
+use super::{Context, Server};
+use crate::inbox::{Batch, Caller, Dropped, Entry, Inbox, InboxClosed};
+use crate::message::{Encoded, Message, Request};
+use crate::transport::CallFailure;
+use std::collections::VecDeque;
+use tokio::sync::oneshot;
+
+/// How a life ended by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It was asked to.
+    Stopped,
+    /// Nothing will come any more.
+    Closed(InboxClosed),
+}
+
+/// Runs one life. What is left when it returns, or is dropped, is dropped with it: the inbox answers and counts (C5).
+pub(super) async fn run<S: Server>(
+    factory: impl FnOnce() -> S,
+    mut inbox: Box<dyn Inbox>,
+    mut cx: Context<S>,
+    mut stop: oneshot::Receiver<()>,
+) -> Exit {
+    let mut server = factory();
+    server.started(&mut cx).await;
+    let mut entries = VecDeque::new();
+    let exit = loop {
+        tokio::select! {
+            biased;
+            _ = &mut stop => break Exit::Stopped,
+            info = cx.next() => server.info(info, &mut cx).await,
+            taken = inbox.take(&mut entries) => match taken {
+                Ok(()) => if handle(&mut server, &mut entries, &mut cx, &mut stop).await {
+                    break Exit::Stopped;
+                },
+                Err(why) => break Exit::Closed(why),
+            },
+        }
+    };
+    cx.end().await;
+    exit
+}
+
+/// Handles what was taken. Returns whether the server was asked to stop meanwhile.
+async fn handle<S: Server>(
+    server: &mut S,
+    entries: &mut VecDeque<Entry>,
+    cx: &mut Context<S>,
+    stop: &mut oneshot::Receiver<()>,
+) -> bool {
+    while let Some(entry) = entries.pop_front() {
+        match entry {
+            Entry::Up(node) => server.node_up(&node, cx).await,
+            Entry::Down(node, reason) => server.node_down(&node, &reason, cx).await,
+            Entry::Messages(batch) => handle_batch(server, batch, cx).await,
+        }
+        // Handlers that never wait must let other tasks of this thread run, too.
+        tokio::task::coop::consume_budget().await;
+        if !matches!(stop.try_recv(), Err(oneshot::error::TryRecvError::Empty)) {
+            return true;
+        }
+    }
+    false
+}
+
+async fn handle_batch<S: Server>(server: &mut S, mut batch: Batch, cx: &mut Context<S>) {
+    while let Some(delivery) = batch.next() {
+        let kind = delivery.kind;
+        if let Some(caller) = delivery.caller {
+            let request = S::Call::decode(kind, delivery.body);
+            answer(server, &batch, request, caller, cx).await;
+            continue;
+        }
+        match S::Cast::decode(kind, delivery.body) {
+            Ok(message) => server.cast(batch.from(), message, cx).await,
+            Err(error) => {
+                batch.origin().count(Dropped::NotDecodable, 1);
+                tracing::debug!(server = %cx.name(), from = %batch.from(), %error, "a cast does not decode");
+            }
+        }
+    }
+}
+
+async fn answer<S: Server>(
+    server: &mut S,
+    batch: &Batch,
+    request: Result<S::Call, crate::message::Undecodable>,
+    caller: Caller,
+    cx: &mut Context<S>,
+) {
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            batch.origin().count(Dropped::NotDecodable, 1);
+            tracing::debug!(server = %cx.name(), from = %batch.from(), %error, "a request does not decode");
+            return caller.reply(Err(CallFailure::NotDecodable)).await;
+        }
+    };
+    let reply = server.call(batch.from(), request, cx).await.encode();
+    match reply {
+        Ok(body) => {
+            caller.reply(Ok(Encoded { kind: <S::Call as Request>::Reply::KIND, body: &body })).await;
+        }
+        Err(error) => {
+            tracing::error!(server = %cx.name(), %error, "an answer cannot be encoded");
+            caller.reply(Err(CallFailure::NotDecodable)).await;
+        }
+    }
+}
