@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -70,6 +71,10 @@ pub trait Inbox: Send {
     /// # Errors
     /// [`InboxClosed`] when nothing will ever come again.
     async fn take(&mut self, entries: &mut VecDeque<Entry>) -> Result<(), InboxClosed>;
+
+    /// Waits until nothing will come any more, also while the server is busy with what it took: whoever runs the server ends
+    /// it then, so that a stuck handler is not kept (O3).
+    fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>>;
 }
 
 /// Nothing comes through this inbox any more.
@@ -148,7 +153,21 @@ pub struct Batch {
     offset: usize,
     arrived: Instant,
     // Gives the mailbox its room back when the batch is done.
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Room>,
+}
+
+/// What a batch takes up while it waits and is handled: bytes of its mailbox, and of the budget for large messages (O1).
+#[derive(Debug)]
+pub struct Room {
+    _mailbox: Option<OwnedSemaphorePermit>,
+    _large: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Gives both back when dropped.
+    pub fn new(mailbox: Option<OwnedSemaphorePermit>, large: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _mailbox: mailbox, _large: large }
+    }
 }
 
 /// A message for a server, lent by its batch.
@@ -164,7 +183,7 @@ pub struct Delivery<'a> {
 
 impl Batch {
     /// Wraps frames that a [`Splitter`](crate::wire::Splitter) has found whole. For implementors of a transport.
-    pub fn new(origin: Arc<dyn Origin>, frames: Bytes, room: Option<OwnedSemaphorePermit>) -> Self {
+    pub fn new(origin: Arc<dyn Origin>, frames: Bytes, room: Option<Room>) -> Self {
         Self { origin, frames, offset: 0, arrived: Instant::now(), _room: room }
     }
 

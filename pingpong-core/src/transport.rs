@@ -220,12 +220,18 @@ pub enum SendError {
 }
 
 /// The outcome of a [`Transport::multi_call`]: every target is in exactly one of the two lists (R2), each sorted by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Replies<T = RawReply> {
     /// Who answered, and what.
     pub replies: Vec<Reply<T>>,
     /// Who did not, and why.
     pub failed: Vec<Failed>,
+}
+
+impl<T> Default for Replies<T> {
+    fn default() -> Self {
+        Self { replies: Vec::new(), failed: Vec::new() }
+    }
 }
 
 /// An answer.

@@ -1,1 +1,231 @@
-//! Turns links into a transport.
+//! Turns links into a transport, once for all backends.
+//!
+//! | owner | what it owns |
+//! | --- | --- |
+//! | `driver` | the one task that changes sessions: the session machine, redial, ticks, commands |
+//! | `actions` | what the machine says, carried out in its order |
+//! | `connection` | the tasks of one connection: control in and out, heartbeats, its lanes, its end |
+//! | `lane`, `writer` | outgoing messages: one queue for each server, one writer for each link and lane |
+//! | `reader`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
+//! | `calls`, `send` | calls in flight; the verbs of the transport |
+//! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
+//!
+//! `docs/architecture.md` draws the three ways through it: a cast, a call, a node event.
+
+mod actions;
+mod calls;
+mod connection;
+mod counters;
+mod driver;
+mod lane;
+mod mailbox;
+mod reader;
+mod roster;
+mod send;
+mod session;
+mod shared;
+mod view;
+mod writer;
+
+use crate::config::{ConfigError, MeshConfig};
+use crate::inbox::{Inbox, ServerOptions};
+use crate::link::Link;
+use crate::message::Encoded;
+use crate::monitor::NodeEvents;
+use crate::name::{NodeName, ServerName};
+use crate::node::{Incarnation, Node};
+use crate::session::{Identity, Limits, Machine, Redial, RedialSettings, Versions};
+use crate::transport::{
+    Counters, RegisterError, Replies, SendError, Sent, Shutdown, StopReason, Targets, Transport, WhenFull,
+};
+use async_trait::async_trait;
+use driver::{Command, Driver, NOTICES};
+use shared::Shared;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Commands that wait for the driver; beyond it callers wait.
+const COMMANDS: usize = 64;
+
+/// A node on the network of a [`Link`]: the [`Transport`] for all backends.
+///
+/// Dropping it without [`shutdown`](Transport::shutdown) ends the node without waiting for its peers.
+pub struct Mesh<L: Link> {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    link: PhantomData<fn() -> L>,
+}
+
+/// A node cannot start; nothing of it was started (S1).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A field is out of range, or the bounds are too large together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store of incarnations cannot be read or written.
+    #[error("the store of incarnations fails: {0}")]
+    Store(String),
+}
+
+impl<L: Link> Mesh<L> {
+    /// Starts a node on an endpoint that the backend has bound.
+    ///
+    /// Must be called within a tokio runtime. It returns once the node listens; links come up afterwards.
+    ///
+    /// # Errors
+    /// [`StartError`] names the item and the remedy; the endpoint is dropped.
+    pub async fn start(link: L, config: MeshConfig) -> Result<Self, StartError> {
+        config.check(link.connection_bytes(config.limits.lanes_per_connection()))?;
+        let stored = config.incarnations.load().await.map_err(StartError::Store)?;
+        let (wall, random) = (config.outside.wall_millis(), config.outside.random());
+        let incarnation = match stored {
+            Some(seen) => Incarnation::above(seen, wall, random),
+            None => Incarnation::new(wall, random),
+        };
+        config.incarnations.store(incarnation).await.map_err(StartError::Store)?;
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let node = Node { name: config.name.clone(), incarnation };
+        tracing::info!(%node, cluster = %config.cluster, addresses = ?link.addresses(), "started");
+        let shared = Shared::new(node, config.limits, config.timeouts);
+        let driver = driver_of(link, &config, incarnation, Arc::clone(&shared), receiver);
+        // It ends itself, when the last command sender is gone at the latest.
+        tokio::spawn(driver.run());
+        Ok(Self { shared, commands, link: PhantomData })
+    }
+
+    async fn command(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {
+        let (answer, result) = oneshot::channel();
+        if self.commands.send(command(answer)).await.is_err() {
+            return false;
+        }
+        result.await.unwrap_or(false)
+    }
+}
+
+fn driver_of<L: Link>(
+    link: L,
+    config: &MeshConfig,
+    incarnation: Incarnation,
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+) -> Driver<L> {
+    let identity = Identity {
+        name: config.name.clone(),
+        cluster: config.cluster.clone(),
+        incarnation,
+        versions: Versions::CURRENT,
+        failure_timeout_millis: u32::try_from(config.timeouts.failure.as_millis()).unwrap_or(u32::MAX),
+        addresses: link.addresses(),
+    };
+    let settings = RedialSettings {
+        attempt_spacing: config.timeouts.redial,
+        attempt_life: config.timeouts.dial,
+        max_peers: config.limits.max_peers,
+        forget_after: config.timeouts.forget_after,
+        ..RedialSettings::default()
+    };
+    let (notices, inbound) = mpsc::channel(NOTICES);
+    Driver {
+        link: Arc::new(link),
+        shared,
+        outside: Arc::clone(&config.outside),
+        store: Arc::clone(&config.incarnations),
+        machine: Machine::new(identity, Limits { max_peers: config.limits.max_peers }),
+        redial: Redial::new(config.name.clone(), config.seeds.clone(), settings),
+        conns: BTreeMap::new(),
+        last_conn: 0,
+        pending: VecDeque::new(),
+        attention: Arc::new(Notify::new()),
+        notices,
+        inbound,
+        commands,
+        dials: JoinSet::new(),
+        dial_handles: BTreeMap::new(),
+        reaping: JoinSet::new(),
+        ticks: 0,
+        next_tick: Instant::now(),
+        leave_by: None,
+        flushed: true,
+        stop: None,
+    }
+}
+
+#[async_trait]
+impl<L: Link> Transport for Mesh<L> {
+    fn node(&self) -> Node {
+        self.shared.node()
+    }
+
+    fn list(&self) -> Vec<Node> {
+        self.shared.view.list()
+    }
+
+    fn monitor(&self) -> NodeEvents {
+        self.shared.view.monitor()
+    }
+
+    fn try_abcast(
+        &self,
+        targets: &Targets,
+        server: &ServerName,
+        message: Encoded<'_>,
+        when_full: WhenFull,
+    ) -> Result<Sent, SendError> {
+        self.shared.try_abcast(targets, server, message, when_full)
+    }
+
+    async fn abcast(&self, targets: &Targets, server: &ServerName, message: Encoded<'_>) -> Result<Sent, SendError> {
+        self.shared.abcast(targets, server, message).await
+    }
+
+    async fn multi_call(
+        &self,
+        targets: &Targets,
+        server: &ServerName,
+        request: Encoded<'_>,
+        deadline: Duration,
+    ) -> Replies {
+        self.shared.multi_call(targets, server, request, deadline).await
+    }
+
+    fn register(&self, server: &ServerName, options: ServerOptions) -> Result<Box<dyn Inbox>, RegisterError> {
+        self.shared.register(server, options)
+    }
+
+    async fn disconnect(&self, name: &NodeName) -> bool {
+        let name = name.clone();
+        self.command(|answer| Command::Disconnect(name, answer)).await
+    }
+
+    async fn forget(&self, name: &NodeName) -> bool {
+        let name = name.clone();
+        self.command(|answer| Command::Forget(name, answer)).await
+    }
+
+    async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        // Refused once the node has stopped: then its end is known already.
+        let _ = self.commands.send(Command::Leave(deadline)).await;
+        self.shared.end().await.1
+    }
+
+    async fn stopped(&self) -> StopReason {
+        self.shared.end().await.0
+    }
+
+    fn counters(&self) -> Counters {
+        self.shared.common.counters.snapshot()
+    }
+}
+
+impl<L: Link> fmt::Debug for Mesh<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mesh").field("node", &self.shared.node()).finish_non_exhaustive()
+    }
+}

@@ -4,7 +4,7 @@
 
 use super::WireError;
 use crate::name::ServerName;
-use crate::session::{CloseReason, Message};
+use crate::session::{CloseReason, Heartbeat, Message};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,19 @@ pub fn encode_close(reason: &CloseReason) -> Bytes {
 pub fn decode_close(bytes: &[u8]) -> CloseReason {
     let bytes = bytes.get(..MAX_CLOSE).unwrap_or(bytes);
     decode("close reason", bytes).unwrap_or_else(|error| CloseReason::Protocol(error.to_string()))
+}
+
+/// A heartbeat as a datagram.
+pub fn encode_heartbeat(beat: &Heartbeat) -> Bytes {
+    postcard::to_stdvec(beat).map(Bytes::from).unwrap_or_default()
+}
+
+/// A heartbeat from a datagram.
+///
+/// # Errors
+/// [`WireError`] when it is malformed.
+pub fn decode_heartbeat(bytes: &[u8]) -> Result<Heartbeat, WireError> {
+    decode("heartbeat", bytes)
 }
 
 /// Collects the bytes of a lane's beginning, or of the control lane, into whole items.

@@ -300,6 +300,11 @@ impl Splitter {
         (length > BLOCK && length <= self.max_frame).then_some(length)
     }
 
+    /// Makes room for a large frame of that length in one piece, once there is budget for it.
+    pub fn reserve(&mut self, length: usize) {
+        self.buffer.reserve(length.min(self.max_frame).saturating_sub(self.buffer.len()));
+    }
+
     /// Bytes that wait for the rest of their frame.
     pub fn pending(&self) -> usize {
         self.buffer.len()

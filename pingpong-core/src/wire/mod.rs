@@ -7,8 +7,8 @@ mod control;
 mod frame;
 
 pub use control::{
-    ControlDecoder, LaneHeader, LaneRole, MAX_CLOSE, MAX_CONTROL, decode_close, encode_close, encode_control,
-    encode_lane_header,
+    ControlDecoder, LaneHeader, LaneRole, MAX_CLOSE, MAX_CONTROL, decode_close, decode_heartbeat, encode_close,
+    encode_control, encode_heartbeat, encode_lane_header,
 };
 pub use frame::{Frame, FrameKind, HEADER, MAX_PREFIX, Prefix, ReplyStatus, Splitter};
 

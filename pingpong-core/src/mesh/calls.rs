@@ -1,0 +1,212 @@
+//! Calls in flight: who was asked, who has answered, and who is to be woken when all have.
+//!
+//! Invariants: an id holds a generation, so that a late reply never finds a later call (R4); each target gets at most one
+//! outcome, and only from its own session (R2, M9); an entry lives as long as the future of its caller, so that the number of
+//! entries is bounded by the permits.
+
+use super::counters::CounterCells;
+use super::roster::Member;
+use crate::node::Node;
+use crate::transport::{CallFailure, RawReply};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use tokio::sync::Semaphore;
+
+/// What became of a call at one target.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Reply(RawReply),
+    Failed(CallFailure),
+    /// The session ended. Whether the request was sent, the caller knows.
+    Down,
+}
+
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) node: Node,
+    pub(super) key: u64,
+    pub(super) outcome: Option<Outcome>,
+}
+
+struct Entry {
+    generation: u32,
+    targets: Vec<Target>,
+    left: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Slab {
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    generation: u32,
+}
+
+pub(super) struct Calls {
+    slab: Mutex<Slab>,
+    pub(super) permits: Semaphore,
+    counters: Arc<CounterCells>,
+}
+
+const fn id_of(generation: u32, index: u32) -> u64 {
+    (generation as u64) << 32 | index as u64
+}
+
+impl Slab {
+    fn get(&mut self, id: u64) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut((id & u64::from(u32::MAX)) as usize)?.as_mut()?;
+        (u64::from(entry.generation) == id >> 32).then_some(entry)
+    }
+}
+
+impl Entry {
+    fn complete(&mut self, key: u64, outcome: Outcome) -> Result<Option<Waker>, Outcome> {
+        let open = self.targets.iter_mut().find(|t| t.key == key && t.outcome.is_none());
+        let Some(target) = open else { return Err(outcome) };
+        target.outcome = Some(outcome);
+        self.left -= 1;
+        Ok(if self.left == 0 { self.waker.take() } else { None })
+    }
+}
+
+impl Calls {
+    pub(super) fn new(max_calls: usize, counters: Arc<CounterCells>) -> Arc<Self> {
+        Arc::new(Self { slab: Mutex::default(), permits: Semaphore::new(max_calls), counters })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slab> {
+        self.slab.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a call to these members. It is closed when the guard is taken apart or dropped.
+    pub(super) fn open<'a>(self: &'a Arc<Self>, members: impl Iterator<Item = &'a Member>) -> OpenCall {
+        let targets: Vec<Target> =
+            members.map(|m| Target { node: m.node.clone(), key: m.key, outcome: None }).collect();
+        let mut slab = self.lock();
+        slab.generation = slab.generation.wrapping_add(1);
+        let entry = Entry { generation: slab.generation, left: targets.len(), targets, waker: None };
+        let id = match slab.free.pop() {
+            Some(index) => {
+                let id = id_of(entry.generation, index);
+                slab.entries[index as usize] = Some(entry);
+                id
+            }
+            None => {
+                let id = id_of(entry.generation, slab.entries.len() as u32);
+                slab.entries.push(Some(entry));
+                id
+            }
+        };
+        OpenCall { calls: Arc::clone(self), id }
+    }
+
+    /// Whether the caller still waits.
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.lock().get(id).is_some()
+    }
+
+    /// An outcome came in from the session of that key. A second one, or one of an ended call, is discarded (R4).
+    pub(super) fn complete(&self, id: u64, key: u64, outcome: Outcome) {
+        let done = match self.lock().get(id) {
+            Some(entry) => entry.complete(key, outcome),
+            None => Err(outcome),
+        };
+        match done {
+            Ok(waker) => waker.into_iter().for_each(Waker::wake),
+            Err(_) => {
+                self.counters.late_replies.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
+    /// A session ended: its targets in all calls fail (R3).
+    pub(super) fn session_down(&self, key: u64) {
+        let mut slab = self.lock();
+        let wakers: Vec<Waker> =
+            slab.entries.iter_mut().flatten().filter_map(|e| e.complete(key, Outcome::Down).ok().flatten()).collect();
+        drop(slab);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The caller's hold on its call.
+pub(super) struct OpenCall {
+    calls: Arc<Calls>,
+    pub(super) id: u64,
+}
+
+impl OpenCall {
+    /// Waits until every target has an outcome. Cancel safe.
+    pub(super) async fn done(&self) {
+        std::future::poll_fn(|cx| match self.calls.lock().get(self.id) {
+            Some(entry) if entry.left > 0 => {
+                entry.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        })
+        .await;
+    }
+
+    /// Ends the call; replies from now on are late. A second time there is nothing left.
+    pub(super) fn close(&self) -> Vec<Target> {
+        let mut slab = self.calls.lock();
+        if slab.get(self.id).is_none() {
+            return Vec::new();
+        }
+        let index = (self.id & u64::from(u32::MAX)) as u32;
+        slab.free.push(index);
+        let entry = slab.entries.get_mut(index as usize).and_then(Option::take);
+        entry.map(|e| e.targets).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageType;
+    use crate::{Incarnation, NodeName};
+    use bytes::Bytes;
+
+    fn member(name: &str, key: u64) -> Member {
+        let node = Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(1, key) };
+        Member { node, key, slot: key as usize }
+    }
+
+    fn reply(byte: u8) -> Outcome {
+        let kind = MessageType { id: 1, version: 0 };
+        Outcome::Reply(RawReply { kind, body: Bytes::copy_from_slice(&[byte]) })
+    }
+
+    #[tokio::test]
+    async fn each_target_has_one_outcome_and_it_is_its_own() {
+        let counters = Arc::new(CounterCells::default());
+        let calls = Calls::new(8, Arc::clone(&counters));
+        let (a, b) = (member("a", 1), member("b", 2));
+        let call = calls.open([&a, &b].into_iter());
+        calls.complete(call.id, 1, reply(1));
+        calls.complete(call.id, 1, reply(2));
+        calls.complete(call.id, 3, reply(3));
+        calls.session_down(2);
+        call.done().await;
+        let targets = call.close();
+        assert!(matches!(&targets[0].outcome, Some(Outcome::Reply(r)) if r.body[..] == [1]));
+        assert!(matches!(targets[1].outcome, Some(Outcome::Down)));
+        assert_eq!(counters.snapshot().late_replies, 2, "the second answer, and the stranger's");
+    }
+
+    #[tokio::test]
+    async fn a_late_reply_does_not_find_the_call_that_has_its_place_now() {
+        let counters = Arc::new(CounterCells::default());
+        let calls = Calls::new(8, Arc::clone(&counters));
+        let a = member("a", 1);
+        let first = calls.open([&a].into_iter());
+        first.close();
+        let second = calls.open([&a].into_iter());
+        assert_ne!(first.id, second.id);
+        calls.complete(first.id, 1, reply(1));
+        assert!(second.close()[0].outcome.is_none());
+        assert_eq!(counters.snapshot().late_replies, 1);
+    }
+}

@@ -1,0 +1,254 @@
+//! The tasks of one connection: control messages in and out, heartbeats in, lanes in, and its end.
+//!
+//! They decide nothing: what they see goes to the driver, through one bounded queue.
+
+use super::lane::{Lane, Refusal, To};
+use super::reader::{self, ReadError};
+use super::roster::Member;
+use super::session::Session;
+use super::shared::{CONTROL_LANE, Shared};
+use super::writer::{self, WriteError};
+use crate::config::CONTROL_QUEUE_BYTES;
+use crate::link::{Broken, Closed, Connection, DialError, LaneReceiver, Priority};
+use crate::node::Node;
+use crate::session::{AttemptId, ConnId, Message, Peers};
+use crate::transport::WhenFull;
+use crate::wire::{ControlDecoder, LaneHeader, LaneRole, WireError, decode_heartbeat, encode_control};
+use bytes::Bytes;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// What the tasks tell the driver.
+#[derive(Debug)]
+pub(super) enum Notice<C> {
+    Accepted(C),
+    Dialled(AttemptId, Result<C, DialError>),
+    Message(ConnId, Message),
+    Broken(ConnId, String),
+    Overloaded(ConnId),
+    Ended(ConnId, Closed),
+    /// The endpoint accepts no more.
+    EndpointClosed,
+}
+
+/// A connection, as the driver holds it. Dropping it ends its tasks.
+pub(super) struct Conn<C> {
+    pub(super) connection: Arc<C>,
+    pub(super) since: Instant,
+    /// Set when the lanes are opened (N8).
+    pub(super) session: watch::Sender<Option<Arc<Session>>>,
+    /// What the peer has not been told yet of links to others (N17).
+    pub(super) untold: Peers,
+    /// This node leaves, and the session's final offsets have not been taken yet.
+    pub(super) draining: bool,
+    control: Arc<Lane>,
+    tasks: JoinSet<()>,
+}
+
+/// The one cursor of a control lane.
+const CURSOR: (usize, u64) = (0, 1);
+
+impl<C: Connection> Conn<C> {
+    pub(super) fn start(
+        id: ConnId,
+        connection: C,
+        own: Node,
+        shared: &Arc<Shared>,
+        notices: &mpsc::Sender<Notice<C>>,
+    ) -> Self {
+        let connection = Arc::new(connection);
+        let session = watch::Sender::new(None);
+        let control = Lane::new(CONTROL_QUEUE_BYTES, 1);
+        control.join(Member { node: own, slot: CURSOR.0, key: CURSOR.1 });
+        let mut tasks = JoinSet::new();
+        let stall = shared.timeouts.stall;
+        tasks.spawn(write_control(id, Arc::clone(&connection), Arc::clone(&control), notices.clone(), stall));
+        let watch = Watch {
+            id,
+            connection: Arc::clone(&connection),
+            shared: Arc::clone(shared),
+            session: session.subscribe(),
+            notices: notices.clone(),
+        };
+        tasks.spawn(watch.run());
+        let untold = Peers::default();
+        Self { connection, since: Instant::now(), session, untold, draining: false, control, tasks }
+    }
+
+    /// Queues a control message.
+    ///
+    /// # Errors
+    /// What ends the connection: the queue is full (N20), or the message is too large to be written.
+    pub(super) fn control(&self, message: &Message) -> Result<(), ControlError> {
+        let bytes = encode_control(message)?;
+        match self.control.try_send(To::All, &bytes, &[], WhenFull::Refuse) {
+            Err(Refusal::Full) => Err(ControlError::Full),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds news to what the peer will be told; the latest word about a name counts.
+    pub(super) fn tell(&mut self, peers: Peers) {
+        for told in peers.added {
+            self.untold.gone.retain(|name| *name != told.name);
+            self.untold.added.retain(|other| other.name != told.name);
+            self.untold.added.push(told);
+        }
+        for gone in peers.gone {
+            self.untold.added.retain(|other| other.name != gone);
+            if !self.untold.gone.contains(&gone) {
+                self.untold.gone.push(gone);
+            }
+        }
+    }
+
+    /// The tasks, aborted, to be waited for.
+    pub(super) fn into_tasks(mut self) -> JoinSet<()> {
+        self.tasks.abort_all();
+        self.tasks
+    }
+}
+
+/// A control message cannot be queued.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ControlError {
+    #[error("the control queue is full")]
+    Full,
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+async fn write_control<C: Connection>(
+    id: ConnId,
+    connection: Arc<C>,
+    control: Arc<Lane>,
+    notices: mpsc::Sender<Notice<C>>,
+    stall: Duration,
+) {
+    let header = LaneHeader { lane: CONTROL_LANE, role: LaneRole::Control };
+    let written = writer::write(&*connection, &control, CURSOR, header, Priority::Control, stall).await;
+    if let Err(WriteError::Stalled(_)) = written {
+        let _ = notices.send(Notice::Overloaded(id)).await;
+    }
+}
+
+/// What is read of a connection.
+struct Watch<C> {
+    id: ConnId,
+    connection: Arc<C>,
+    shared: Arc<Shared>,
+    session: watch::Receiver<Option<Arc<Session>>>,
+    notices: mpsc::Sender<Notice<C>>,
+}
+
+impl<C: Connection> Watch<C> {
+    async fn run(self) {
+        let closed = tokio::select! {
+            biased;
+            closed = self.connection.closed() => closed,
+            () = self.read() => return,
+            () = self.heartbeats() => return,
+        };
+        let _ = self.notices.send(Notice::Ended(self.id, closed)).await;
+    }
+
+    /// The control lane is the first one that the peer opens; the others are taken once the session is up.
+    async fn read(&self) {
+        let problem = match self.connection.accept().await {
+            Err(broken) => ReadError::Ended(broken),
+            Ok(control) => {
+                let (control, lanes) = (self.control(control), self.lanes());
+                tokio::pin!(control, lanes);
+                tokio::select! {
+                    biased;
+                    problem = &mut control => problem,
+                    problem = &mut lanes => problem,
+                }
+            }
+        };
+        self.report(problem).await;
+        // The driver, or the end of the connection, ends this.
+        std::future::pending::<()>().await;
+    }
+
+    async fn report(&self, problem: ReadError) {
+        if !matches!(problem, ReadError::Ended(_)) {
+            let _ = self.notices.send(Notice::Broken(self.id, problem.to_string())).await;
+        }
+    }
+
+    async fn control(&self, mut lane: C::Receiver) -> ReadError {
+        let mut decoder = ControlDecoder::new();
+        let mut chunks: [Bytes; 4] = Default::default();
+        let mut begun = false;
+        loop {
+            let count = match lane.recv(&mut chunks).await {
+                Ok(0) => return ReadError::LaneEnded,
+                Ok(count) => count,
+                Err(broken) => return broken.into(),
+            };
+            chunks.iter_mut().take(count).for_each(|chunk| decoder.push(&std::mem::take(chunk)));
+            if !begun {
+                match decoder.lane_header() {
+                    Ok(None) => continue,
+                    Ok(Some(header)) if header.role == LaneRole::Control => begun = true,
+                    Ok(Some(_)) => return ReadError::NoControl,
+                    Err(error) => return error.into(),
+                }
+            }
+            loop {
+                match decoder.message() {
+                    Ok(None) => break,
+                    Ok(Some(message)) => {
+                        if self.notices.send(Notice::Message(self.id, message)).await.is_err() {
+                            return Broken("the node has stopped".to_owned()).into();
+                        }
+                    }
+                    Err(error) => return error.into(),
+                }
+            }
+        }
+    }
+
+    async fn lanes(&self) -> ReadError {
+        let mut session = self.session.clone();
+        let up = session.wait_for(Option::is_some).await.ok().and_then(|up| up.clone());
+        let Some(session) = up else { return Broken("the connection was closed".to_owned()).into() };
+        loop {
+            let receiver = match self.connection.accept().await {
+                Ok(receiver) => receiver,
+                Err(broken) => return broken.into(),
+            };
+            let Some(remote) = session.as_remote() else { continue };
+            let (shared, notices, id) = (Arc::clone(&self.shared), self.notices.clone(), self.id);
+            let reader = Arc::clone(&session);
+            let task = async move {
+                match reader::read(&shared, &reader, receiver).await {
+                    Ok(()) | Err(ReadError::Ended(_)) => {}
+                    Err(ReadError::Stalled) => drop(notices.send(Notice::Overloaded(id)).await),
+                    Err(error) => drop(notices.send(Notice::Broken(id, error.to_string())).await),
+                }
+            };
+            let mut tasks = remote.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            if session.is_closed() {
+                return Broken("the session has ended".to_owned()).into();
+            }
+            tasks.spawn(task);
+        }
+    }
+
+    async fn heartbeats(&self) {
+        while let Ok(datagram) = self.connection.recv_datagram().await {
+            let session = self.session.borrow().clone();
+            let Some(remote) = session.as_ref().and_then(|s| s.as_remote()) else { continue };
+            // A datagram that is no heartbeat is a sign of life, and nothing else.
+            if let Ok(beat) = decode_heartbeat(&datagram) {
+                remote.heard(&beat, self.shared.common.started.elapsed());
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}

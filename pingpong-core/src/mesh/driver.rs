@@ -1,0 +1,389 @@
+//! The one owner of a node's links: feeds the session machine, and keeps its times.
+//!
+//! All events of all names pass through this task, one after the other (N3). It never waits for a connection, a server or a
+//! sender; what it asks of them is queued, and bounded. What the machine says is carried out in `actions`.
+
+use super::connection::{Conn, Notice};
+use super::session::Session;
+use super::shared::Shared;
+use crate::config::{IncarnationStore, OutsideWorld};
+use crate::link::{Closed, Connection, DialError, Link};
+use crate::name::NodeName;
+use crate::session::{
+    AttemptId, CloseReason, ConnId, Event, Handshake, Machine, Message, Outcome, Outside, Redial, Target, Verdict,
+    tick_length,
+};
+use crate::transport::{Shutdown, StopReason};
+use crate::wire::{decode_close, encode_heartbeat};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+/// Notices that wait for the driver; beyond it the tasks of connections wait.
+pub(super) const NOTICES: usize = 1_024;
+/// How long the closes of a node that stops may take to get on their way.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// Ticks between two looks for names that nobody wants any more.
+const TIDY_TICKS: u64 = 64;
+
+/// What callers ask of the driver.
+#[derive(Debug)]
+pub(super) enum Command {
+    Disconnect(NodeName, oneshot::Sender<bool>),
+    Forget(NodeName, oneshot::Sender<bool>),
+    Leave(Duration),
+}
+
+pub(super) struct Driver<L: Link> {
+    pub(super) link: Arc<L>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) outside: Arc<dyn OutsideWorld>,
+    pub(super) store: Arc<dyn IncarnationStore>,
+    pub(super) machine: Machine,
+    pub(super) redial: Redial,
+    pub(super) conns: BTreeMap<ConnId, Conn<L::Connection>>,
+    pub(super) last_conn: u64,
+    /// What the machine has not been told yet, because it happened while its actions were carried out.
+    pub(super) pending: VecDeque<Event>,
+    /// Wakes this task: a flag of a session changed.
+    pub(super) attention: Arc<Notify>,
+    pub(super) notices: mpsc::Sender<Notice<L::Connection>>,
+    pub(super) inbound: mpsc::Receiver<Notice<L::Connection>>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) dials: JoinSet<()>,
+    pub(super) dial_handles: BTreeMap<AttemptId, AbortHandle>,
+    /// Tasks of connections and sessions that have ended, being waited for.
+    pub(super) reaping: JoinSet<()>,
+    pub(super) ticks: u64,
+    pub(super) next_tick: Instant,
+    pub(super) leave_by: Option<Instant>,
+    /// While leaving: every session so far ended with the peer's word that everything was handed over (S2).
+    pub(super) flushed: bool,
+    pub(super) stop: Option<StopReason>,
+}
+
+impl<L: Link> Driver<L> {
+    pub(super) async fn run(mut self) {
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept(Arc::clone(&self.link), self.notices.clone()));
+        while self.stop.is_none() {
+            self.step().await;
+            while let Some(event) = self.pending.pop_front() {
+                self.feed(event).await;
+            }
+        }
+        accepting.shutdown().await;
+        self.end().await;
+    }
+
+    async fn step(&mut self) {
+        let dial_at = self.redial.next_due().map(|due| self.shared.common.started + due);
+        // What keeps time goes first: a flood of notices must not hold up heartbeats.
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(self.next_tick) => self.tick(),
+            () = until(self.leave_by) => {
+                self.leave_by = None;
+                self.flushed = false;
+                self.pending.push_back(Event::LeaveDeadline);
+            }
+            command = self.commands.recv() => self.command(command).await,
+            () = self.attention.notified() => self.look_at_sessions(),
+            () = until(dial_at) => self.dial(),
+            Some(_) = self.dials.join_next() => {}
+            Some(_) = self.reaping.join_next() => {}
+            Some(notice) = self.inbound.recv() => self.notice(notice).await,
+        }
+    }
+
+    /// Everything ends; nothing is left behind (S2).
+    async fn end(mut self) {
+        let Some(reason) = self.stop.take() else { return };
+        self.dials.shutdown().await;
+        for session in self.shared.sessions() {
+            // Only if the endpoint failed: the machine ends its sessions otherwise.
+            if let Some(mut tasks) = self.shared.down(&session.member().node.name, &crate::DownReason::LocalShutdown) {
+                tasks.shutdown().await;
+            }
+        }
+        for conn in std::mem::take(&mut self.conns).into_values() {
+            conn.into_tasks().shutdown().await;
+        }
+        while self.reaping.join_next().await.is_some() {}
+        self.link.close(CLOSE_DEADLINE).await;
+        self.shared.end_servers().shutdown().await;
+        tracing::info!(node = %self.machine.node(), %reason, "stopped");
+        self.shared.stopped(reason, Shutdown { flushed: self.flushed });
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.shared.common.started.elapsed()
+    }
+
+    pub(super) fn outside(&self) -> Outside {
+        Outside { wall_millis: self.outside.wall_millis(), random: self.outside.random() }
+    }
+
+    // ---- what others say
+
+    async fn command(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Disconnect(name, answer)) => {
+                let linked = self.machine.session(&name).is_some();
+                self.feed(Event::Disconnect(name)).await;
+                let _ = answer.send(linked);
+            }
+            Some(Command::Forget(name, answer)) => {
+                let known = self.machine.session(&name).is_some() || self.redial.is_wanted(&name);
+                self.feed(Event::Forget(name.clone())).await;
+                let now = self.now();
+                self.redial.forget(&name, now);
+                let _ = answer.send(known);
+            }
+            Some(Command::Leave(deadline)) if self.leave_by.is_none() => {
+                self.leave_by = Some(Instant::now() + deadline);
+                self.shared.leave();
+                self.feed(Event::Leave).await;
+            }
+            Some(Command::Leave(_)) => {}
+            // Every handle was dropped without a shutdown: nobody waits for a goodbye.
+            None => {
+                self.flushed = false;
+                self.shared.leave();
+                self.feed(Event::Leave).await;
+                self.feed(Event::LeaveDeadline).await;
+                self.stop.get_or_insert(StopReason::Shutdown);
+            }
+        }
+    }
+
+    async fn notice(&mut self, notice: Notice<L::Connection>) {
+        match notice {
+            Notice::Accepted(connection) => {
+                let from = connection.peer().clone();
+                let conn = self.keep(connection);
+                self.feed(Event::Accepted { conn, from }).await;
+            }
+            Notice::Dialled(id, result) => self.dialled(id, result).await,
+            Notice::Message(conn, message) => self.message(conn, message).await,
+            Notice::Broken(conn, words) => self.feed(Event::Broken { conn, words }).await,
+            Notice::Overloaded(conn) => self.feed(Event::Overloaded { conn }).await,
+            Notice::Ended(conn, closed) => self.ended(conn, closed).await,
+            Notice::EndpointClosed => {
+                let words = "it accepts no more connections".to_owned();
+                self.stop.get_or_insert(StopReason::Endpoint(words));
+            }
+        }
+    }
+
+    async fn message(&mut self, conn: ConnId, message: Message) {
+        if let (Message::Hello(hello), Some(known)) = (&message, self.conns.get(&conn))
+            && hello.name != *known.connection.peer()
+        {
+            tracing::warn!(claims = %hello.name, proved = %known.connection.peer(), remote = %known.connection.remote(),
+                "a peer claims a name that is not in its certificate");
+        }
+        self.feed(Event::Message { conn, message }).await;
+    }
+
+    async fn dialled(&mut self, id: AttemptId, result: Result<L::Connection, DialError>) {
+        if self.dial_handles.remove(&id).is_none() {
+            return; // given up meanwhile: dropping the connection closes it
+        }
+        let now = self.now();
+        match result {
+            Ok(connection) => {
+                let to = connection.peer().clone();
+                self.redial.answered(id, Outcome::Connected(to.clone()), now);
+                let conn = self.keep(connection);
+                self.feed(Event::Connected { conn, to }).await;
+            }
+            Err(error @ (DialError::Refused { .. } | DialError::Address { .. })) => {
+                tracing::warn!(%error, "dial refused");
+                self.redial.answered(id, Outcome::Refused, now);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "dial failed");
+                self.redial.answered(id, Outcome::Failed, now);
+            }
+        }
+    }
+
+    fn keep(&mut self, connection: L::Connection) -> ConnId {
+        self.last_conn += 1;
+        let id = ConnId(self.last_conn);
+        let conn = Conn::start(id, connection, self.machine.node(), &self.shared, &self.notices);
+        self.conns.insert(id, conn);
+        id
+    }
+
+    async fn ended(&mut self, conn: ConnId, closed: Closed) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        let name = known.connection.peer().clone();
+        let event = match closed {
+            Closed::ByPeer(reason) => {
+                let reason = decode_close(&reason);
+                self.note_close(&name, &known.connection.remote().to_string(), &reason);
+                if self.machine.handshaking(conn).is_some() {
+                    let now = self.now();
+                    self.redial.closed(&name, &reason, now);
+                }
+                if reason != CloseReason::Done {
+                    self.flushed = false;
+                }
+                Event::Closed { conn, reason }
+            }
+            Closed::Lost(words) => {
+                tracing::debug!(peer = %name, words, "connection lost");
+                self.flushed = false;
+                Event::Lost { conn }
+            }
+            Closed::Here => Event::Lost { conn },
+        };
+        self.feed(event).await;
+        self.discard(conn);
+    }
+
+    fn note_close(&self, name: &NodeName, remote: &str, reason: &CloseReason) {
+        match reason {
+            CloseReason::Refused(_) | CloseReason::Protocol(_) | CloseReason::Full => {
+                tracing::warn!(peer = %name, remote, %reason, "the peer closed the connection");
+            }
+            _ => tracing::debug!(peer = %name, remote, %reason, "the peer closed the connection"),
+        }
+    }
+
+    /// The connection is done with; its tasks end.
+    pub(super) fn discard(&mut self, conn: ConnId) {
+        if let Some(conn) = self.conns.remove(&conn) {
+            let mut tasks = conn.into_tasks();
+            self.reaping.spawn(async move { tasks.shutdown().await });
+        }
+    }
+
+    // ---- time
+
+    fn tick(&mut self) {
+        let length = tick_length(self.shared.timeouts.failure);
+        self.next_tick = Instant::now() + length;
+        self.ticks += 1;
+        let now = self.now();
+        for session in self.shared.sessions() {
+            self.beat(&session, now);
+        }
+        self.tell_peers();
+        self.end_late_handshakes();
+        if self.ticks.is_multiple_of(TIDY_TICKS) {
+            let unwanted: Vec<NodeName> =
+                self.machine.wants().filter(|name| !self.redial.is_wanted(name)).cloned().collect();
+            for name in unwanted {
+                self.machine.expire(&name);
+            }
+        }
+    }
+
+    fn beat(&mut self, session: &Arc<Session>, now: Duration) {
+        let Some(remote) = session.as_remote() else { return };
+        let Some(conn) = self.conns.get(&remote.conn) else { return };
+        let (verdict, beat) = remote.tick(conn.connection.packets(), now);
+        conn.connection.send_datagram(encode_heartbeat(&beat));
+        if verdict == Verdict::Lost {
+            tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
+            self.flushed = false;
+            self.pending.push_back(Event::Lost { conn: remote.conn });
+        }
+    }
+
+    fn tell_peers(&mut self) {
+        let mut failed = Vec::new();
+        for (id, conn) in &mut self.conns {
+            if conn.untold.added.is_empty() && conn.untold.gone.is_empty() {
+                continue;
+            }
+            let peers = std::mem::take(&mut conn.untold);
+            if let Err(error) = conn.control(&Message::Peers(peers)) {
+                failed.push((*id, error));
+            }
+        }
+        for (conn, error) in failed {
+            self.control_failed(conn, &error);
+        }
+    }
+
+    fn end_late_handshakes(&mut self) {
+        let patience = self.shared.timeouts.failure;
+        for (id, conn) in &self.conns {
+            let limit = match self.machine.handshaking(*id) {
+                Some(Handshake::Open) => patience,
+                Some(Handshake::Parked) => 2 * patience,
+                None => continue,
+            };
+            if conn.since.elapsed() >= limit {
+                tracing::debug!(peer = %conn.connection.peer(), "handshake out of time");
+                self.pending.push_back(Event::Lost { conn: *id });
+            }
+        }
+    }
+
+    /// A flag of some session changed: which, is cheaper to look up than to queue.
+    fn look_at_sessions(&mut self) {
+        for session in self.shared.sessions() {
+            let Some(remote) = session.as_remote() else { continue };
+            let conn = remote.conn;
+            if remote.overloaded.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                tracing::warn!(peer = %session.member().node, "a queue made no progress: the link is cut");
+                self.pending.push_back(Event::Overloaded { conn });
+            }
+            if remote.take_handed_over() {
+                self.pending.push_back(Event::HandedOver { conn });
+            }
+            let draining = self.conns.get_mut(&conn).filter(|c| c.draining);
+            if let (Some(known), Some(offsets)) = (draining, remote.drained()) {
+                known.draining = false;
+                self.pending.push_back(Event::Drained { conn, offsets });
+            }
+        }
+    }
+
+    fn dial(&mut self) {
+        let (now, random) = (self.now(), self.outside.random());
+        let due = self.redial.due(now, random);
+        for id in due.abandon {
+            if let Some(handle) = self.dial_handles.remove(&id) {
+                handle.abort();
+            }
+        }
+        for attempt in due.start {
+            let (link, notices) = (Arc::clone(&self.link), self.notices.clone());
+            let id = attempt.id;
+            let handle = self.dials.spawn(async move {
+                let expect = match &attempt.target {
+                    Target::Name(name) => Some(name),
+                    Target::Seed(_) => None,
+                };
+                let result = link.dial(&attempt.address, expect).await;
+                let _ = notices.send(Notice::Dialled(id, result)).await;
+            });
+            self.dial_handles.insert(id, handle);
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept<L: Link>(link: Arc<L>, notices: mpsc::Sender<Notice<L::Connection>>) {
+    while let Some(connection) = link.accept().await {
+        if notices.send(Notice::Accepted(connection)).await.is_err() {
+            return;
+        }
+    }
+    let _ = notices.send(Notice::EndpointClosed).await;
+}

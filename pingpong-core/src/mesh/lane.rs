@@ -1,0 +1,342 @@
+//! An outgoing lane: encoded frames for one destination server, one copy shared by all links.
+//!
+//! Senders append to an open block under a short lock. Each link reads through a cursor of its own; the local node is one
+//! more cursor, so its servers see the same bytes in the same order. A seal turns the open block into [`Bytes`] that every
+//! cursor holds by reference count.
+//!
+//! Invariants:
+//! - what lies behind the fullest cursor, with the open block, is at most the bound, or a single message (O1);
+//! - a frame enters for all of its targets or for none, unless the sender asked for [`WhenFull::Skip`];
+//! - the open block is not empty only while some cursor's reader has been woken since: no wake-up is lost;
+//! - waiting senders are served in order; one passes another only if they share no target.
+
+mod cursor;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use super::roster::{Member, Roster};
+use crate::node::Node;
+use crate::transport::WhenFull;
+pub(super) use cursor::Taken;
+
+use bytes::{Bytes, BytesMut};
+use cursor::{Cursor, SEGMENT};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::Semaphore;
+use waiting::Waiting;
+
+/// Bytes of an open block.
+const BLOCK: usize = 64 << 10;
+/// For whom a frame is.
+#[derive(Clone, Copy)]
+pub(super) enum To<'a> {
+    /// For every cursor of the lane.
+    All,
+    /// For the cursors of these members, and no others that may have come since.
+    Roster(&'a Arc<Roster>),
+    /// For the cursors of these sessions.
+    Keys(&'a [u64]),
+}
+
+/// Why a frame did not enter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No room.
+    Full,
+    /// The node shuts down.
+    Closed,
+}
+
+/// Which sessions have a frame.
+#[derive(Clone, Debug)]
+pub(super) enum Entered {
+    /// Every member of the roster.
+    All(Arc<Roster>),
+    /// These members of it.
+    Some(Arc<Roster>, Vec<u64>),
+}
+
+impl Entered {
+    /// Who was linked when the frame entered.
+    pub(super) fn roster(&self) -> &Roster {
+        match self {
+            Self::All(roster) | Self::Some(roster, _) => roster,
+        }
+    }
+
+    /// Whether the session of that key has the frame.
+    pub(super) fn has(&self, key: u64) -> bool {
+        match self {
+            Self::All(roster) => roster.has(key),
+            Self::Some(_, keys) => keys.contains(&key),
+        }
+    }
+}
+
+pub(super) struct Lane {
+    inner: Mutex<Inner>,
+    bound: usize,
+    /// Places among the waiting senders; who gets none waits here, in order.
+    places: Semaphore,
+}
+
+struct Inner {
+    open: BytesMut,
+    cursors: Vec<Option<Cursor>>,
+    roster: Arc<Roster>,
+    fullest: usize,
+    parked: usize,
+    waiting: VecDeque<Waiting>,
+    next_waiting: u64,
+    closed: bool,
+}
+
+impl Inner {
+    fn seal(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let block = self.open.split().freeze();
+        for cursor in self.cursors.iter_mut().flatten() {
+            cursor.push(block.clone());
+            self.fullest = self.fullest.max(cursor.cost);
+        }
+    }
+
+    fn measure(&mut self) {
+        self.fullest = self.cursors.iter().flatten().map(|c| c.cost).max().unwrap_or(0);
+    }
+
+    /// Returns how many readers must be woken: one for the first byte of a block, since whoever seals it wakes the others; all
+    /// if a full block was sealed here.
+    fn append(&mut self, parts: [&[u8]; 2]) -> usize {
+        let need = parts[0].len() + parts[1].len();
+        let first = self.open.is_empty();
+        let full = self.open.capacity() - self.open.len() < need;
+        if full {
+            self.seal();
+            self.open = BytesMut::with_capacity(need.max(BLOCK));
+        }
+        self.open.extend_from_slice(parts[0]);
+        self.open.extend_from_slice(parts[1]);
+        if full && !first { usize::MAX } else { usize::from(first) }
+    }
+
+    /// Puts a frame into the queues of some cursors, behind everything that entered before.
+    fn push_to(&mut self, keys: &[u64], parts: [&[u8]; 2]) -> Vec<u64> {
+        self.seal();
+        let frame: Bytes = [parts[0], parts[1]].concat().into();
+        let mut entered = Vec::with_capacity(keys.len());
+        for cursor in self.cursors.iter_mut().flatten().filter(|c| keys.contains(&c.key)) {
+            cursor.push(frame.clone());
+            self.fullest = self.fullest.max(cursor.cost);
+            entered.push(cursor.key);
+        }
+        entered
+    }
+
+    fn wakers(&mut self, most: usize) -> Vec<Waker> {
+        if self.parked == 0 {
+            return Vec::new();
+        }
+        let parked = self.cursors.iter_mut().flatten().filter_map(|c| c.waker.take()).take(most);
+        let wakers: Vec<Waker> = parked.collect();
+        self.parked -= wakers.len();
+        wakers
+    }
+}
+
+impl Lane {
+    pub(super) fn new(bound: usize, max_waiting: usize) -> Arc<Self> {
+        let inner = Inner {
+            open: BytesMut::new(),
+            cursors: Vec::new(),
+            roster: Arc::default(),
+            fullest: 0,
+            parked: 0,
+            waiting: VecDeque::new(),
+            next_waiting: 0,
+            closed: false,
+        };
+        Arc::new(Self { inner: Mutex::new(inner), bound, places: Semaphore::new(max_waiting) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on the session gets what is sent; nothing from before.
+    pub(super) fn join(&self, member: Member) {
+        let mut inner = self.lock();
+        inner.seal();
+        let cursor = Cursor::new(member.key);
+        if inner.cursors.len() <= member.slot {
+            inner.cursors.resize_with(member.slot + 1, || None);
+        }
+        inner.cursors[member.slot] = Some(cursor);
+        inner.roster = Arc::new(inner.roster.with(member));
+        let wakers = inner.wakers(usize::MAX);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The session has ended: what was queued for it is gone.
+    pub(super) fn leave(&self, slot: usize, key: u64) {
+        let mut inner = self.lock();
+        let is_its = |c: &Option<Cursor>| c.as_ref().is_some_and(|c| c.key == key);
+        let Some(place) = inner.cursors.get_mut(slot).filter(|c| is_its(c)) else { return };
+        let cursor = place.take();
+        let waker = cursor.and_then(|c| c.waker);
+        inner.parked -= usize::from(waker.is_some());
+        inner.roster = Arc::new(inner.roster.without(key));
+        inner.measure();
+        self.admit(&mut inner);
+        // The one that left may be the one that was woken for the open block: wake another.
+        let mut wakers = inner.wakers(usize::MAX);
+        wakers.extend(waker);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nothing enters any more; what is queued is still read. Waiting senders are refused.
+    pub(super) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        for waiting in inner.waiting.drain(..) {
+            let _ = waiting.done.send(Err(Refusal::Closed));
+        }
+        let wakers = inner.wakers(usize::MAX);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The local node goes on under another incarnation (N12).
+    pub(super) fn renew(&self, local: &Node) {
+        let mut inner = self.lock();
+        inner.roster = Arc::new(inner.roster.renewed(local));
+    }
+
+    /// Who is linked now.
+    pub(super) fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.lock().roster)
+    }
+
+    fn fits(&self, used: usize, need: usize) -> bool {
+        used == 0 || used + need <= self.bound
+    }
+
+    /// Lets a frame in without waiting.
+    ///
+    /// With [`WhenFull::Refuse`] it enters for all that are there or for none.
+    pub(super) fn try_send(&self, to: To<'_>, head: &[u8], body: &[u8], full: WhenFull) -> Result<Entered, Refusal> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(Refusal::Closed);
+        }
+        let parts = [head, body];
+        let need = head.len() + body.len();
+        let room = inner.waiting.is_empty() && self.fits(inner.fullest + inner.open.len(), need);
+        let whole = match to {
+            To::All => true,
+            To::Roster(roster) => Arc::ptr_eq(roster, &inner.roster),
+            To::Keys(_) => false,
+        };
+        if whole && room {
+            let wake = inner.append(parts);
+            let wakers = inner.wakers(wake);
+            let entered = Entered::All(Arc::clone(&inner.roster));
+            drop(inner);
+            wakers.into_iter().for_each(Waker::wake);
+            return Ok(entered);
+        }
+        match to {
+            To::All => {
+                let keys = inner.roster.keys();
+                self.try_some(inner, &keys, parts, full)
+            }
+            To::Roster(roster) => self.try_some(inner, &roster.keys(), parts, full),
+            To::Keys(keys) => self.try_some(inner, keys, parts, full),
+        }
+    }
+
+    fn try_some(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        keys: &[u64],
+        parts: [&[u8]; 2],
+        full: WhenFull,
+    ) -> Result<Entered, Refusal> {
+        let need = parts[0].len() + parts[1].len() + SEGMENT;
+        let open = inner.open.len();
+        // While somebody waits, the room that is left is theirs: only what is less than half full takes more.
+        let bound = if inner.waiting.is_empty() { self.bound } else { self.bound / 2 };
+        let fits = |c: &&Cursor| c.cost + open == 0 || c.cost + open + need <= bound;
+        let mine = inner.cursors.iter().flatten().filter(|c| keys.contains(&c.key));
+        let (total, free) = mine.fold((0, Vec::new()), |(n, mut free), c| {
+            if fits(&c) {
+                free.push(c.key);
+            }
+            (n + 1, free)
+        });
+        if full == WhenFull::Refuse && free.len() < total {
+            return Err(Refusal::Full);
+        }
+        let entered = inner.push_to(&free, parts);
+        let roster = Arc::clone(&inner.roster);
+        let wakers = inner.wakers(usize::MAX);
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(Entered::Some(roster, entered))
+    }
+
+    /// The reader's side: gives the room of the last batch back, and takes the next one, about `max` bytes.
+    ///
+    /// `None` when the session has left, or the lane is closed and everything has been read. Cancel safe but for `done`, which
+    /// is given back at the first poll.
+    pub(super) async fn take(&self, slot: usize, key: u64, done: usize, max: usize) -> Option<Taken> {
+        let mut done = done;
+        std::future::poll_fn(|cx| self.poll_take(slot, key, std::mem::take(&mut done), max, cx)).await
+    }
+
+    fn poll_take(&self, slot: usize, key: u64, done: usize, max: usize, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let Some(cursor) = inner.cursors.get_mut(slot).and_then(Option::as_mut).filter(|c| c.key == key) else {
+            return Poll::Ready(None);
+        };
+        // What the other readers must be woken for: a seal, or waiting senders that were let in, since this reader may now
+        // wait long for its network.
+        let mut news = false;
+        if done > 0 {
+            let before = cursor.cost;
+            cursor.cost -= done;
+            if before >= inner.fullest {
+                inner.measure();
+            }
+            news = self.admit(inner);
+        }
+        let empty = |inner: &Inner| inner.cursors[slot].as_ref().is_none_or(|c| c.queue.is_empty());
+        if empty(inner) && !inner.open.is_empty() {
+            inner.seal();
+            news = true;
+        }
+        let closed = inner.closed;
+        let Some(cursor) = inner.cursors[slot].as_mut() else { return Poll::Ready(None) };
+        let Some(taken) = Taken::from(cursor, max) else {
+            if closed {
+                return Poll::Ready(None);
+            }
+            if cursor.waker.replace(cx.waker().clone()).is_none() {
+                inner.parked += 1;
+            }
+            return Poll::Pending;
+        };
+        if news {
+            inner.wakers(usize::MAX).into_iter().for_each(Waker::wake);
+        }
+        Poll::Ready(Some(taken))
+    }
+}

@@ -1,0 +1,174 @@
+use super::*;
+use crate::name::NodeName;
+use crate::node::{Incarnation, Node};
+use futures_util::FutureExt;
+
+const REFUSE: WhenFull = WhenFull::Refuse;
+
+fn member(name: &str, key: u64) -> Member {
+    let node = Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(1, key) };
+    Member { node, key, slot: key as usize }
+}
+
+/// A lane with room for 1,000 bytes and these sessions, each with its key as its slot.
+fn lane(keys: &[u64]) -> Arc<Lane> {
+    let lane = Lane::new(1_000, 8);
+    keys.iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
+    lane
+}
+
+fn take_now(lane: &Lane, key: u64, done: usize) -> Option<Taken> {
+    lane.take(key as usize, key, done, 64 << 10).now_or_never().flatten()
+}
+
+fn drain(lane: &Lane, key: u64) -> Vec<u8> {
+    let (mut all, mut done) = (Vec::new(), 0);
+    while let Some(taken) = take_now(lane, key, done) {
+        all.extend_from_slice(&taken.bytes);
+        done = taken.cost;
+    }
+    all
+}
+
+#[test]
+fn every_cursor_reads_the_same_bytes_from_its_own_beginning() {
+    let lane = lane(&[1]);
+    lane.try_send(To::All, b"a", b"1", REFUSE).unwrap();
+    lane.join(member("n2", 2));
+    lane.try_send(To::All, b"b", b"2", REFUSE).unwrap();
+    lane.try_send(To::Keys(&[2]), b"c", b"3", REFUSE).unwrap();
+    lane.try_send(To::All, b"d", b"4", REFUSE).unwrap();
+    assert_eq!(drain(&lane, 1), b"a1b2d4");
+    assert_eq!(drain(&lane, 2), b"b2c3d4");
+}
+
+#[test]
+fn a_full_cursor_refuses_for_all_or_is_skipped() {
+    let lane = lane(&[1, 2]);
+    lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
+    assert!(matches!(lane.try_send(To::All, &[0; 200], &[], REFUSE), Err(Refusal::Full)));
+    let entered = lane.try_send(To::All, &[7; 200], &[], WhenFull::Skip).unwrap();
+    assert!(!entered.has(1) && entered.has(2));
+    assert_eq!(drain(&lane, 1), [0; 900]);
+    assert_eq!(drain(&lane, 2), [7; 200]);
+}
+
+#[test]
+fn many_tiny_segments_are_bounded_too() {
+    let lane = lane(&[1, 2]);
+    let sent = (0..1_000).take_while(|_| lane.try_send(To::Keys(&[1]), b"x", &[], REFUSE).is_ok()).count();
+    assert!(sent < 20, "{sent} segments of one byte in a lane of 1,000 bytes");
+}
+
+#[test]
+fn a_message_above_the_bound_enters_an_empty_lane_alone() {
+    let lane = lane(&[1]);
+    lane.try_send(To::All, &[1; 5_000], &[], REFUSE).unwrap();
+    assert!(matches!(lane.try_send(To::All, b"x", &[], REFUSE), Err(Refusal::Full)));
+    assert_eq!(drain(&lane, 1).len(), 5_000);
+    lane.try_send(To::All, b"x", &[], REFUSE).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_senders_enter_in_order_when_the_reader_makes_room() {
+    let lane = lane(&[1]);
+    lane.try_send(To::All, &[0; 900], &[], REFUSE).unwrap();
+    let mut first = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
+    let mut second = lane.queue(vec![1], &[2; 300], &[]).await.unwrap();
+    assert!(first.entered().now_or_never().is_none());
+    let taken = take_now(&lane, 1, 0).unwrap();
+    assert!(first.entered().now_or_never().is_none(), "the room comes back when the batch is written");
+    let next = take_now(&lane, 1, taken.cost).unwrap();
+    assert!(first.entered().await.unwrap().has(1) && second.entered().await.unwrap().has(1));
+    assert_eq!(next.bytes, [[1; 300], [2; 300]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_gives_up_has_sent_to_nobody_and_holds_up_nobody() {
+    let lane = lane(&[1, 2]);
+    lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
+    let large = lane.queue(vec![1, 2], &[1; 900], &[]).await.unwrap();
+    let mut small = lane.queue(vec![2], &[2; 30], &[]).await.unwrap();
+    assert!(small.entered().now_or_never().is_none(), "it would pass one that was first for the same session");
+    assert!(large.withdraw().is_none());
+    assert!(small.entered().await.unwrap().has(2));
+    assert_eq!(drain(&lane, 2), [2; 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_for_others_passes_one_that_waits_for_a_slow_session() {
+    let lane = lane(&[1, 2]);
+    lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
+    let _slow = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
+    let mut other = lane.queue(vec![2], &[2; 300], &[]).await.unwrap();
+    assert!(other.entered().await.unwrap().has(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_leaves_is_waited_for_no_longer() {
+    let lane = lane(&[1, 2]);
+    lane.try_send(To::Keys(&[1]), &[0; 900], &[], REFUSE).unwrap();
+    let mut ticket = lane.queue(vec![1, 2], &[1; 300], &[]).await.unwrap();
+    lane.leave(1, 1);
+    let entered = ticket.entered().await.unwrap();
+    assert!(!entered.has(1) && entered.has(2));
+    assert!(take_now(&lane, 1, 0).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_lane_refuses_and_is_read_to_its_end() {
+    let lane = lane(&[1]);
+    lane.try_send(To::All, &[0; 900], &[], REFUSE).unwrap();
+    let mut waiting = lane.queue(vec![1], &[1; 300], &[]).await.unwrap();
+    lane.close();
+    assert!(matches!(waiting.entered().await, Err(Refusal::Closed)));
+    assert!(matches!(lane.try_send(To::All, b"x", &[], REFUSE), Err(Refusal::Closed)));
+    let taken = lane.take(1, 1, 0, 64 << 10).await.unwrap();
+    assert_eq!(taken.bytes.len(), 900);
+    assert!(lane.take(1, 1, taken.cost, 64 << 10).await.is_none());
+}
+
+/// Every reader gets everything, whatever the interleaving: parked readers are woken for each byte.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_wake_up_is_lost_between_many_senders_and_readers() {
+    const SENDERS: u64 = 4;
+    const EACH: u64 = 5_000;
+    let lane = lane(&[1, 2, 3]);
+    let readers: Vec<_> = [1_u64, 2, 3]
+        .into_iter()
+        .map(|key| {
+            let lane = Arc::clone(&lane);
+            tokio::spawn(async move {
+                let (mut next, mut done) = ([0_u64; SENDERS as usize], 0);
+                let mut buffer = Vec::new();
+                while next.iter().sum::<u64>() < SENDERS * EACH {
+                    let taken = lane.take(key as usize, key, done, 100).await.expect("the session is there");
+                    done = taken.cost;
+                    buffer.extend_from_slice(&taken.bytes);
+                    while buffer.len() >= 16 {
+                        let rest = buffer.split_off(16);
+                        let number = |at: usize| u64::from_le_bytes(buffer[at..at + 8].try_into().expect("8 bytes"));
+                        let (sender, count) = (number(0) as usize, number(8));
+                        assert_eq!(count, next[sender], "sender {sender} at reader {key}");
+                        next[sender] += 1;
+                        buffer = rest;
+                    }
+                }
+            })
+        })
+        .collect();
+    for sender in 0..SENDERS {
+        let lane = Arc::clone(&lane);
+        tokio::spawn(async move {
+            for count in 0..EACH {
+                let (head, body) = (sender.to_le_bytes(), count.to_le_bytes());
+                if lane.try_send(To::All, &head, &body, REFUSE).is_err() {
+                    lane.send(vec![1, 2, 3], &head, &body).await.expect("open");
+                }
+            }
+        });
+    }
+    for reader in readers {
+        tokio::time::timeout(std::time::Duration::from_secs(60), reader).await.expect("no reader hangs").unwrap();
+    }
+}

@@ -1,0 +1,367 @@
+//! One live session, as the data path sees it; the local node is one that never ends.
+//!
+//! It is the [`Origin`] of batches: it answers calls, and knows which of them are still awaited. Invariants: once it is
+//! closed nothing of it enters a mailbox; once it is over nothing of it is handled (C4).
+
+use super::calls::{Calls, Outcome};
+use super::counters::CounterCells;
+use super::lane::{Lane, Refusal, To};
+use super::roster::Member;
+use crate::inbox::{CallTag, Dropped, Origin};
+use crate::message::{Encoded, MessageType};
+use crate::node::Node;
+use crate::session::{ClockOffset, ConnId, Detector, Heartbeat, LaneOffset, Verdict};
+use crate::transport::{CallFailure, RawReply, WhenFull};
+use crate::wire::{Frame, Prefix, ReplyStatus};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Calls given up by the peer that are remembered; beyond it the oldest is forgotten, and its deadline holds.
+const GIVEN_UP: usize = 1_024;
+const NO_MESSAGE: MessageType = MessageType { id: 0, version: 0 };
+
+/// What all sessions of a node share.
+pub(super) struct Common {
+    pub(super) counters: Arc<CounterCells>,
+    pub(super) calls: Arc<Calls>,
+    /// When the process began, for this Mesh: times on the wire are microseconds since then.
+    pub(super) started: Instant,
+    pub(super) max_message: usize,
+}
+
+pub(super) struct Session {
+    member: Member,
+    common: Arc<Common>,
+    closed: AtomicBool,
+    over: AtomicBool,
+    remote: Option<Remote>,
+}
+
+/// What only a session with another node has.
+pub(super) struct Remote {
+    pub(super) conn: ConnId,
+    pub(super) replies: Arc<Lane>,
+    /// Set when the session must be cut because a queue made no progress (O3); the driver looks at every tick.
+    pub(super) overloaded: AtomicBool,
+    /// Ends when the session does; every task of the session is in it.
+    pub(super) tasks: Mutex<JoinSet<()>>,
+    /// Wakes the driver: a flag of this session changed.
+    pub(super) attention: Arc<Notify>,
+    given_up: Mutex<VecDeque<u64>>,
+    pulse: Mutex<Pulse>,
+    handover: Mutex<Handover>,
+    drain: Mutex<DrainState>,
+}
+
+struct Pulse {
+    clock: ClockOffset,
+    detector: Detector,
+    packets: u64,
+}
+
+/// How far the peer's lanes were handed over, and up to where they must be before the goodbye is complete (S2).
+#[derive(Default)]
+struct Handover {
+    done: BTreeMap<u16, u64>,
+    goal: Option<Vec<LaneOffset>>,
+}
+
+/// Which of our lanes have been written to their end, when this node leaves.
+#[derive(Default)]
+struct DrainState {
+    writing: usize,
+    ended: Vec<LaneOffset>,
+}
+
+/// How many messages are in a batch.
+pub(super) fn messages(frames: &Bytes) -> u64 {
+    let mut offset = 0;
+    let mut count = 0;
+    while let Some((_, end)) = Frame::at(frames, offset) {
+        offset = end;
+        count += 1;
+    }
+    count
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    pub(super) fn local(member: Member, common: Arc<Common>) -> Arc<Self> {
+        let (closed, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { member, common, closed, over, remote: None })
+    }
+
+    pub(super) fn remote(
+        member: Member,
+        common: Arc<Common>,
+        conn: ConnId,
+        replies: Arc<Lane>,
+        number: u64,
+        failure_timeout: Duration,
+        attention: Arc<Notify>,
+    ) -> Arc<Self> {
+        let detector = Detector::new(failure_timeout, common.started.elapsed());
+        let remote = Remote {
+            conn,
+            replies,
+            overloaded: AtomicBool::new(false),
+            tasks: Mutex::default(),
+            attention,
+            given_up: Mutex::default(),
+            pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), detector, packets: 0 }),
+            handover: Mutex::default(),
+            drain: Mutex::default(),
+        };
+        let (closed, over) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { member, common, closed, over, remote: Some(remote) })
+    }
+
+    pub(super) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    pub(super) fn is_local(&self) -> bool {
+        self.remote.is_none()
+    }
+
+    pub(super) fn as_remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    pub(super) fn counters(&self) -> &CounterCells {
+        &self.common.counters
+    }
+
+    /// Whether nothing of it enters a mailbox any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// The session has ended. What is in the mailboxes is still handled if the peer left and everything had been handed over.
+    pub(super) fn end(&self, flushed: bool) {
+        self.over.store(!flushed, Ordering::SeqCst);
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// The peer's word about one of our calls.
+    pub(super) fn replied(&self, frame: &Frame<'_>) {
+        let body = Bytes::copy_from_slice(frame.body());
+        let failure = match frame.status() {
+            Some(ReplyStatus::Answer) => {
+                let reply = RawReply { kind: frame.kind(), body };
+                return self.common.calls.complete(frame.answered_call(), self.member.key, Outcome::Reply(reply));
+            }
+            Some(ReplyStatus::NoSuchServer) => CallFailure::NoSuchServer,
+            Some(ReplyStatus::ServerStopped) => CallFailure::ServerStopped,
+            Some(ReplyStatus::NotAllowed) => CallFailure::NotAllowed,
+            Some(ReplyStatus::TooLarge) => {
+                let number = |at: usize| {
+                    let bytes = body.get(at..at + 8).and_then(|b| b.try_into().ok());
+                    bytes.map_or(0, u64::from_le_bytes)
+                };
+                CallFailure::ReplyTooLarge { size: number(0), limit: number(8) }
+            }
+            Some(ReplyStatus::NotDecodable) | None => CallFailure::NotDecodable,
+        };
+        self.common.calls.complete(frame.answered_call(), self.member.key, Outcome::Failed(failure));
+    }
+
+    /// The caller has given up (R5).
+    pub(super) fn give_up(&self, call: u64) {
+        let Some(remote) = &self.remote else { return };
+        let mut given_up = lock(&remote.given_up);
+        if given_up.len() == GIVEN_UP {
+            given_up.pop_front();
+        }
+        given_up.push_back(call);
+    }
+
+    /// Tells the peer that a call of ours has been given up; best effort, since the deadline travels with the call.
+    pub(super) fn cancel(&self, call: u64) {
+        if let Some(remote) = &self.remote {
+            let mut prefix = Prefix::cancel(call);
+            let _ = remote.replies.try_send(To::All, prefix.finish(0), &[], WhenFull::Refuse);
+        }
+    }
+
+    fn answer(&self, call: CallTag, status: ReplyStatus, kind: MessageType, body: &[u8]) -> Result<(), Refusal> {
+        match &self.remote {
+            None => {
+                let mut prefix = Prefix::reply(kind, call.id, status);
+                let frame = [prefix.finish(body.len()), body].concat();
+                if let Some((frame, _)) = Frame::at(&frame, 0) {
+                    self.replied(&frame);
+                }
+                Ok(())
+            }
+            Some(remote) => {
+                let mut prefix = Prefix::reply(kind, call.id, status);
+                remote.replies.try_send(To::All, prefix.finish(body.len()), body, WhenFull::Refuse).map(|_| ())
+            }
+        }
+    }
+}
+
+fn status_of(failure: &CallFailure) -> (ReplyStatus, Vec<u8>) {
+    match failure {
+        CallFailure::NoSuchServer => (ReplyStatus::NoSuchServer, Vec::new()),
+        CallFailure::NotAllowed => (ReplyStatus::NotAllowed, Vec::new()),
+        CallFailure::NotDecodable => (ReplyStatus::NotDecodable, Vec::new()),
+        CallFailure::ReplyTooLarge { size, limit } => {
+            (ReplyStatus::TooLarge, [size.to_le_bytes(), limit.to_le_bytes()].concat())
+        }
+        _ => (ReplyStatus::ServerStopped, Vec::new()),
+    }
+}
+
+#[async_trait]
+impl Origin for Session {
+    fn node(&self) -> &Node {
+        &self.member.node
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn awaits(&self, call: CallTag, arrived: Instant) -> bool {
+        let now = self.common.started.elapsed();
+        let Some(remote) = &self.remote else {
+            return self.common.calls.is_open(call.id) && now < Duration::from_micros(call.deadline_us);
+        };
+        {
+            let mut given_up = lock(&remote.given_up);
+            if let Some(at) = given_up.iter().position(|id| *id == call.id) {
+                given_up.remove(at);
+                return false;
+            }
+        }
+        let until = lock(&remote.pulse).clock.to_local(call.deadline_us);
+        // No sample of the peer's clock yet: the time that was left counts from the arrival (N19).
+        until.map_or_else(|| arrived.elapsed() < Duration::from_micros(call.timeout_us), |until| now < until)
+    }
+
+    async fn reply(&self, call: CallTag, reply: Result<Encoded<'_>, CallFailure>) {
+        let limit = self.common.max_message;
+        let (status, kind, own) = match &reply {
+            Ok(answer) if answer.body.len() <= limit => (ReplyStatus::Answer, answer.kind, None),
+            Ok(answer) => {
+                let failure = CallFailure::ReplyTooLarge { size: answer.body.len() as u64, limit: limit as u64 };
+                let (status, body) = status_of(&failure);
+                (status, NO_MESSAGE, Some(body))
+            }
+            Err(failure) => {
+                let (status, body) = status_of(failure);
+                (status, NO_MESSAGE, Some(body))
+            }
+        };
+        let body = match (&own, &reply) {
+            (Some(own), _) => own.as_slice(),
+            (None, Ok(answer)) => answer.body,
+            (None, Err(_)) => &[],
+        };
+        if self.answer(call, status, kind, body) == Err(Refusal::Full)
+            && let Some(remote) = &self.remote
+        {
+            let mut prefix = Prefix::reply(kind, call.id, status);
+            let _ = remote.replies.send(vec![self.member.key], prefix.finish(body.len()), body).await;
+        }
+    }
+
+    fn reply_now(&self, call: CallTag, failure: CallFailure) {
+        let (status, body) = status_of(&failure);
+        if self.answer(call, status, NO_MESSAGE, &body) == Err(Refusal::Full)
+            && let Some(remote) = &self.remote
+        {
+            // An answer that is lost on a link that stays up would be silent loss.
+            remote.overload();
+        }
+    }
+
+    fn count(&self, dropped: Dropped, messages: u64) {
+        self.common.counters.dropped(dropped, messages);
+    }
+}
+
+impl Remote {
+    /// The session is to be cut: a queue made no progress (O3).
+    pub(super) fn overload(&self) {
+        self.overloaded.store(true, Ordering::SeqCst);
+        self.attention.notify_one();
+    }
+
+    /// A heartbeat of the peer arrived.
+    pub(super) fn heard(&self, beat: &Heartbeat, now: Duration) {
+        lock(&self.pulse).clock.heard(beat, now);
+    }
+
+    /// A tick: what the detector says, and the heartbeat to send. `packets` is how many have arrived so far.
+    pub(super) fn tick(&self, packets: u64, now: Duration) -> (Verdict, Heartbeat) {
+        let mut pulse = lock(&self.pulse);
+        if pulse.packets != packets {
+            pulse.packets = packets;
+            pulse.detector.heard(now);
+        }
+        (pulse.detector.tick(now), pulse.clock.beat(now))
+    }
+
+    /// Bytes of a lane of the peer were handed over.
+    pub(super) fn handed_over(&self, lane: u16, bytes: usize) {
+        let mut handover = lock(&self.handover);
+        *handover.done.entry(lane).or_default() += bytes as u64;
+        if handover.complete() {
+            self.attention.notify_one();
+        }
+    }
+
+    /// The peer said goodbye with these offsets.
+    pub(super) fn await_handover(&self, goal: Vec<LaneOffset>) {
+        lock(&self.handover).goal = Some(goal);
+        self.attention.notify_one();
+    }
+
+    /// Whether the peer's goodbye is complete. Answers once.
+    pub(super) fn take_handed_over(&self) -> bool {
+        let mut handover = lock(&self.handover);
+        let complete = handover.complete();
+        if complete {
+            handover.goal = None;
+        }
+        complete
+    }
+
+    pub(super) fn writer_started(&self) {
+        lock(&self.drain).writing += 1;
+    }
+
+    /// A lane of ours has been written to its end, or was never used.
+    pub(super) fn writer_ended(&self, ended: Option<LaneOffset>) {
+        let mut drain = lock(&self.drain);
+        drain.writing -= 1;
+        drain.ended.extend(ended);
+        self.attention.notify_one();
+    }
+
+    /// The final offsets of our lanes, once all are written.
+    pub(super) fn drained(&self) -> Option<Vec<LaneOffset>> {
+        let drain = lock(&self.drain);
+        (drain.writing == 0).then(|| drain.ended.clone())
+    }
+}
+
+impl Handover {
+    fn complete(&self) -> bool {
+        let reached = |l: &LaneOffset| self.done.get(&l.lane).copied().unwrap_or(0) >= l.offset;
+        self.goal.as_ref().is_some_and(|goal| goal.iter().all(reached))
+    }
+}

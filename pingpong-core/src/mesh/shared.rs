@@ -1,0 +1,412 @@
+//! What the tasks of a node share: the tables of sessions, lanes and servers, changed together under one lock.
+//!
+//! Lock order: the tables, then a mailbox or a lane. No lock is held across an await. Only the driver changes sessions, so
+//! the events of all names pass through one owner in one order (N3).
+
+use super::calls::Calls;
+use super::counters::CounterCells;
+use super::lane::Lane;
+use super::mailbox::{Delivered, Mailbox, MailboxInbox};
+use super::roster::{LOCAL, Member};
+use super::session::{Common, Session, messages};
+use super::view::View;
+use crate::config::{Limits, Timeouts};
+use crate::inbox::{Entry, Inbox, InboxClosed, Origin, ServerOptions};
+use crate::link::Priority;
+use crate::monitor::DownReason;
+use crate::name::{NodeName, ServerName};
+use crate::node::Node;
+use crate::transport::{CallFailure, RegisterError, Shutdown, StopReason};
+use crate::wire::{Frame, LaneHeader, LaneRole};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The number of the control lane, and of the lane of replies; those of servers follow.
+pub(super) const CONTROL_LANE: u16 = 0;
+const REPLIES_LANE: u16 = 1;
+const FIRST_SERVER_LANE: u16 = 2;
+
+/// Starts the task that writes a lane to the network; the one thing that the tables need of a connection.
+pub(super) trait StartWriter: Send + Sync {
+    fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority);
+}
+
+/// Where messages for a server go in.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) lane: Arc<Lane>,
+    /// Whether frames carry the server's name, because several names share the lane.
+    pub(super) named: bool,
+}
+
+struct Link {
+    session: Arc<Session>,
+    writer: Arc<dyn StartWriter>,
+}
+
+struct Tables {
+    local: Arc<Session>,
+    links: BTreeMap<NodeName, Link>,
+    /// In the order of their numbers.
+    lanes: Vec<(LaneRole, Arc<Lane>)>,
+    servers: BTreeMap<ServerName, Arc<Mailbox>>,
+    /// Which cursor indices are in use; index 0 is the local node's.
+    slots: Vec<bool>,
+    last_key: u64,
+    leaving: bool,
+}
+
+pub(super) struct Shared {
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) common: Arc<Common>,
+    pub(super) view: Arc<View>,
+    /// Set when nothing of the node is left.
+    pub(super) stopped: watch::Sender<Option<(StopReason, Shutdown)>>,
+    /// Budget of all messages above a block that are received or wait (O1).
+    pub(super) large: Arc<Semaphore>,
+    tables: Mutex<Tables>,
+    routes: RwLock<BTreeMap<ServerName, Route>>,
+    local_tasks: Mutex<JoinSet<()>>,
+}
+
+impl Shared {
+    pub(super) fn new(node: Node, limits: Limits, timeouts: Timeouts) -> Arc<Self> {
+        let counters = Arc::new(CounterCells::default());
+        let calls = Calls::new(limits.max_calls, Arc::clone(&counters));
+        let common = Arc::new(Common { counters, calls, started: Instant::now(), max_message: limits.max_message });
+        let tables = Tables {
+            local: Session::local(Member { node, key: LOCAL, slot: 0 }, Arc::clone(&common)),
+            links: BTreeMap::new(),
+            lanes: Vec::new(),
+            servers: BTreeMap::new(),
+            slots: vec![true],
+            last_key: LOCAL,
+            leaving: false,
+        };
+        Arc::new(Self {
+            limits,
+            timeouts,
+            common,
+            view: View::new(limits.max_peers),
+            stopped: watch::Sender::new(None),
+            large: Arc::new(Semaphore::new(limits.large_bytes)),
+            tables: Mutex::new(tables),
+            routes: RwLock::default(),
+            local_tasks: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn node(&self) -> Node {
+        self.lock().local.node().clone()
+    }
+
+    fn local(&self) -> Arc<Session> {
+        Arc::clone(&self.lock().local)
+    }
+
+    pub(super) fn session(&self, name: &NodeName) -> Option<Arc<Session>> {
+        self.lock().links.get(name).map(|link| Arc::clone(&link.session))
+    }
+
+    /// All sessions, by name.
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
+        self.lock().links.values().map(|link| Arc::clone(&link.session)).collect()
+    }
+
+    /// The session of that key, or the local node.
+    pub(super) fn session_of(&self, member: &Member) -> Option<Arc<Session>> {
+        self.session(&member.node.name).filter(|s| s.member().key == member.key)
+    }
+
+    // ---- sending
+
+    /// The lane of that server; made at the first message to it.
+    pub(super) fn route(self: &Arc<Self>, server: &ServerName) -> Route {
+        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(server) {
+            return route.clone();
+        }
+        let mut tables = self.lock();
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(server) {
+            return route.clone();
+        }
+        if routes.len() < self.limits.lanes {
+            let lane = self.add_lane(&mut tables, LaneRole::Server(server.clone()));
+            let route = Route { lane, named: false };
+            routes.insert(server.clone(), route.clone());
+            return route;
+        }
+        // Names beyond the limit share a lane. They are not remembered: there may be any number of them.
+        let shared = tables.lanes.iter().find(|(role, _)| *role == LaneRole::Shared);
+        let lane = match shared {
+            Some((_, lane)) => Arc::clone(lane),
+            None => self.add_lane(&mut tables, LaneRole::Shared),
+        };
+        Route { lane, named: true }
+    }
+
+    fn add_lane(self: &Arc<Self>, tables: &mut Tables, role: LaneRole) -> Arc<Lane> {
+        let lane = Lane::new(self.limits.queue_bytes, self.limits.max_waiting);
+        lane.join(tables.local.member().clone());
+        let header = LaneHeader { lane: FIRST_SERVER_LANE + tables.lanes.len() as u16, role: role.clone() };
+        for link in tables.links.values() {
+            lane.join(link.session.member().clone());
+            link.writer.start(&link.session, Arc::clone(&lane), header.clone(), Priority::Server);
+        }
+        if tables.leaving {
+            lane.close();
+        }
+        tables.lanes.push((role.clone(), Arc::clone(&lane)));
+        // The local node is one more reader of the lane: same order, same bytes.
+        let task = Arc::clone(self).deliver_locally(Arc::clone(&lane), role);
+        self.local_tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+        lane
+    }
+
+    async fn deliver_locally(self: Arc<Self>, lane: Arc<Lane>, role: LaneRole) {
+        let mut done = 0;
+        while let Some(taken) = lane.take(0, LOCAL, done, usize::MAX).await {
+            let small = taken.is_small();
+            done = taken.cost;
+            let local = self.local();
+            self.deliver_role(&local, &role, taken.bytes, None).await;
+            if small {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    // ---- receiving
+
+    /// Hands whole frames of a lane over to the servers that they are for.
+    pub(super) async fn deliver_role(
+        &self,
+        session: &Arc<Session>,
+        role: &LaneRole,
+        frames: Bytes,
+        large: Option<OwnedSemaphorePermit>,
+    ) {
+        match role {
+            LaneRole::Server(name) => self.deliver(session, name, frames, large).await,
+            _ => self.deliver_named(session, frames, large).await,
+        }
+    }
+
+    /// Runs of frames for one name go over together.
+    async fn deliver_named(&self, session: &Arc<Session>, mut frames: Bytes, mut large: Option<OwnedSemaphorePermit>) {
+        while !frames.is_empty() {
+            let name = Frame::at(&frames, 0).and_then(|(frame, _)| frame.name()).map(<[u8]>::to_vec);
+            let mut end = 0;
+            while let Some((frame, next)) = Frame::at(&frames, end)
+                && frame.name() == name.as_deref()
+            {
+                end = next;
+            }
+            if end == 0 {
+                return;
+            }
+            let run = frames.split_to(end);
+            let parsed = name.and_then(|n| String::from_utf8(n).ok()).and_then(|n| ServerName::new(&n).ok());
+            match parsed {
+                Some(name) => self.deliver(session, &name, run, large.take()).await,
+                None => self.refuse(session, &run, &CallFailure::NoSuchServer).await,
+            }
+        }
+    }
+
+    async fn deliver(
+        &self,
+        session: &Arc<Session>,
+        name: &ServerName,
+        mut frames: Bytes,
+        mut large: Option<OwnedSemaphorePermit>,
+    ) {
+        loop {
+            let mailbox = self.lock().servers.get(name).cloned();
+            let Some(mailbox) = mailbox else {
+                return self.refuse(session, &frames, &CallFailure::NoSuchServer).await;
+            };
+            if !mailbox.serves(session.node(), session.is_local()) {
+                return self.refuse(session, &frames, &CallFailure::NotAllowed).await;
+            }
+            match mailbox.deliver(session, frames, large, self.timeouts.stall).await {
+                Delivered::Done => return,
+                Delivered::Gone(back, permit) => (frames, large) = (back, permit),
+                Delivered::Stalled(back, permit) => {
+                    (frames, large) = (back, permit);
+                    self.unregister(&mailbox);
+                    if mailbox.close(InboxClosed::Stalled) {
+                        session.counters().stalled_servers.fetch_add(1, Relaxed);
+                        let stall = self.timeouts.stall;
+                        tracing::warn!(server = %name, ?stall, "server stopped: it took nothing from its full mailbox");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn refuse(&self, session: &Arc<Session>, frames: &Bytes, why: &CallFailure) {
+        let counters = session.counters();
+        let cell = if *why == CallFailure::NotAllowed { &counters.not_allowed } else { &counters.no_such_server };
+        cell.fetch_add(messages(frames), Relaxed);
+        let mut offset = 0;
+        while let Some((frame, end)) = Frame::at(frames, offset) {
+            offset = end;
+            if let Some(call) = frame.call() {
+                session.reply(call, Err(why.clone())).await;
+            }
+        }
+    }
+
+    // ---- servers
+
+    pub(super) fn register(
+        self: &Arc<Self>,
+        name: &ServerName,
+        options: ServerOptions,
+    ) -> Result<Box<dyn Inbox>, RegisterError> {
+        let mut tables = self.lock();
+        if tables.leaving {
+            return Err(RegisterError::ShuttingDown);
+        }
+        if tables.servers.contains_key(name) {
+            return Err(RegisterError::NameTaken(name.clone()));
+        }
+        if tables.servers.len() >= self.limits.max_servers {
+            return Err(RegisterError::TooManyServers { limit: self.limits.max_servers });
+        }
+        let mailbox = Mailbox::new(name.clone(), options, self.limits.mailbox_bytes);
+        if mailbox.wants_events() {
+            tables.links.values().for_each(|link| mailbox.event(Entry::Up(link.session.node().clone())));
+        }
+        tables.servers.insert(name.clone(), Arc::clone(&mailbox));
+        Ok(Box::new(MailboxInbox { mailbox, shared: Arc::clone(self) }))
+    }
+
+    /// The mailbox is no longer the one of its name, unless another has taken its place already.
+    pub(super) fn unregister(&self, mailbox: &Arc<Mailbox>) {
+        let mut tables = self.lock();
+        if tables.servers.get(mailbox.name()).is_some_and(|m| Arc::ptr_eq(m, mailbox)) {
+            tables.servers.remove(mailbox.name());
+        }
+    }
+
+    // ---- sessions; the driver's alone
+
+    /// A place for a new session.
+    pub(super) fn member_for(&self, node: Node) -> Member {
+        let mut tables = self.lock();
+        tables.last_key += 1;
+        let slot = tables.slots.iter().position(|used| !used).unwrap_or(tables.slots.len());
+        if slot == tables.slots.len() {
+            tables.slots.push(true);
+        } else {
+            tables.slots[slot] = true;
+        }
+        Member { node, key: tables.last_key, slot }
+    }
+
+    /// A session begins: its `Up` is the first thing that servers and monitors see of it (C4).
+    pub(super) fn up(&self, session: Arc<Session>, writer: Arc<dyn StartWriter>) {
+        let mut tables = self.lock();
+        let node = session.node().clone();
+        let member = session.member().clone();
+        for mailbox in tables.servers.values().filter(|m| m.wants_events()) {
+            mailbox.event(Entry::Up(node.clone()));
+        }
+        if let Some(remote) = session.as_remote() {
+            remote.replies.join(member.clone());
+            let header = LaneHeader { lane: REPLIES_LANE, role: LaneRole::Replies };
+            writer.start(&session, Arc::clone(&remote.replies), header, Priority::Replies);
+        }
+        for (number, (role, lane)) in tables.lanes.iter().enumerate() {
+            lane.join(member.clone());
+            let header = LaneHeader { lane: FIRST_SERVER_LANE + number as u16, role: role.clone() };
+            writer.start(&session, Arc::clone(lane), header, Priority::Server);
+        }
+        tables.links.insert(node.name.clone(), Link { session, writer });
+        self.view.up(&node);
+    }
+
+    /// A session ended. Its connection is closed already, so that nothing arrives behind its `Down` (N8).
+    ///
+    /// Returns its tasks, aborted, to be waited for.
+    pub(super) fn down(&self, name: &NodeName, reason: &DownReason) -> Option<JoinSet<()>> {
+        let mut tables = self.lock();
+        let link = tables.links.remove(name)?;
+        let session = link.session;
+        session.end(*reason == DownReason::Left { flushed: true });
+        let Member { node, key, slot } = session.member().clone();
+        for (_, lane) in &tables.lanes {
+            lane.leave(slot, key);
+        }
+        if let Some(used) = tables.slots.get_mut(slot) {
+            *used = false;
+        }
+        for mailbox in tables.servers.values().filter(|m| m.wants_events()) {
+            mailbox.event(Entry::Down(node.clone(), reason.clone()));
+        }
+        self.view.down(name, reason.clone());
+        drop(tables);
+        self.common.calls.session_down(key);
+        let remote = session.as_remote()?;
+        remote.replies.close();
+        remote.replies.leave(slot, key);
+        let mut tasks = std::mem::take(&mut *remote.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.abort_all();
+        Some(tasks)
+    }
+
+    /// This node goes on under a greater incarnation (N12); its sessions end next.
+    pub(super) fn renew(&self, node: Node) {
+        let mut tables = self.lock();
+        for (_, lane) in &tables.lanes {
+            lane.renew(&node);
+        }
+        tables.local = Session::local(Member { node, key: LOCAL, slot: 0 }, Arc::clone(&self.common));
+    }
+
+    /// Nothing more is accepted for sending; what is queued goes out (S2).
+    pub(super) fn leave(&self) {
+        let mut tables = self.lock();
+        tables.leaving = true;
+        tables.lanes.iter().for_each(|(_, lane)| lane.close());
+    }
+
+    /// Servers and local calls end. Returns the tasks of local delivery, aborted, to be waited for.
+    pub(super) fn end_servers(&self) -> JoinSet<()> {
+        self.leave();
+        let servers = std::mem::take(&mut self.lock().servers);
+        self.local().end(false);
+        for mailbox in servers.into_values() {
+            mailbox.close(InboxClosed::ShuttingDown);
+        }
+        self.common.calls.session_down(LOCAL);
+        let mut tasks = std::mem::take(&mut *self.local_tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.abort_all();
+        tasks
+    }
+
+    /// The very last: monitors end, and whoever waits for the end is told.
+    pub(super) fn stopped(&self, reason: StopReason, shutdown: Shutdown) {
+        self.view.stop();
+        self.stopped.send_replace(Some((reason, shutdown)));
+    }
+
+    /// Tells targets that have not answered that the caller has given up.
+    pub(super) fn cancel(&self, call: u64, members: impl Iterator<Item = Member>) {
+        for session in members.filter_map(|m| self.session_of(&m)) {
+            session.cancel(call);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Writes one lane of one connection to the network: whole batches, one after the other.
+
+use super::lane::Lane;
+use super::session::Session;
+use super::shared::StartWriter;
+use crate::link::{Broken, Connection, LaneSender, Priority};
+use crate::session::LaneOffset;
+use crate::wire::{LaneHeader, WireError, encode_lane_header};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// The most that is given to the network in one piece: large enough to be cheap, small enough that a lane of higher priority
+/// does not wait long behind it.
+const PIECE: usize = 64 << 10;
+
+/// Why a lane is written no further.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    /// The connection ended; it says why by itself.
+    #[error(transparent)]
+    Ended(#[from] Broken),
+    #[error(transparent)]
+    Header(#[from] WireError),
+    #[error("no byte was taken for {0:?}")]
+    Stalled(Duration),
+}
+
+/// Starts the writers of one connection.
+pub(super) struct Writers<C> {
+    pub(super) connection: Arc<C>,
+    /// A lane that accepts no byte for this long is cut (O3).
+    pub(super) stall: Duration,
+}
+
+impl<C: Connection> StartWriter for Writers<C> {
+    fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority) {
+        let Some(remote) = session.as_remote() else { return };
+        remote.writer_started();
+        let (connection, stall) = (Arc::clone(&self.connection), self.stall);
+        let session = Arc::clone(session);
+        let task = async move {
+            let Some(remote) = session.as_remote() else { return };
+            let number = header.lane;
+            let member = session.member();
+            let reader = (member.slot, member.key);
+            match write(&*connection, &lane, reader, header, priority, stall).await {
+                Ok((sender, offset)) => {
+                    remote.writer_ended(sender.is_some().then_some(LaneOffset { lane: number, offset }));
+                    // The end of a lane while the session is up is a protocol error: hold it open until the session ends.
+                    std::future::pending::<()>().await;
+                    drop(sender);
+                }
+                Err(error) => {
+                    tracing::debug!(peer = %connection.peer(), lane = number, %error, "lane ended");
+                    if let WriteError::Stalled(_) = error {
+                        remote.overload();
+                    }
+                }
+            }
+        };
+        remote.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+}
+
+/// Writes a lane until it is closed and empty, or its reader has left it. Returns the lane, if it was ever used, and how many
+/// bytes went into it.
+pub(super) async fn write<C: Connection>(
+    connection: &C,
+    lane: &Lane,
+    (slot, key): (usize, u64),
+    header: LaneHeader,
+    priority: Priority,
+    stall: Duration,
+) -> Result<(Option<C::Sender>, u64), WriteError> {
+    let mut open: Option<C::Sender> = None;
+    let (mut done, mut offset) = (0, 0);
+    while let Some(taken) = lane.take(slot, key, done, PIECE).await {
+        done = taken.cost;
+        offset += taken.bytes.len() as u64;
+        let small = taken.is_small();
+        let work = async {
+            // Opened with its first batch: a lane without messages costs the peer nothing.
+            let mut sender = match open.take() {
+                Some(sender) => sender,
+                None => {
+                    let mut sender = connection.open(priority).await?;
+                    sender.send(encode_lane_header(&header)?).await?;
+                    sender
+                }
+            };
+            sender.send(taken.bytes).await?;
+            Ok::<_, WriteError>(sender)
+        };
+        open = Some(tokio::time::timeout(stall, work).await.map_err(|_| WriteError::Stalled(stall))??);
+        if small {
+            // Others run first, so that the next batch is larger. The first message after a pause has not waited.
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok((open, offset))
+}

@@ -1,0 +1,81 @@
+//! A connection, from the dial or the accept to its end.
+
+use crate::address::Address;
+use crate::name::NodeName;
+use crate::node::Incarnation;
+use crate::session::{Hello, MAX_ADDRESSES, SessionId};
+
+/// How far a connection without a session has come, for the time that the shell gives it (N16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Handshake {
+    /// It has one failure timeout.
+    Open,
+    /// An older incarnation waits for a probe's answer: it has one failure timeout more.
+    Parked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// The peer's `Hello` is awaited. A connection to a namesake stays here (N13).
+    Open,
+    /// Both said `Hello`; the chooser's word is awaited. At the chooser: a spare (N5).
+    Waiting,
+    /// At the chooser: `Take` is written, `Ready` awaited.
+    Offered,
+    /// An older incarnation waits for the answer to this probe (N11).
+    Parked(u64),
+    /// The connection of the session.
+    Up,
+}
+
+/// What is kept of a peer's `Hello` until its session begins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Greeting {
+    pub(super) incarnation: Incarnation,
+    pub(super) moment: u64,
+    pub(super) held: Option<SessionId>,
+    pub(super) random: u64,
+    pub(super) failure_timeout_millis: u32,
+    pub(super) addresses: Vec<Address>,
+}
+
+impl From<Hello> for Greeting {
+    fn from(hello: Hello) -> Self {
+        let mut addresses = hello.addresses;
+        addresses.truncate(MAX_ADDRESSES);
+        Self {
+            incarnation: hello.incarnation,
+            moment: hello.moment,
+            held: hello.held,
+            random: hello.random,
+            failure_timeout_millis: hello.failure_timeout_millis,
+            addresses,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Conn {
+    /// The name that the other side proved.
+    pub(super) peer: NodeName,
+    /// By this node.
+    pub(super) dialled: bool,
+    pub(super) phase: Phase,
+    /// The moment of my `Hello` on it; 0 before.
+    pub(super) my_moment: u64,
+    /// My random bits in that `Hello`.
+    pub(super) my_random: u64,
+    /// The peer's `Hello`; boxed, as it is needed for the time of the handshake only.
+    pub(super) greeting: Option<Box<Greeting>>,
+}
+
+impl Conn {
+    pub(super) fn new(peer: NodeName, dialled: bool) -> Self {
+        Self { peer, dialled, phase: Phase::Open, my_moment: 0, my_random: 0, greeting: None }
+    }
+
+    /// A handshake that has got past the first `Hello`: its name must keep its record.
+    pub(super) fn holds_record(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Offered | Phase::Parked(_))
+    }
+}

@@ -1,0 +1,194 @@
+//! The life of a session: taken, up, and ended, the connection always before the `Down` (N5, N6, N8, N9).
+
+use super::conn::Phase;
+use super::peer::Session;
+use super::rules::Rule;
+use super::{Action, ConnId, Machine, Stage, Turn};
+use crate::monitor::DownReason;
+use crate::name::NodeName;
+use crate::node::Node;
+use crate::session::{CloseReason, Message, SessionId};
+
+impl Machine {
+    /// The taker's answer to an offer (N5, N6, N9, N10).
+    pub(super) fn take(&mut self, conn: ConnId, id: SessionId, turn: &mut Turn) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        if known.phase != Phase::Waiting {
+            return;
+        }
+        let Some(greeting) = known.greeting.as_deref() else { return };
+        let (name, incarnation, my_moment) = (known.peer.clone(), greeting.incarnation, known.my_moment);
+        let choosing = name < self.identity.name || !self.rules.has(Rule::OneChooser);
+        if !choosing || id.chooser != name || id.incarnation != incarnation || id.random[1] != known.my_random {
+            return self.broken(conn, "a Take that is not its writer's to write", turn);
+        }
+        let Some(record) = self.peers.get(&name) else { return };
+        let late = record.memory.taken.is_some_and(|(life, number)| life == id.incarnation && number >= id.number);
+        if late && self.rules.has(Rule::Numbered) {
+            return self.close(conn, CloseReason::Stale, turn);
+        }
+        if self.is_older(&name, incarnation) {
+            return self.older(conn, turn);
+        }
+        match &record.session {
+            Some(session) if session.incarnation == incarnation => {
+                if self.rules.has(Rule::TakeIsDown) {
+                    self.end_session(&name, DownReason::PeerLostUs, Some(CloseReason::Lost), turn);
+                } else {
+                    let old = session.conn;
+                    self.close(old, CloseReason::Lost, turn);
+                }
+            }
+            Some(session) if my_moment <= session.since && self.rules.has(Rule::TakeIsFresh) => {
+                return self.close(conn, CloseReason::Stale, turn);
+            }
+            Some(_) => self.replace(&name, conn, turn),
+            None => {}
+        }
+        let Some(record) = self.peers.get_mut(&name) else { return };
+        record.memory.taken = Some((id.incarnation, id.number));
+        turn.control(conn, Message::Ready(id.clone(), self.moment));
+        self.rise(conn, id, 0, turn);
+    }
+
+    /// The chooser has its answer (N6).
+    pub(super) fn ready(&mut self, conn: ConnId, id: &SessionId, peer_since: u64, turn: &mut Turn) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        let name = known.peer.clone();
+        let offered = known.phase == Phase::Offered && !self.rules.has(Rule::OneOffer);
+        let Some(record) = self.peers.get_mut(&name) else { return };
+        let answers = record.offer.as_ref().is_some_and(|(offered, offer)| *offered == conn && offer == id);
+        if !answers && !offered {
+            return;
+        }
+        record.offer = None;
+        let linked = record.session.is_some();
+        if self.rules.has(Rule::UpAtReady) {
+            if linked {
+                self.replace(&name, conn, turn);
+            }
+            self.rise(conn, id.clone(), peer_since, turn);
+        }
+        self.choose(&name, turn);
+    }
+
+    /// A session begins (N6): `Up`, then lanes, then what the neighbours are told (N17).
+    pub(super) fn rise(&mut self, conn: ConnId, id: SessionId, peer_since: u64, turn: &mut Turn) {
+        let Some(known) = self.conns.get_mut(&conn) else { return };
+        let Some(record) = self.peers.get_mut(&known.peer) else { return };
+        let keep = if self.rules.has(Rule::UpAtReady) { known.greeting.take() } else { known.greeting.clone() };
+        let Some(greeting) = keep else { return };
+        known.phase = Phase::Up;
+        let name = known.peer.clone();
+        record.memory.seen = record.memory.seen.max(Some(greeting.incarnation));
+        record.wanted = true;
+        record.session = Some(Session {
+            id: id.clone(),
+            conn,
+            incarnation: greeting.incarnation,
+            failure_timeout_millis: greeting.failure_timeout_millis,
+            addresses: greeting.addresses,
+            since: self.moment,
+            peer_since,
+            goodbye: false,
+        });
+        let node = Node { name: name.clone(), incarnation: greeting.incarnation };
+        turn.act(Action::Up { node, session: id, conn });
+        turn.act(Action::OpenLanes { conn });
+        self.tell_up(&name, conn, turn);
+    }
+
+    /// A session ends. The connection goes first, so that nothing is delivered after the `Down` (N8); an older
+    /// incarnation that waited for the peer's answer has none (N11). `close` is `None` if it is closed already.
+    pub(super) fn end_session(
+        &mut self,
+        name: &NodeName,
+        reason: DownReason,
+        close: Option<CloseReason>,
+        turn: &mut Turn,
+    ) {
+        let Some(record) = self.peers.get_mut(name) else { return };
+        let Some(session) = record.session.take() else { return };
+        let reason = match reason {
+            _ if self.stage != Stage::Running => DownReason::LocalShutdown,
+            DownReason::Left { flushed } => DownReason::Left { flushed },
+            _ if session.goodbye => DownReason::Left { flushed: false },
+            other => other,
+        };
+        if matches!(reason, DownReason::Left { .. } | DownReason::Forgotten) {
+            record.let_go();
+        }
+        match close {
+            Some(reason) => self.close(session.conn, reason, turn),
+            None => drop(self.conns.remove(&session.conn)),
+        }
+        let node = Node { name: name.clone(), incarnation: session.incarnation };
+        turn.act(Action::Down { node, session: session.id, reason });
+        self.unanswered(name, turn);
+        self.tells_no_more(name);
+    }
+
+    /// A connection ends, whatever it was for: its session or its offer with it, and the next one is chosen (N5).
+    pub(super) fn ended(&mut self, conn: ConnId, reason: DownReason, close: Option<CloseReason>, turn: &mut Turn) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        let name = known.peer.clone();
+        if self.is_session(conn) {
+            self.end_session(&name, reason, close, turn);
+            self.tell_gone(&name, turn);
+        } else {
+            match close {
+                Some(reason) => self.close(conn, reason, turn),
+                None => drop(self.conns.remove(&conn)),
+            }
+            self.drop_offer(&name, conn);
+        }
+        self.choose(&name, turn);
+    }
+
+    fn drop_offer(&mut self, name: &NodeName, conn: ConnId) {
+        if let Some(record) = self.peers.get_mut(name) {
+            record.offer.take_if(|(offered, _)| *offered == conn);
+        }
+    }
+
+    /// The other side broke the protocol.
+    pub(super) fn broken(&mut self, conn: ConnId, words: &str, turn: &mut Turn) {
+        let close = CloseReason::Protocol(words.to_owned());
+        self.ended(conn, DownReason::Protocol(words.to_owned()), Some(close), turn);
+    }
+
+    /// The other side closed the connection.
+    pub(super) fn closed(&mut self, conn: ConnId, reason: CloseReason, turn: &mut Turn) {
+        let Some(known) = self.conns.get(&conn) else { return };
+        let name = known.peer.clone();
+        if self.stage == Stage::Running {
+            let own = self.identity.incarnation;
+            match reason {
+                CloseReason::Replaced { by, at } if by > own || !self.rules.has(Rule::StopCompares) => {
+                    self.conns.remove(&conn);
+                    return self.stop(by, at, turn);
+                }
+                CloseReason::Raise(seen) if seen > own => {
+                    self.conns.remove(&conn);
+                    return self.raise(seen, turn);
+                }
+                _ => {}
+            }
+        }
+        let forgotten = reason == CloseReason::Forgotten && !self.is_session(conn);
+        let reason = match reason {
+            CloseReason::Renewed => DownReason::Replaced,
+            CloseReason::Leaving => DownReason::Left { flushed: false },
+            CloseReason::Disconnected => DownReason::Disconnected,
+            CloseReason::Forgotten => DownReason::Forgotten,
+            CloseReason::Overloaded => DownReason::Overloaded,
+            CloseReason::Protocol(words) => DownReason::Protocol(words),
+            _ => DownReason::PeerLostUs,
+        };
+        self.ended(conn, reason, None, turn);
+        let linked = self.session(&name).is_some();
+        if let Some(record) = self.peers.get_mut(&name).filter(|_| forgotten && !linked) {
+            record.let_go();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What is remembered of a name (N3), and of how many names (N20).
+
+use super::conn::Conn;
+use super::event::{ConnId, Limits};
+use crate::address::Address;
+use crate::name::NodeName;
+use crate::node::Incarnation;
+use crate::session::SessionId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A session that is `Up`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// Its id, the same on both sides.
+    pub id: SessionId,
+    /// Its connection.
+    pub conn: ConnId,
+    /// The peer's life.
+    pub incarnation: Incarnation,
+    /// The peer's failure timeout.
+    pub failure_timeout_millis: u32,
+    /// Where the peer says that it can be dialled.
+    pub addresses: Vec<Address>,
+    /// My moment of `Up`.
+    pub(super) since: u64,
+    /// The peer's moment of `Up`, which the chooser knows from `Ready` (N7).
+    pub(super) peer_since: u64,
+    /// The peer has said goodbye.
+    pub(super) goodbye: bool,
+}
+
+/// What outlives the link to a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Memory {
+    /// The greatest incarnation that was ever `Up` here (N11).
+    pub(super) seen: Option<Incarnation>,
+    /// The last session that this side took: the chooser's life and its number (N5).
+    pub(super) taken: Option<(Incarnation, u64)>,
+}
+
+/// The one record of a name that is linked, wanted, or about to be linked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Peer {
+    /// Was linked, or is to be dialled by the shell's wish.
+    pub(super) wanted: bool,
+    /// The neighbours that tell this name (N17).
+    pub(super) told_by: BTreeSet<NodeName>,
+    pub(super) memory: Memory,
+    pub(super) session: Option<Session>,
+    /// At the chooser: the `Take` that has no answer yet (N5).
+    pub(super) offer: Option<(ConnId, SessionId)>,
+    /// The last probe's number (N11).
+    pub(super) probe: u64,
+}
+
+impl Peer {
+    /// To be dialled while there is no session (N16).
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted || !self.told_by.is_empty()
+    }
+
+    /// It left, or was forgotten: no longer dialled.
+    pub(super) fn let_go(&mut self) {
+        self.wanted = false;
+        self.told_by.clear();
+    }
+
+    /// Known by hearsay alone.
+    fn is_hearsay(&self) -> bool {
+        !self.wanted && self.session.is_none() && self.memory.seen.is_none()
+    }
+}
+
+/// All names. `records` never holds more than `max_peers`, `retired` never more than four times as many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Roster {
+    /// Boxed, as a node of the map has room for eleven.
+    records: BTreeMap<NodeName, Box<Peer>>,
+    /// Names that are neither linked nor wanted, the one whose link ended first at the front.
+    retired: VecDeque<(NodeName, Memory)>,
+}
+
+impl Roster {
+    pub(super) fn get(&self, name: &NodeName) -> Option<&Peer> {
+        self.records.get(name).map(Box::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &NodeName) -> Option<&mut Peer> {
+        self.records.get_mut(name).map(Box::as_mut)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
+        self.records.iter().map(|(name, peer)| (name, peer.as_ref()))
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.records.values_mut().map(Box::as_mut)
+    }
+
+    pub(super) fn session(&self, name: &NodeName) -> Option<&Session> {
+        self.get(name).and_then(|peer| peer.session.as_ref())
+    }
+
+    /// The record of a name, made if there is room for it.
+    pub(super) fn record(&mut self, name: &NodeName, limits: Limits) -> Option<&mut Peer> {
+        if !self.records.contains_key(name) {
+            if self.records.len() >= limits.max_peers {
+                return None;
+            }
+            let memory = match self.retired.iter().position(|(other, _)| other == name) {
+                Some(place) => self.retired.remove(place).map(|(_, memory)| memory).unwrap_or_default(),
+                None => Memory::default(),
+            };
+            self.records.insert(name.clone(), Box::new(Peer { memory, ..Peer::default() }));
+        }
+        self.get_mut(name)
+    }
+
+    /// The record of a name that is here in person: names that are known by hearsay alone make room for it.
+    pub(super) fn admit(
+        &mut self,
+        name: &NodeName,
+        limits: Limits,
+        conns: &BTreeMap<ConnId, Conn>,
+    ) -> Option<&mut Peer> {
+        if !self.records.contains_key(name) && self.records.len() >= limits.max_peers {
+            let busy = |other: &NodeName| conns.values().any(|conn| conn.peer == *other && conn.holds_record());
+            let hearsay = self.iter().find(|(other, peer)| peer.is_hearsay() && !busy(other));
+            let hearsay = hearsay.map(|(other, _)| other.clone())?;
+            self.records.remove(&hearsay);
+        }
+        self.record(name, limits)
+    }
+
+    /// Retires the names that are neither linked, wanted nor about to be linked.
+    pub(super) fn tidy(&mut self, limits: Limits, conns: &BTreeMap<ConnId, Conn>) {
+        let idle = self.iter().filter(|(_, peer)| !peer.is_wanted() && peer.session.is_none());
+        let idle: Vec<NodeName> = idle.map(|(name, _)| name.clone()).collect();
+        for name in idle {
+            if conns.values().any(|conn| conn.peer == name && conn.holds_record()) {
+                continue;
+            }
+            let Some(peer) = self.records.remove(&name) else { continue };
+            if peer.memory.seen.is_some() {
+                self.retired.push_back((name, peer.memory));
+            }
+        }
+        while self.retired.len() > limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
+            self.retired.pop_front();
+        }
+    }
+
+    /// Drops all memory of a name that is not in use.
+    pub(super) fn expire(&mut self, name: &NodeName) {
+        self.records.remove(name);
+        self.retired.retain(|(other, _)| other != name);
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.records.len(), self.retired.len())
+    }
+}

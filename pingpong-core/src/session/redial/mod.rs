@@ -1,0 +1,393 @@
+//! Whom to dial next, at which address, and when (N16); and the book of addresses (N17).
+//!
+//! Both sides of a lost link dial, since one working address on either side must suffice (M7). There are two kinds of
+//! targets. A *seed* is an address of this node's own configuration: whoever answers there is welcome, and it is dialled
+//! for ever. A *name* is wanted because it was linked, or because a neighbour tells it; only that very name is welcome at
+//! its addresses. A seed that led to a wanted name has its turn among that name's addresses, so that nobody is dialled
+//! in two rhythms at once.
+//!
+//! The shell calls [`Redial::due`] when [`Redial::next_due`] says so, carries out what it returns, and reports what
+//! became of the attempts. Time is monotonic, measured from the start of the process.
+
+mod attempt;
+mod book;
+mod pace;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use super::message::{CloseReason, MAX_ADDRESSES, Peers, Told};
+use crate::address::Address;
+use crate::name::NodeName;
+use attempt::UnderWay;
+pub use attempt::{Attempt, AttemptId, Due, Outcome, Target};
+use book::{Known, Seed, Wanted};
+use pace::Pace;
+pub use settings::RedialSettings;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The dialling of one node: pure and deterministic.
+///
+/// Invariants: at most `max_peers` names, unless more are linked; at most `attempts_under_way` attempts are counted for a
+/// target, and none for a linked name; ids rise with the time of start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redial {
+    own: NodeName,
+    settings: RedialSettings,
+    seeds: BTreeMap<Address, Seed>,
+    names: BTreeMap<NodeName, Wanted>,
+    under_way: BTreeMap<AttemptId, UnderWay>,
+    abandoned: Vec<AttemptId>,
+    next_id: u64,
+    /// The latest time passed in; an earlier one counts as this.
+    now: Duration,
+}
+
+impl Redial {
+    /// The dialling of the node `own`. All seeds are due at once.
+    pub fn new(own: NodeName, seeds: Vec<Address>, settings: RedialSettings) -> Self {
+        let seed = |address| (address, Seed { leads_to: None, pace: Pace::new(&settings, Duration::ZERO) });
+        let seeds = seeds.into_iter().map(seed).collect();
+        let (names, under_way) = (BTreeMap::new(), BTreeMap::new());
+        Self { own, settings, seeds, names, under_way, abandoned: Vec::new(), next_id: 0, now: Duration::ZERO }
+    }
+
+    /// When to call [`Self::due`] again: at once if that time has passed. Every other call may change it.
+    pub fn next_due(&self) -> Option<Duration> {
+        if !self.abandoned.is_empty() {
+            return Some(self.now);
+        }
+        let dials = self.dialled().filter_map(|(_, pace)| pace.due(&self.settings));
+        let oldest = self.under_way.values().next().map(|attempt| self.end_of(attempt));
+        let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));
+        dials.chain(oldest).chain(forgotten).min()
+    }
+
+    /// Starts what is due and gives up what is too old. The random bits are for the jitter.
+    pub fn due(&mut self, now: Duration, random: u64) -> Due {
+        let now = self.advance(now);
+        self.give_up_old(now);
+        self.forget_old(now);
+        let cap = self.longest_spacing();
+        let is_due = |pace: &Pace| pace.due(&self.settings).is_some_and(|due| due <= now);
+        let due: Vec<_> = self.dialled().filter(|(_, pace)| is_due(pace)).map(|(target, _)| target).collect();
+        let start = due.into_iter().filter_map(|target| self.start(target, cap, random, now)).collect();
+        Due { start, abandon: std::mem::take(&mut self.abandoned) }
+    }
+
+    /// An attempt ended by itself. Unknown ids are ignored: an abandoned attempt may have ended at the same time.
+    pub fn answered(&mut self, id: AttemptId, outcome: Outcome, now: Duration) {
+        let now = self.advance(now);
+        let Some(attempt) = self.under_way.remove(&id) else { return };
+        if let Some(pace) = self.pace_of(&attempt.counted_for) {
+            pace.ended();
+        }
+        match outcome {
+            Outcome::Connected(name) if name == self.own => self.is_itself(&attempt.target, now),
+            Outcome::Connected(name) => self.connected(attempt, name, now),
+            Outcome::Itself => self.is_itself(&attempt.target, now),
+            Outcome::Failed => {}
+            Outcome::Refused => {
+                let cap = self.longest_spacing();
+                if let Some(pace) = self.pace_of(&attempt.counted_for) {
+                    pace.hold_back(cap, now);
+                }
+            }
+        }
+    }
+
+    /// A name is linked; the addresses are those of its own `Hello`. Called again when they change.
+    pub fn up(&mut self, name: &NodeName, addresses: &[Address], now: Duration) {
+        let now = self.advance(now);
+        if *name == self.own {
+            return;
+        }
+        if !self.names.contains_key(name) {
+            self.make_room();
+        }
+        let pace = Pace::new(&self.settings, now);
+        let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
+        wanted.linked = true;
+        let own = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
+        wanted.known = Some(Known { since: now, own });
+        wanted.first_address_next();
+        self.abandon_attempts(name);
+    }
+
+    /// A link ended. It is dialled at once, unless it is not wanted any more (it left, or one side forgot the other).
+    pub fn down(&mut self, name: &NodeName, still_wanted: bool, now: Duration) {
+        let now = self.advance(now);
+        self.silence(name);
+        let Some(wanted) = self.names.get_mut(name) else { return };
+        wanted.linked = false;
+        if let Some(known) = &mut wanted.known {
+            known.since = now;
+        }
+        if still_wanted {
+            wanted.pace.news(&self.settings, Duration::ZERO, now);
+        } else {
+            self.drop_name(name, now);
+        }
+    }
+
+    /// A neighbour tells with whom it is linked. Only linked neighbours are listened to.
+    pub fn told(&mut self, by: &NodeName, peers: &Peers, now: Duration) {
+        let now = self.advance(now);
+        if !self.is_linked(by) {
+            return;
+        }
+        for name in &peers.gone {
+            if let Some(wanted) = self.names.get_mut(name) {
+                wanted.untell(by);
+            }
+            self.drop_if_idle(name, now);
+        }
+        for Told { name, addresses } in &peers.added {
+            let room = self.names.len() < self.settings.max_peers || self.names.contains_key(name);
+            if *name == self.own || name == by || !room {
+                continue;
+            }
+            let pace = Pace::new(&self.settings, now);
+            let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
+            if wanted.tell(by, addresses) {
+                wanted.pace.news(&self.settings, Duration::ZERO, now);
+            }
+        }
+    }
+
+    /// A connection of a name ended before it carried a session. Any answer is news, except one that asks for patience.
+    pub fn closed(&mut self, name: &NodeName, reason: &CloseReason, now: Duration) {
+        let now = self.advance(now);
+        if self.is_linked(name) {
+            return;
+        }
+        if matches!(reason, CloseReason::Forgotten | CloseReason::Leaving) {
+            self.drop_name(name, now);
+            return;
+        }
+        let cap = self.longest_spacing();
+        let seeds = self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name));
+        let paces = seeds.map(|seed| &mut seed.pace);
+        for pace in paces.chain(self.names.get_mut(name).map(|wanted| &mut wanted.pace)) {
+            match reason {
+                CloseReason::Full | CloseReason::Refused(_) => pace.hold_back(cap, now),
+                _ => pace.news(&self.settings, self.settings.attempt_spacing, now),
+            }
+        }
+    }
+
+    /// By command: the name is not wanted any more. Its seeds are dialled on.
+    pub fn forget(&mut self, name: &NodeName, now: Duration) {
+        let now = self.advance(now);
+        self.silence(name);
+        self.drop_name(name, now);
+    }
+
+    /// This node took a greater incarnation (N12): everybody is dialled, as if for the first time.
+    pub fn renewed(&mut self, now: Duration) {
+        let now = self.advance(now);
+        let names = self.names.values_mut().map(|wanted| &mut wanted.pace);
+        for pace in names.chain(self.seeds.values_mut().map(|seed| &mut seed.pace)) {
+            pace.news(&self.settings, Duration::ZERO, now);
+        }
+    }
+
+    /// True if the name is linked, or dialled as soon as there is an address of it.
+    pub fn is_wanted(&self, name: &NodeName) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// Where a wanted name is dialled, in turn. For this node's eyes only: part of it is hearsay.
+    pub fn addresses(&self, name: &NodeName) -> Vec<Address> {
+        self.names.get(name).map(|wanted| wanted.addresses(seeds_of(&self.seeds, name))).unwrap_or_default()
+    }
+}
+
+impl Redial {
+    fn advance(&mut self, now: Duration) -> Duration {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Every target that has to be dialled, with its rhythm.
+    fn dialled(&self) -> impl Iterator<Item = (Target, &Pace)> {
+        let led_to: BTreeSet<_> = self.seeds.values().filter_map(|seed| seed.leads_to.as_ref()).collect();
+        let dialable =
+            move |name: &NodeName, wanted: &Wanted| !wanted.linked && (led_to.contains(name) || wanted.has_addresses());
+        let names = self.names.iter().filter(move |(name, wanted)| dialable(name, wanted));
+        let nobodys = |seed: &Seed| seed.leads_to.as_ref().is_none_or(|name| !self.names.contains_key(name));
+        let seeds = self.seeds.iter().filter(move |(_, seed)| nobodys(seed));
+        let names = names.map(|(name, wanted)| (Target::Name(name.clone()), &wanted.pace));
+        names.chain(seeds.map(|(address, seed)| (Target::Seed(address.clone()), &seed.pace)))
+    }
+
+    fn longest_spacing(&self) -> Duration {
+        let dead = u32::try_from(self.dialled().count()).unwrap_or(u32::MAX);
+        self.settings.longest_spacing.max(self.settings.spacing_per_dead_peer.saturating_mul(dead))
+    }
+
+    fn end_of(&self, attempt: &UnderWay) -> Duration {
+        attempt.started.saturating_add(self.settings.attempt_life)
+    }
+
+    fn forgotten_at(&self, wanted: &Wanted) -> Option<Duration> {
+        let known = wanted.known.as_ref().filter(|_| !wanted.linked)?;
+        Some(known.since.saturating_add(self.settings.forget_after))
+    }
+
+    fn is_linked(&self, name: &NodeName) -> bool {
+        self.names.get(name).is_some_and(|wanted| wanted.linked)
+    }
+
+    fn pace_of(&mut self, target: &Target) -> Option<&mut Pace> {
+        pace_of(&mut self.seeds, &mut self.names, target)
+    }
+
+    fn start(&mut self, counted_for: Target, cap: Duration, random: u64, now: Duration) -> Option<Attempt> {
+        let (target, address) = match &counted_for {
+            Target::Seed(address) => (counted_for.clone(), address.clone()),
+            Target::Name(name) => {
+                let address = self.names.get_mut(name)?.next_address(seeds_of(&self.seeds, name))?;
+                let is_seed = seeds_of(&self.seeds, name).any(|seed| seed == address);
+                (if is_seed { Target::Seed(address.clone()) } else { counted_for.clone() }, address)
+            }
+        };
+        let id = AttemptId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        let pace = pace_of(&mut self.seeds, &mut self.names, &counted_for)?;
+        pace.started(&self.settings, cap, spread(random, id), now);
+        let attempt = UnderWay { target: target.clone(), address: address.clone(), counted_for, started: now };
+        self.under_way.insert(id, attempt);
+        Some(Attempt { id, target, address })
+    }
+
+    /// A connection to `name` at the attempt's address. A name's attempt that reached another name reached nobody.
+    fn connected(&mut self, attempt: UnderWay, name: NodeName, now: Duration) {
+        match attempt.target {
+            Target::Seed(address) => {
+                let Some(seed) = self.seeds.get_mut(&address) else { return };
+                let pace = self.names.get_mut(&name).map_or(&mut seed.pace, |wanted| &mut wanted.pace);
+                pace.connected(&self.settings, now);
+                seed.leads_to = Some(name);
+            }
+            Target::Name(wanted) if wanted == name => {
+                let Some(wanted) = self.names.get_mut(&name) else { return };
+                wanted.reached = Some(attempt.address);
+                wanted.pace.connected(&self.settings, now);
+            }
+            Target::Name(_) => {}
+        }
+    }
+
+    /// A seed that is this node: kept, since its DNS name may lead to another one later.
+    fn is_itself(&mut self, target: &Target, now: Duration) {
+        let cap = self.longest_spacing();
+        let Target::Seed(address) = target else { return };
+        let Some(seed) = self.seeds.get_mut(address) else { return };
+        seed.leads_to = None;
+        seed.pace.hold_back(cap, now);
+    }
+
+    fn give_up_old(&mut self, now: Duration) {
+        while let Some(oldest) = self.under_way.first_entry() {
+            if oldest.get().started.saturating_add(self.settings.attempt_life) > now {
+                return;
+            }
+            let (id, attempt) = oldest.remove_entry();
+            self.abandoned.push(id);
+            if let Some(pace) = self.pace_of(&attempt.counted_for) {
+                pace.ended();
+            }
+        }
+    }
+
+    fn forget_old(&mut self, now: Duration) {
+        let over = |wanted: &Wanted| self.forgotten_at(wanted).is_some_and(|at| at <= now);
+        let old: Vec<_> = self.names.iter().filter(|(_, w)| over(w)).map(|(name, _)| name.clone()).collect();
+        for name in old {
+            if let Some(wanted) = self.names.get_mut(&name) {
+                wanted.known = None;
+                wanted.reached = None;
+            }
+            self.drop_if_idle(&name, now);
+        }
+    }
+
+    /// Gives up every attempt that was started for this name, or for a seed that leads to it.
+    fn abandon_attempts(&mut self, name: &NodeName) {
+        let is_for_it = |attempt: &UnderWay| match &attempt.counted_for {
+            Target::Seed(address) => self.seeds.get(address).is_some_and(|seed| seed.leads_to.as_ref() == Some(name)),
+            Target::Name(target) => target == name,
+        };
+        let ended: Vec<_> = self.under_way.iter().filter(|(_, a)| is_for_it(a)).map(|(id, _)| *id).collect();
+        for id in ended {
+            let Some(attempt) = self.under_way.remove(&id) else { continue };
+            self.abandoned.push(id);
+            if let Some(pace) = self.pace_of(&attempt.counted_for) {
+                pace.ended();
+            }
+        }
+    }
+
+    /// A name that is gone tells nothing any more.
+    fn silence(&mut self, teller: &NodeName) {
+        self.names.values_mut().for_each(|wanted| wanted.untell(teller));
+        let idle: Vec<_> = self.names.iter().filter(|(_, w)| w.is_idle()).map(|(name, _)| name.clone()).collect();
+        for name in idle {
+            self.drop_name(&name, self.now);
+        }
+    }
+
+    fn drop_if_idle(&mut self, name: &NodeName, now: Duration) {
+        if self.names.get(name).is_some_and(Wanted::is_idle) {
+            self.drop_name(name, now);
+        }
+    }
+
+    /// The name is not wanted any more. The seeds that led to it are dialled on in their own rhythm.
+    fn drop_name(&mut self, name: &NodeName, now: Duration) {
+        self.abandon_attempts(name);
+        self.names.remove(name);
+        for seed in self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name)) {
+            seed.pace.news(&self.settings, Duration::ZERO, now);
+        }
+    }
+
+    /// A link counts more than a hope: the last told name goes first, then the one that was linked longest ago.
+    fn make_room(&mut self) {
+        if self.names.len() < self.settings.max_peers {
+            return;
+        }
+        let told = self.names.iter().rev().find(|(_, wanted)| wanted.is_told_only());
+        let unlinked = self.names.iter().filter(|(_, wanted)| !wanted.linked);
+        let oldest = || unlinked.min_by_key(|(_, wanted)| wanted.known.as_ref().map(|known| known.since));
+        if let Some(name) = told.or_else(oldest).map(|(name, _)| name.clone()) {
+            self.drop_name(&name, self.now);
+        }
+    }
+}
+
+fn pace_of<'a>(
+    seeds: &'a mut BTreeMap<Address, Seed>,
+    names: &'a mut BTreeMap<NodeName, Wanted>,
+    target: &Target,
+) -> Option<&'a mut Pace> {
+    match target {
+        Target::Seed(address) => seeds.get_mut(address).map(|seed| &mut seed.pace),
+        Target::Name(name) => names.get_mut(name).map(|wanted| &mut wanted.pace),
+    }
+}
+
+/// The seeds that lead to this name.
+fn seeds_of(seeds: &BTreeMap<Address, Seed>, name: &NodeName) -> impl Iterator<Item = Address> {
+    seeds.iter().filter(move |(_, seed)| seed.leads_to.as_ref() == Some(name)).map(|(address, _)| address.clone())
+}
+
+/// Bits of its own for each attempt of one call (the finaliser of splitmix64).
+fn spread(random: u64, id: AttemptId) -> u64 {
+    let mut bits = random.wrapping_add(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
