@@ -300,10 +300,7 @@ impl<L: Link> Driver<L> {
     fn tell_peers(&mut self) {
         let mut failed = Vec::new();
         for (id, conn) in &mut self.conns {
-            if conn.untold.added.is_empty() && conn.untold.gone.is_empty() {
-                continue;
-            }
-            let peers = std::mem::take(&mut conn.untold);
+            let Some(peers) = conn.news() else { continue };
             if let Err(error) = conn.control(&Message::Peers(peers)) {
                 failed.push((*id, error));
             }

@@ -6,7 +6,7 @@
 //! | `actions` | what the machine says, carried out in its order |
 //! | `connection` | the tasks of one connection: control in and out, heartbeats, its lanes, its end |
 //! | `lane`, `writer` | outgoing messages: one queue for each server, one writer for each link and lane |
-//! | `reader`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
+//! | `reader`, `deliver`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
 //! | `calls`, `send` | calls in flight; the verbs of the transport |
 //! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
 //!
@@ -16,6 +16,7 @@ mod actions;
 mod calls;
 mod connection;
 mod counters;
+mod deliver;
 mod driver;
 mod lane;
 mod mailbox;
@@ -24,6 +25,8 @@ mod roster;
 mod send;
 mod session;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 

@@ -6,9 +6,9 @@
 use super::calls::Calls;
 use super::counters::CounterCells;
 use super::lane::Lane;
-use super::mailbox::{Delivered, Mailbox, MailboxInbox};
+use super::mailbox::{Mailbox, MailboxInbox};
 use super::roster::{LOCAL, Member};
-use super::session::{Common, Session, messages};
+use super::session::{Common, Session};
 use super::view::View;
 use crate::config::{Limits, Timeouts};
 use crate::inbox::{Entry, Inbox, InboxClosed, Origin, ServerOptions};
@@ -16,13 +16,11 @@ use crate::link::Priority;
 use crate::monitor::DownReason;
 use crate::name::{NodeName, ServerName};
 use crate::node::Node;
-use crate::transport::{CallFailure, RegisterError, Shutdown, StopReason};
-use crate::wire::{Frame, LaneHeader, LaneRole};
-use bytes::Bytes;
+use crate::transport::{RegisterError, Shutdown, StopReason};
+use crate::wire::{LaneHeader, LaneRole};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -110,7 +108,7 @@ impl Shared {
         self.lock().local.node().clone()
     }
 
-    fn local(&self) -> Arc<Session> {
+    pub(super) fn local(&self) -> Arc<Session> {
         Arc::clone(&self.lock().local)
     }
 
@@ -173,101 +171,6 @@ impl Shared {
         lane
     }
 
-    async fn deliver_locally(self: Arc<Self>, lane: Arc<Lane>, role: LaneRole) {
-        let mut done = 0;
-        while let Some(taken) = lane.take(0, LOCAL, done, usize::MAX).await {
-            let small = taken.is_small();
-            done = taken.cost;
-            let local = self.local();
-            self.deliver_role(&local, &role, taken.bytes, None).await;
-            if small {
-                tokio::task::yield_now().await;
-            }
-        }
-    }
-
-    // ---- receiving
-
-    /// Hands whole frames of a lane over to the servers that they are for.
-    pub(super) async fn deliver_role(
-        &self,
-        session: &Arc<Session>,
-        role: &LaneRole,
-        frames: Bytes,
-        large: Option<OwnedSemaphorePermit>,
-    ) {
-        match role {
-            LaneRole::Server(name) => self.deliver(session, name, frames, large).await,
-            _ => self.deliver_named(session, frames, large).await,
-        }
-    }
-
-    /// Runs of frames for one name go over together.
-    async fn deliver_named(&self, session: &Arc<Session>, mut frames: Bytes, mut large: Option<OwnedSemaphorePermit>) {
-        while !frames.is_empty() {
-            let name = Frame::at(&frames, 0).and_then(|(frame, _)| frame.name()).map(<[u8]>::to_vec);
-            let mut end = 0;
-            while let Some((frame, next)) = Frame::at(&frames, end)
-                && frame.name() == name.as_deref()
-            {
-                end = next;
-            }
-            if end == 0 {
-                return;
-            }
-            let run = frames.split_to(end);
-            let parsed = name.and_then(|n| String::from_utf8(n).ok()).and_then(|n| ServerName::new(&n).ok());
-            match parsed {
-                Some(name) => self.deliver(session, &name, run, large.take()).await,
-                None => self.refuse(session, &run, &CallFailure::NoSuchServer).await,
-            }
-        }
-    }
-
-    async fn deliver(
-        &self,
-        session: &Arc<Session>,
-        name: &ServerName,
-        mut frames: Bytes,
-        mut large: Option<OwnedSemaphorePermit>,
-    ) {
-        loop {
-            let mailbox = self.lock().servers.get(name).cloned();
-            let Some(mailbox) = mailbox else {
-                return self.refuse(session, &frames, &CallFailure::NoSuchServer).await;
-            };
-            if !mailbox.serves(session.node(), session.is_local()) {
-                return self.refuse(session, &frames, &CallFailure::NotAllowed).await;
-            }
-            match mailbox.deliver(session, frames, large, self.timeouts.stall).await {
-                Delivered::Done => return,
-                Delivered::Gone(back, permit) => (frames, large) = (back, permit),
-                Delivered::Stalled(back, permit) => {
-                    (frames, large) = (back, permit);
-                    self.unregister(&mailbox);
-                    if mailbox.close(InboxClosed::Stalled) {
-                        session.counters().stalled_servers.fetch_add(1, Relaxed);
-                        let stall = self.timeouts.stall;
-                        tracing::warn!(server = %name, ?stall, "server stopped: it took nothing from its full mailbox");
-                    }
-                }
-            }
-        }
-    }
-
-    async fn refuse(&self, session: &Arc<Session>, frames: &Bytes, why: &CallFailure) {
-        let counters = session.counters();
-        let cell = if *why == CallFailure::NotAllowed { &counters.not_allowed } else { &counters.no_such_server };
-        cell.fetch_add(messages(frames), Relaxed);
-        let mut offset = 0;
-        while let Some((frame, end)) = Frame::at(frames, offset) {
-            offset = end;
-            if let Some(call) = frame.call() {
-                session.reply(call, Err(why.clone())).await;
-            }
-        }
-    }
-
     // ---- servers
 
     pub(super) fn register(
@@ -291,6 +194,10 @@ impl Shared {
         }
         tables.servers.insert(name.clone(), Arc::clone(&mailbox));
         Ok(Box::new(MailboxInbox { mailbox, shared: Arc::clone(self) }))
+    }
+
+    pub(super) fn mailbox(&self, name: &ServerName) -> Option<Arc<Mailbox>> {
+        self.lock().servers.get(name).cloned()
     }
 
     /// The mailbox is no longer the one of its name, unless another has taken its place already.

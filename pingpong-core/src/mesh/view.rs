@@ -85,13 +85,10 @@ impl View {
     }
 
     pub(super) fn monitor(self: &Arc<Self>) -> NodeEvents {
-        let monitor = Monitor {
-            view: Arc::clone(self),
-            changes: self.changes.subscribe(),
-            shown: BTreeMap::new(),
-            seen: 0,
-            next: VecDeque::new(),
-        };
+        let (view, changes) = (Arc::clone(self), self.changes.subscribe());
+        let mut monitor = Monitor { view, changes, shown: BTreeMap::new(), seen: None, next: VecDeque::new() };
+        // Who is linked at the call, not at the first read (M2).
+        monitor.compare();
         NodeEvents::new(futures_util::stream::unfold(monitor, |mut monitor| async {
             let event = monitor.next().await?;
             Some((event, monitor))
@@ -122,8 +119,8 @@ struct Monitor {
     view: Arc<View>,
     changes: watch::Receiver<u64>,
     shown: BTreeMap<NodeName, Shown>,
-    /// Changes up to here have been compared.
-    seen: u64,
+    /// Changes up to here have been compared; `None` before the first time.
+    seen: Option<u64>,
     next: VecDeque<NodeEvent>,
 }
 
@@ -149,16 +146,16 @@ impl Monitor {
         self.changes.borrow_and_update();
         let view = Arc::clone(&self.view);
         let state = view.lock();
-        if self.seen == state.changes {
+        if self.seen == Some(state.changes) {
             return;
         }
         let mut changed: Vec<(&NodeName, &Record)> =
-            state.records.iter().filter(|(_, r)| r.changed > self.seen).collect();
+            state.records.iter().filter(|(_, r)| Some(r.changed) > self.seen).collect();
         changed.sort_by_key(|(_, r)| r.changed);
         for (name, record) in changed {
             self.compare_name(name, record);
         }
-        self.seen = state.changes;
+        self.seen = Some(state.changes);
         // A name that was forgotten meanwhile is down.
         let (shown, next) = (&mut self.shown, &mut self.next);
         shown.retain(|name, shown| {
@@ -171,8 +168,9 @@ impl Monitor {
     }
 
     fn compare_name(&mut self, name: &NodeName, record: &Record) {
-        let shown = self.shown.entry(name.clone()).or_insert(Shown { session: record.sessions, up: None });
-        let first = shown.session == record.sessions && shown.up.is_none() && self.seen == 0;
+        // What was before the monitor is not skipped; a name that is new since then has been shown nothing yet.
+        let before = if self.seen.is_none() { record.sessions } else { 0 };
+        let shown = self.shown.entry(name.clone()).or_insert(Shown { session: before, up: None });
         let same = shown.up.is_some() && shown.session == record.sessions && record.up.is_some();
         if same {
             return;
@@ -187,7 +185,7 @@ impl Monitor {
             }
         }
         if let Some(node) = &record.up {
-            let folded = if first { 0 } else { 2 * record.sessions.saturating_sub(shown.session).saturating_sub(1) };
+            let folded = 2 * record.sessions.saturating_sub(shown.session).saturating_sub(1);
             self.next.push_back(NodeEvent { node: node.clone(), change: NodeChange::Up, skipped: folded });
             shown.session = record.sessions;
             shown.up = Some(node.clone());
@@ -250,6 +248,15 @@ mod tests {
         view.down(&node("a", 6).name, DownReason::Lost);
         view.up(&node("a", 7));
         assert_eq!(texts(&mut events, 1).await, ["up a 7 2"]);
+        view.up(&node("b", 1));
+        view.down(&node("b", 1).name, DownReason::Lost);
+        view.up(&node("b", 2));
+        assert_eq!(texts(&mut events, 1).await, ["up b 2 2"], "a name that is new to the monitor");
+        assert_eq!(
+            texts(&mut view.monitor(), 2).await,
+            ["up a 7 0", "up b 2 0"],
+            "nothing was skipped before it began"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use crate::session::{CloseReason, Heartbeat, Message};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-/// Greatest control message in bytes: 1,000 told names with their addresses fit.
+/// Greatest control message in bytes.
 pub const MAX_CONTROL: usize = 64 << 10;
 /// Greatest close reason in bytes, so that it fits into the last packet of a connection.
 pub const MAX_CLOSE: usize = 512;

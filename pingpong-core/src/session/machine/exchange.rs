@@ -10,14 +10,20 @@ impl Machine {
     /// This node can be dialled at other addresses from now on: its neighbours are told, and tell theirs.
     pub fn set_addresses(&mut self, mut addresses: Vec<Address>) -> Vec<Action> {
         addresses.truncate(MAX_ADDRESSES);
-        if self.identity.addresses == addresses || self.is_silent() {
-            self.identity.addresses = addresses;
+        if self.identity.addresses == addresses {
             return Vec::new();
         }
-        self.identity.addresses.clone_from(&addresses);
-        let told = Told { name: self.identity.name.clone(), addresses };
-        let peers = Peers { added: vec![told], gone: Vec::new() };
+        self.identity.addresses = addresses;
+        self.moved = self.moment;
+        if self.is_silent() {
+            return Vec::new();
+        }
+        let peers = Peers { added: vec![self.own_news()], gone: Vec::new() };
         self.session_conns(None).into_iter().map(|(_, conn)| Action::Tell { conn, peers: peers.clone() }).collect()
+    }
+
+    fn own_news(&self) -> Told {
+        Told { name: self.identity.name.clone(), addresses: self.identity.addresses.clone() }
     }
 
     /// A node that leaves has no news for anybody.
@@ -25,14 +31,18 @@ impl Machine {
         self.stage != Stage::Running || !self.rules.has(Rule::Exchange)
     }
 
-    /// A link began: the new one is told of all others, and they of it.
+    /// A link began: the new one is told of all others, and they of it. If this node has moved since its `Hello` on that
+    /// connection, the new one is told that too.
     pub(super) fn tell_up(&self, name: &NodeName, conn: ConnId, turn: &mut Turn) {
         let Some(session) = self.peers.session(name).filter(|_| !self.is_silent()) else { return };
         let news = Told { name: name.clone(), addresses: session.addresses.clone() };
         self.tell_others(name, &Peers { added: vec![news], gone: Vec::new() }, turn);
         let others = self.sessions().filter(|(other, _)| *other != name);
         let added = others.map(|(other, session)| Told { name: other.clone(), addresses: session.addresses.clone() });
-        let added: Vec<Told> = added.collect();
+        let mut added: Vec<Told> = added.collect();
+        if self.conns.get(&conn).is_some_and(|known| known.my_moment <= self.moved) {
+            added.push(self.own_news());
+        }
         if !added.is_empty() {
             turn.act(Action::Tell { conn, peers: Peers { added, gone: Vec::new() } });
         }
@@ -40,7 +50,7 @@ impl Machine {
 
     /// A link is gone, and not replaced by another one at once.
     pub(super) fn tell_gone(&self, name: &NodeName, turn: &mut Turn) {
-        if !self.is_silent() && self.session(name).is_none() {
+        if !self.is_silent() {
             self.tell_others(name, &Peers { added: Vec::new(), gone: vec![name.clone()] }, turn);
         }
     }

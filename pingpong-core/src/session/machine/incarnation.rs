@@ -107,9 +107,8 @@ impl Machine {
         self.end_session(name, DownReason::Replaced, Some(CloseReason::Replaced { by, at }), turn);
     }
 
-    /// This node takes an incarnation above `seen`: stored first, and everything begins anew (N12).
-    pub(super) fn raise(&mut self, seen: Incarnation, turn: &mut Turn) {
-        let raised = Incarnation::above(seen, turn.outside.wall_millis, turn.outside.random);
+    /// This node takes a greater incarnation: stored first, and everything begins anew (N12).
+    pub(super) fn raise(&mut self, raised: Incarnation, turn: &mut Turn) {
         self.identity.incarnation = raised;
         turn.act(Action::Store(raised));
         if !self.rules.has(Rule::RaiseEndsSessions) {

@@ -3,10 +3,10 @@
 use super::conn::Phase;
 use super::peer::Session;
 use super::rules::Rule;
-use super::{Action, ConnId, Machine, Stage, Turn};
+use super::{Action, ConnId, Machine, Outside, Stage, Turn};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
-use crate::node::Node;
+use crate::node::{Incarnation, Node};
 use crate::session::{CloseReason, Message, SessionId};
 
 impl Machine {
@@ -163,14 +163,17 @@ impl Machine {
         let name = known.peer.clone();
         if self.stage == Stage::Running {
             let own = self.identity.incarnation;
+            let Outside { wall_millis, random } = turn.outside;
+            // Above the end of time there is none: whoever claims to have seen that is not believed.
+            let raised = |seen| Incarnation::above(seen, wall_millis, random);
             match reason {
                 CloseReason::Replaced { by, at } if by > own || !self.rules.has(Rule::StopCompares) => {
                     self.conns.remove(&conn);
                     return self.stop(by, at, turn);
                 }
-                CloseReason::Raise(seen) if seen > own => {
+                CloseReason::Raise(seen) if seen > own && raised(seen) > seen => {
                     self.conns.remove(&conn);
-                    return self.raise(seen, turn);
+                    return self.raise(raised(seen), turn);
                 }
                 _ => {}
             }

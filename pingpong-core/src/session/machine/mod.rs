@@ -16,6 +16,7 @@ mod incarnation;
 mod leaving;
 mod link;
 mod peer;
+#[cfg_attr(not(feature = "model"), expect(unreachable_pub, reason = "only the model reaches the rules"))]
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,10 @@ enum Stage {
     Over,
 }
 
-/// The session machine of one node. See the [module](self).
+/// The session machine of one node: which connection becomes the link to a name, how it ends, who replaces whom.
+///
+/// It is pure: [`Machine::on`] takes an event and a look [outside](Outside), and returns what the shell has to do, *in that
+/// order*. Whatever a peer sends, in whatever order, it does not panic, and its memory stays within [`Limits`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
     identity: Identity,
@@ -55,6 +59,8 @@ pub struct Machine {
     stage: Stage,
     /// Raised with every `Hello` that is written (N7).
     moment: u64,
+    /// The moment at which this node's addresses last changed: what it said of them up to then is out of date (N17).
+    moved: u64,
     /// Of the last offer; never falls, also across a raise (N5).
     number: u64,
     peers: Roster,
@@ -87,6 +93,7 @@ impl Machine {
             rules: Rules::ALL,
             stage: Stage::Running,
             moment: 0,
+            moved: 0,
             number: 0,
             peers: Roster::default(),
             conns: BTreeMap::new(),

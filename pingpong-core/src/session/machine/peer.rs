@@ -65,9 +65,9 @@ impl Peer {
         self.told_by.clear();
     }
 
-    /// Known by hearsay alone.
+    /// Dialled for what neighbours tell alone.
     fn is_hearsay(&self) -> bool {
-        !self.wanted && self.session.is_none() && self.memory.seen.is_none()
+        !self.wanted && self.session.is_none()
     }
 }
 
@@ -127,7 +127,7 @@ impl Roster {
             let busy = |other: &NodeName| conns.values().any(|conn| conn.peer == *other && conn.holds_record());
             let hearsay = self.iter().find(|(other, peer)| peer.is_hearsay() && !busy(other));
             let hearsay = hearsay.map(|(other, _)| other.clone())?;
-            self.records.remove(&hearsay);
+            self.retire(hearsay);
         }
         self.record(name, limits)
     }
@@ -140,14 +140,17 @@ impl Roster {
             if conns.values().any(|conn| conn.peer == name && conn.holds_record()) {
                 continue;
             }
-            let Some(peer) = self.records.remove(&name) else { continue };
-            if peer.memory.seen.is_some() {
-                self.retired.push_back((name, peer.memory));
-            }
+            self.retire(name);
         }
         while self.retired.len() > limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
             self.retired.pop_front();
         }
+    }
+
+    /// Drops a record; what outlives it is kept for now.
+    fn retire(&mut self, name: NodeName) {
+        let memory = self.records.remove(&name).map(|peer| peer.memory);
+        self.retired.extend(memory.filter(|memory| memory.seen.is_some()).map(|memory| (name, memory)));
     }
 
     /// Drops all memory of a name that is not in use.

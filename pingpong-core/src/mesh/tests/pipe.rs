@@ -1,0 +1,182 @@
+//! The simplest link there is: channels in one process, no faults. For tests of the mesh alone.
+
+use crate::link::{Broken, Closed, Connection, DialError, LaneReceiver, LaneSender, Link, Priority};
+use crate::{Address, NodeName};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+type Lane = mpsc::Receiver<Bytes>;
+
+/// Everybody's door, by name.
+#[derive(Clone, Default)]
+pub(super) struct Pipes(Arc<Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>>);
+
+pub(super) struct PipeLink {
+    name: NodeName,
+    pipes: Pipes,
+    accepting: tokio::sync::Mutex<mpsc::Receiver<Pipe>>,
+}
+
+pub(super) struct Pipe {
+    peer: NodeName,
+    lanes_out: mpsc::Sender<Lane>,
+    lanes_in: tokio::sync::Mutex<mpsc::Receiver<Lane>>,
+    datagrams_out: mpsc::Sender<Bytes>,
+    datagrams_in: tokio::sync::Mutex<mpsc::Receiver<Bytes>>,
+    packets: AtomicU64,
+    ended: Arc<watch::Sender<Option<(NodeName, Bytes)>>>,
+}
+
+pub(super) struct Out(mpsc::Sender<Bytes>);
+pub(super) struct In(Lane);
+
+impl Pipes {
+    pub(super) fn bind(&self, name: &NodeName) -> PipeLink {
+        let (door, accepting) = mpsc::channel(16);
+        self.0.lock().unwrap().insert(name.clone(), door);
+        PipeLink { name: name.clone(), pipes: self.clone(), accepting: accepting.into() }
+    }
+}
+
+fn pair(a: &NodeName, b: &NodeName) -> (Pipe, Pipe) {
+    let ended = Arc::new(watch::Sender::new(None));
+    let ((lanes_a, to_a), (lanes_b, to_b)) = (mpsc::channel(64), mpsc::channel(64));
+    let ((beats_a, for_a), (beats_b, for_b)) = (mpsc::channel(64), mpsc::channel(64));
+    let pipe = |peer: &NodeName, lanes_out, lanes_in, datagrams_out, datagrams_in| Pipe {
+        peer: peer.clone(),
+        lanes_out,
+        lanes_in: tokio::sync::Mutex::new(lanes_in),
+        datagrams_out,
+        datagrams_in: tokio::sync::Mutex::new(datagrams_in),
+        packets: AtomicU64::new(0),
+        ended: Arc::clone(&ended),
+    };
+    (pipe(b, lanes_b, to_a, beats_b, for_a), pipe(a, lanes_a, to_b, beats_a, for_b))
+}
+
+impl Link for PipeLink {
+    type Connection = Pipe;
+
+    fn addresses(&self) -> Vec<Address> {
+        vec![Address::new(self.name.as_str()).unwrap()]
+    }
+
+    fn connection_bytes(&self, _: usize) -> u64 {
+        1 << 20
+    }
+
+    async fn dial(&self, address: &Address, _: Option<&NodeName>) -> Result<Pipe, DialError> {
+        let unreachable = || DialError::Unreachable { address: address.clone(), words: "nobody".to_owned() };
+        let name = NodeName::new(address.as_str()).map_err(|_| unreachable())?;
+        let door = self.pipes.0.lock().unwrap().get(&name).cloned().ok_or_else(unreachable)?;
+        let (mine, theirs) = pair(&self.name, &name);
+        door.send(theirs).await.map_err(|_| unreachable())?;
+        Ok(mine)
+    }
+
+    async fn accept(&self) -> Option<Pipe> {
+        self.accepting.lock().await.recv().await
+    }
+
+    async fn close(&self, _: Duration) {
+        self.pipes.0.lock().unwrap().remove(&self.name);
+    }
+}
+
+fn broken() -> Broken {
+    Broken("the pipe has ended".to_owned())
+}
+
+impl Pipe {
+    async fn while_open<T>(&self, work: impl Future<Output = Option<T>>) -> Result<T, Broken> {
+        let mut ended = self.ended.subscribe();
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(Option::is_some) => Err(broken()),
+            done = work => done.ok_or_else(broken),
+        }
+    }
+}
+
+impl Connection for Pipe {
+    type Sender = Out;
+    type Receiver = In;
+
+    fn peer(&self) -> &NodeName {
+        &self.peer
+    }
+
+    fn remote(&self) -> Address {
+        Address::new(self.peer.as_str()).unwrap()
+    }
+
+    async fn open(&self, _: Priority) -> Result<Out, Broken> {
+        let (out, lane) = mpsc::channel(4);
+        self.lanes_out.send(lane).await.map_err(|_| broken())?;
+        Ok(Out(out))
+    }
+
+    async fn accept(&self) -> Result<In, Broken> {
+        self.while_open(async { self.lanes_in.lock().await.recv().await.map(In) }).await
+    }
+
+    fn send_datagram(&self, datagram: Bytes) {
+        let _ = self.datagrams_out.try_send(datagram);
+    }
+
+    async fn recv_datagram(&self) -> Result<Bytes, Broken> {
+        let datagram = self.while_open(async { self.datagrams_in.lock().await.recv().await }).await?;
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        Ok(datagram)
+    }
+
+    fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    fn close(&self, reason: Bytes) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert((self.peer.clone(), reason));
+            first
+        });
+    }
+
+    async fn closed(&self) -> Closed {
+        let mut ended = self.ended.subscribe();
+        let closed = ended.wait_for(Option::is_some).await.unwrap().clone();
+        match closed {
+            Some((peer, _)) if peer == self.peer => Closed::Here,
+            Some((_, reason)) => Closed::ByPeer(reason),
+            None => Closed::Lost("never".to_owned()),
+        }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.close(Bytes::new());
+    }
+}
+
+impl LaneSender for Out {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
+        self.0.send(bytes).await.map_err(|_| broken())
+    }
+}
+
+impl LaneReceiver for In {
+    async fn recv(&mut self, chunks: &mut [Bytes]) -> Result<usize, Broken> {
+        match self.0.recv().await {
+            Some(bytes) => {
+                chunks[0] = bytes;
+                Ok(1)
+            }
+            None => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Any events in any order: no panic, alternation (M3), the list agrees (M1), and all bounds hold (N20).
+
+use super::*;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use std::collections::{BTreeMap, BTreeSet};
+
+const LIMITS: Limits = Limits { max_peers: 2 };
+
+fn some_name() -> impl Strategy<Value = NodeName> {
+    prop_oneof![4 => Just("a"), 4 => Just("n"), 1 => Just("b"), 1 => Just("o"), 1 => Just("m")].prop_map(name)
+}
+
+fn some_conn() -> impl Strategy<Value = ConnId> {
+    (0_u64..8).prop_map(ConnId)
+}
+
+/// Lives around that of `m`, and the end of time.
+fn some_life() -> impl Strategy<Value = Incarnation> {
+    prop_oneof![
+        3 => (99_u64..102).prop_map(life),
+        1 => Just(Incarnation::new(u64::MAX, u64::MAX)),
+        2 => Just(Incarnation::new(101, RANDOM)),
+    ]
+}
+
+fn some_id() -> impl Strategy<Value = SessionId> {
+    (some_name(), some_life(), 0_u64..5).prop_map(|(chooser, incarnation, number)| SessionId {
+        chooser,
+        incarnation,
+        number,
+        random: [RANDOM; 2],
+    })
+}
+
+fn some_hello(named: impl Strategy<Value = NodeName>) -> impl Strategy<Value = Message> {
+    (named, some_life(), 0_u64..4, proptest::option::of(some_id())).prop_map(|(name, incarnation, moment, held)| {
+        Message::Hello(Box::new(Hello { incarnation, held, ..hello_of(name.as_str(), 0, moment) }))
+    })
+}
+
+fn some_peers() -> impl Strategy<Value = Peers> {
+    let names = || proptest::collection::vec(some_name(), 0..4);
+    (names(), names()).prop_map(|(added, gone)| {
+        let told = |name| Told { name, addresses: (0..12).map(address).collect() };
+        Peers { added: added.into_iter().map(told).collect(), gone }
+    })
+}
+
+fn some_message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        4 => some_hello(some_name()),
+        4 => some_id().prop_map(Message::Take),
+        1 => (some_id(), 0_u64..4).prop_map(|(id, moment)| Message::Ready(id, moment)),
+        1 => (0_u64..4).prop_map(Message::Probe),
+        1 => (0_u64..4).prop_map(Message::ProbeAck),
+        1 => Just(Message::Goodbye(vec![LaneOffset { lane: 1, offset: 2 }])),
+        1 => some_peers().prop_map(Message::Peers),
+    ]
+}
+
+fn some_close() -> impl Strategy<Value = CloseReason> {
+    prop_oneof![
+        Just(CloseReason::Surplus),
+        Just(CloseReason::Lost),
+        some_life().prop_map(CloseReason::Raise),
+        Just(CloseReason::Replaced { by: life(99), at: None }),
+        Just(CloseReason::Leaving),
+        Just(CloseReason::Forgotten),
+        Just(CloseReason::Protocol("words".to_owned())),
+    ]
+}
+
+/// What happens next: an event, or the answer that the peer of a connection owes.
+#[derive(Clone, Debug)]
+enum Next {
+    Event(Event),
+    /// The peer says hello under its own name.
+    Greet(ConnId, Incarnation, u64),
+    /// It answers the last `Take`, or takes itself.
+    Answer(ConnId, u64),
+}
+
+fn some_next() -> impl Strategy<Value = Next> {
+    let closed = (some_conn(), some_close()).prop_map(|(conn, reason)| Event::Closed { conn, reason });
+    let rare = prop_oneof![
+        some_conn().prop_map(|conn| Event::HandedOver { conn }),
+        some_conn().prop_map(|conn| Event::Drained { conn, offsets: vec![] }),
+        some_conn().prop_map(|conn| Event::Overloaded { conn }),
+        some_conn().prop_map(|conn| Event::Broken { conn, words: "words".to_owned() }),
+        some_name().prop_map(Event::Disconnect),
+        some_name().prop_map(Event::Forget),
+    ];
+    let last = prop_oneof![Just(Event::Leave), Just(Event::LeaveDeadline)];
+    let event = prop_oneof![
+        40 => (some_conn(), some_name()).prop_map(|(conn, to)| Event::Connected { conn, to }),
+        60 => (some_conn(), some_name()).prop_map(|(conn, from)| Event::Accepted { conn, from }),
+        60 => (some_conn(), some_message()).prop_map(|(conn, message)| Event::Message { conn, message }),
+        20 => some_conn().prop_map(|conn| Event::Lost { conn }),
+        15 => closed,
+        15 => rare,
+        1 => last,
+    ];
+    prop_oneof![
+        4 => event.prop_map(Next::Event),
+        3 => (some_conn(), some_life(), 0_u64..9).prop_map(|(conn, life, moment)| Next::Greet(conn, life, moment)),
+        3 => (some_conn(), 0_u64..9).prop_map(|(conn, number)| Next::Answer(conn, number)),
+    ]
+}
+
+/// What the shell knows.
+#[derive(Default)]
+struct Shell {
+    open: BTreeMap<ConnId, NodeName>,
+    lives: BTreeMap<ConnId, Incarnation>,
+    offers: BTreeMap<ConnId, SessionId>,
+    up: BTreeMap<NodeName, (Node, SessionId, ConnId)>,
+    ups: usize,
+}
+
+impl Shell {
+    fn event(&mut self, next: Next) -> Option<Event> {
+        let event = match next {
+            Next::Event(event) => event,
+            Next::Greet(conn, incarnation, moment) => {
+                self.lives.insert(conn, incarnation);
+                let hello = Hello { incarnation, ..hello_of(self.open.get(&conn)?.as_str(), 0, moment) };
+                Event::Message { conn, message: Message::Hello(Box::new(hello)) }
+            }
+            Next::Answer(conn, number) => {
+                let chooser = self.open.get(&conn)?.clone();
+                let message = match self.offers.get(&conn) {
+                    Some(id) => Message::Ready(id.clone(), number),
+                    None => {
+                        let incarnation = *self.lives.get(&conn)?;
+                        Message::Take(SessionId { chooser, incarnation, number, random: [0, RANDOM] })
+                    }
+                };
+                Event::Message { conn, message }
+            }
+        };
+        match &event {
+            // The shell never uses a number twice, nor speaks of a connection after its end.
+            Event::Connected { conn, to: name } | Event::Accepted { conn, from: name } => {
+                self.open.entry(*conn).or_insert_with(|| name.clone());
+            }
+            Event::Closed { conn, .. } => drop(self.open.remove(conn)),
+            _ => {}
+        }
+        Some(event)
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Control { conn, message } => {
+                assert!(self.open.contains_key(&conn), "{message:?} on {conn:?}, which is closed");
+                if let Message::Take(id) = message {
+                    self.offers.insert(conn, id);
+                }
+            }
+            Action::Tell { conn, peers } => {
+                assert!(self.up.values().any(|(_, _, up)| *up == conn));
+                assert!(peers.added.iter().all(|told| told.addresses.len() <= MAX_ADDRESSES));
+            }
+            Action::Close { conn, .. } => {
+                assert!(self.open.remove(&conn).is_some(), "{conn:?} is closed twice");
+                self.offers.remove(&conn);
+                self.lives.remove(&conn);
+            }
+            Action::Up { node, session, conn } => {
+                assert!(self.open.contains_key(&conn));
+                self.ups += 1;
+                assert!(self.up.insert(node.name.clone(), (node, session, conn)).is_none(), "two Ups (M3)");
+            }
+            Action::Down { node, session, .. } => {
+                let (up, id, conn) = self.up.remove(&node.name).expect("a Down of what was not up (M3)");
+                assert_eq!((up, id), (node, session));
+                assert!(!self.open.contains_key(&conn), "the connection goes first (N8)");
+            }
+            Action::Told { by, .. } => assert!(self.up.contains_key(&by)),
+            _ => {}
+        }
+    }
+
+    fn check(&self, machine: &Machine) {
+        assert!(machine.linked().eq(self.up.values().map(|(node, _, _)| node.clone())), "the list is what is up (M1)");
+        assert!(machine.conns.keys().eq(self.open.keys()));
+        let (records, retired) = machine.peers.sizes();
+        assert!(records <= LIMITS.max_peers && retired <= LIMITS.max_peers * Limits::SEEN_FACTOR);
+        let count = |wanted: &dyn Fn(&Conn) -> bool| machine.conns.values().filter(|conn| wanted(conn)).count();
+        assert!(count(&|conn| !conn.dialled && conn.phase != Phase::Up) <= LIMITS.max_peers + Limits::SPARE_HANDSHAKES);
+        for name in machine.conns.values().map(|conn| &conn.peer).collect::<BTreeSet<_>>() {
+            let of = |phase: fn(Phase) -> bool| count(&|conn| conn.peer == *name && phase(conn.phase));
+            assert!(of(|phase| phase == Phase::Waiting) <= Limits::WAITING);
+            assert!(of(|phase| matches!(phase, Phase::Parked(_))) <= 1);
+            assert!(of(|phase| phase == Phase::Offered) <= 1);
+            assert!(of(|phase| phase == Phase::Up) == usize::from(self.up.contains_key(name)));
+        }
+    }
+}
+
+fn run(nexts: Vec<Next>) -> usize {
+    let mut machine = Machine::new(identity("m"), LIMITS);
+    let mut shell = Shell::default();
+    machine.want(name("o"));
+    for next in nexts {
+        let Some(event) = shell.event(next) else { continue };
+        for action in machine.on(event, OUTSIDE) {
+            shell.act(action);
+        }
+        shell.check(&machine);
+    }
+    shell.ups
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_events_breaks_the_machine(nexts in proptest::collection::vec(some_next(), 0..120)) {
+        run(nexts);
+    }
+}
+
+/// The generator is worth something: sessions do come up in it.
+#[test]
+fn random_events_bring_links_up() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let some = proptest::collection::vec(some_next(), 100..120);
+    let mut ups = 0;
+    for _ in 0..50 {
+        ups += run(some.new_tree(&mut runner).unwrap().current());
+    }
+    assert!(ups > 50, "{ups} in 50 runs");
+}
