@@ -49,7 +49,10 @@ pub(crate) async fn a_call_returns_by_its_deadline_although_the_queue_is_full(c:
     let probe = b.probe("s");
     probe.pause();
     let sent = Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 16, MOST).await;
-    let replies = a.call(to(&["b"]), "s", MOST + 1, c.t() / 4).await;
+    let (targets, name, request) = (to(&["b"]), server("s"), body(MOST + 1, 16 << 10));
+    let calling = a.multi_call(&targets, &name, message(&request), c.t() / 4);
+    let replies =
+        tokio::time::timeout(c.timing().within(c.t() / 4), calling).await.expect("it returns by its deadline");
     let reason = &replies.failed[0].reason;
     assert_eq!(*reason, CallFailure::DeadlinePassed { sent: false }, "it found no room, so a retry is safe");
     probe.resume();

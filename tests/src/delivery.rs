@@ -45,6 +45,7 @@ pub(crate) async fn every_session_has_a_prefix_over_cuts(c: &Cluster) {
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("s"));
     for _ in 0..3 {
         traffic.casts(100).await;
+        probe.until_number(a.name(), traffic.next() - 1).await;
         c.harness().cut(a.place(), b.place()).await;
         traffic.flow(c.t() * 2, c.t() / 20).await;
         c.harness().heal_all().await;
@@ -118,6 +119,7 @@ pub(crate) async fn nothing_of_an_old_life_comes_after_up_of_the_new(c: &Cluster
     let a = c.start("a", &["b"]).await;
     events.down(a.name()).await;
     events.up(a.name()).await;
+    a.events().up(b.name()).await;
     probe.resume();
     let sent = a.abcast(&to(&["b"]), &server("s"), message(&body(100, 8))).await.expect("it is sent");
     assert_eq!(sent.accepted.len(), 1, "the new life is linked");

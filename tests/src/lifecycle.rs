@@ -160,7 +160,10 @@ pub(crate) async fn of_two_processes_of_a_name_the_greater_wins(c: &Cluster) {
     let second = twin(c, Clock::Ahead(SHIFT)).await;
     stopped(c, &a, &second).await;
     let (down, reason) = events.down(a.name()).await;
-    assert_eq!((down, reason), (old, DownReason::Replaced), "b saw the older one go");
+    assert_eq!(down, old, "b saw the older one go");
+    // The older one may meet the greater before b does, and then it is the one that ends the session.
+    let fits = matches!(reason, DownReason::Replaced | DownReason::Left { .. });
+    assert!(fits, "as replaced, or because it stopped: {reason}");
     assert_eq!(events.up(a.name()).await, second.node(), "and the greater one come");
     let lives = timeout(c.t() * 2, second.stopped()).await;
     assert!(lives.is_err(), "never both: {lives:?}");

@@ -191,12 +191,10 @@ pub(crate) async fn a_server_that_takes_nothing_is_stopped_by_its_own_node(c: &C
 pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let (probe, traffic) = full(c, &a, &b).await;
-    for _ in 0..4 {
-        let seen = probe.records().len();
-        probe.resume();
-        probe.until("some progress", |records| records.len() > seen).await;
-        probe.pause();
-        c.hold(c.timing().stall / 4).await;
+    for round in 1..=8 {
+        probe.handle_one();
+        probe.until("one message more", |records| records.len() == round).await;
+        c.hold(c.timing().stall * 3 / 4).await;
     }
     probe.resume();
     let seen = probe.until_number(a.name(), traffic.next() - 1).await;

@@ -135,7 +135,10 @@ fn spoil(state: &State, replies: &mut Replies) {
             for reply in &mut replies.replies {
                 reply.node.incarnation = Incarnation::above(reply.node.incarnation, 0, 0);
             }
-            replies.failed.iter_mut().for_each(|failed| failed.incarnation = failed.incarnation.map(|_| Incarnation::default()));
+            replies
+                .failed
+                .iter_mut()
+                .for_each(|failed| failed.incarnation = failed.incarnation.map(|_| Incarnation::default()));
         }
         Fault::ResultsUnsorted => {
             replies.replies.reverse();
@@ -154,7 +157,9 @@ fn spoil(state: &State, replies: &mut Replies) {
         let reason = match (state.fault, &failed.reason) {
             (Fault::DeadlineAsNodeDown, CallFailure::DeadlinePassed { sent }) => down(*sent),
             (Fault::NodeDownAsDeadline, CallFailure::NodeDown { sent }) => CallFailure::DeadlinePassed { sent: *sent },
-            (Fault::WrongAboutSent, CallFailure::DeadlinePassed { sent }) => CallFailure::DeadlinePassed { sent: !sent },
+            (Fault::WrongAboutSent, CallFailure::DeadlinePassed { sent }) => {
+                CallFailure::DeadlinePassed { sent: !sent }
+            }
             (Fault::WrongAboutSent, CallFailure::NodeDown { sent }) => down(!sent),
             (Fault::WrongAboutSent, CallFailure::NotLinked) => down(true),
             (Fault::OneReasonForAll, _) => CallFailure::DeadlinePassed { sent: true },

@@ -71,7 +71,8 @@ struct Altered {
 fn alter(state: &State, targets: &Targets, server: &ServerName, message: Encoded<'_>) -> Altered {
     let number = state.count.fetch_add(1, Ordering::Relaxed);
     let kind = message.kind;
-    let mut to = Altered { targets: targets.clone(), server: server.clone(), kind, body: message.body.to_vec(), times: 1 };
+    let mut to =
+        Altered { targets: targets.clone(), server: server.clone(), kind, body: message.body.to_vec(), times: 1 };
     match state.fault {
         Fault::DropsHundredthCast if number % 100 == 99 => to.times = 0,
         Fault::DropsFirstCast if number == 0 => to.times = 0,
@@ -123,7 +124,11 @@ pub(super) fn try_abcast(
     }
     match result {
         Ok(sent) if state.is(Fault::RefuseSendsToOthers) && when_full == WhenFull::Refuse => {
-            if sent.refused.iter().any(|refused| refused.reason == NotSent::Full) { Err(SendError::Full) } else { Ok(sent) }
+            if sent.refused.iter().any(|refused| refused.reason == NotSent::Full) {
+                Err(SendError::Full)
+            } else {
+                Ok(sent)
+            }
         }
         Err(SendError::Full) if state.is(Fault::SkipKeepsItFromOthers) && when_full == WhenFull::Skip => {
             let refused = names(state, targets).into_iter().map(|name| Refused { name, reason: NotSent::Full });
@@ -171,7 +176,9 @@ fn finish(
             let cut = Encoded { kind: message.kind, body: &message.body[..limit] };
             state.inner.try_abcast(targets, server, cut, WhenFull::Skip)
         }
-        (Fault::ForgetsSizes, Err(SendError::TooLarge { limit, .. })) => Err(SendError::TooLarge { size: limit, limit }),
+        (Fault::ForgetsSizes, Err(SendError::TooLarge { limit, .. })) => {
+            Err(SendError::TooLarge { size: limit, limit })
+        }
         (Fault::RefusesTheMaximum, Ok(_)) if message.body.len() >= 10_000 => {
             Err(SendError::TooLarge { size: message.body.len(), limit: 9_999 })
         }
@@ -220,7 +227,7 @@ pub(super) async fn abcast(
         }
         Fault::ServesTheLastWaiterFirst => last_first(state, targets, server, message).await,
         Fault::SwapsCasts => swap(state, Kept::new(targets, server, message)).await,
-        Fault::TwentiethAbcastSticks if state.count.load(Ordering::Relaxed) % 20 == 0 => {
+        Fault::TwentiethAbcastSticks if state.count.load(Ordering::Relaxed).is_multiple_of(20) => {
             std::future::pending().await
         }
         _ => state.inner.abcast(&to.targets, &to.server, altered).await,

@@ -121,8 +121,9 @@ impl Bent {
 
     fn bend(&mut self, mut event: NodeEvent) {
         let (up, live) = (event.is_up(), self.seen > self.initial);
-        let mut gone = self.state.events.gone.lock().unwrap();
-        match self.state.fault {
+        let state = Arc::clone(&self.state);
+        let mut gone = state.events.gone.lock().unwrap();
+        match state.fault {
             Fault::ForgetsDowns if !up => return,
             Fault::ForgetsLiveEvents if live => return,
             Fault::OnlyTheFirstMonitorLives if live && self.number > 0 => return,
@@ -164,4 +165,3 @@ impl Bent {
         }
     }
 }
-

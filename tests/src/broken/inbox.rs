@@ -8,6 +8,7 @@ use pingpong_core::inbox::{Batch, CallTag, Dropped, Entry, Inbox, InboxClosed, O
 use pingpong_core::message::Encoded;
 use pingpong_core::{CallFailure, Incarnation, Node, ServerName, Transport};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -65,6 +66,10 @@ impl Inbox for Deaf {
     async fn take(&mut self, _: &mut VecDeque<Entry>) -> Result<(), InboxClosed> {
         std::future::pending().await
     }
+
+    fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[derive(Default)]
@@ -118,7 +123,11 @@ impl BrokenInbox {
                 let late = self.last.remove(&node).zip(self.origins.remove(&node));
                 entries.push_back(Entry::Down(node, reason));
                 if let Some((frames, origin)) = late {
-                    entries.push_back(Entry::Messages(Batch::new(BrokenOrigin::new(&self.state, origin), frames, None)));
+                    entries.push_back(Entry::Messages(Batch::new(
+                        BrokenOrigin::around(&self.state, origin),
+                        frames,
+                        None,
+                    )));
                 }
             }
             (Fault::DeliversBeforeUp, Entry::Up(node)) => self.held.push_back(Entry::Up(node)),
@@ -164,7 +173,7 @@ fn rewrap(state: &Arc<State>, mut batch: Batch) -> Batch {
     while let Some(delivery) = batch.next() {
         std::mem::forget(delivery.caller);
     }
-    Batch::new(BrokenOrigin::new(state, origin), frames, None)
+    Batch::new(BrokenOrigin::around(state, origin), frames, None)
 }
 
 #[async_trait]
@@ -179,12 +188,10 @@ impl Inbox for BrokenInbox {
             match &mut self.source {
                 Source::Direct(inner) => inner.take(&mut fresh).await,
                 Source::Pumped(queue, _) => loop {
-                    let mut entries = queue.entries.lock().unwrap();
-                    if !entries.is_empty() {
-                        fresh.append(&mut entries);
+                    fresh.append(&mut queue.entries.lock().unwrap());
+                    if !fresh.is_empty() {
                         return Ok(());
                     }
-                    drop(entries);
                     queue.changed.notified().await;
                 },
             }
@@ -202,6 +209,13 @@ impl Inbox for BrokenInbox {
             self.bend(entry, entries);
         }
         taken
+    }
+
+    fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>> {
+        match &self.source {
+            Source::Direct(inner) if !self.state.is(Fault::InboxNeverEnds) => inner.closed(),
+            _ => Box::pin(std::future::pending()),
+        }
     }
 }
 
@@ -229,7 +243,7 @@ struct BrokenOrigin {
 }
 
 impl BrokenOrigin {
-    fn new(state: &State, inner: Arc<dyn Origin>) -> Arc<dyn Origin> {
+    fn around(state: &State, inner: Arc<dyn Origin>) -> Arc<dyn Origin> {
         let mut node = inner.node().clone();
         if state.is(Fault::WrongSender) {
             node.incarnation = Incarnation::above(node.incarnation, 0, 0);

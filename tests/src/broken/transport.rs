@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use pingpong_core::inbox::{Allow, Inbox, ServerOptions};
 use pingpong_core::message::Encoded;
 use pingpong_core::transport::{Counters, RegisterError, SendError, Shutdown, StopReason};
-use pingpong_core::{
-    Incarnation, Node, NodeEvents, NodeName, Replies, Sent, ServerName, Targets, Transport, WhenFull,
-};
+use pingpong_core::{Incarnation, Node, NodeEvents, NodeName, Replies, Sent, ServerName, Targets, Transport, WhenFull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
@@ -172,7 +170,9 @@ impl Transport for Broken {
     async fn stopped(&self) -> StopReason {
         let own = self.state.inner.node();
         match self.state.fault {
-            Fault::StopsWithoutCause => StopReason::Replaced { by: Incarnation::above(own.incarnation, 0, 0), own, at: None },
+            Fault::StopsWithoutCause => {
+                StopReason::Replaced { by: Incarnation::above(own.incarnation, 0, 0), own, at: None }
+            }
             Fault::StopsWithoutReason => {
                 self.state.inner.stopped().await;
                 StopReason::Endpoint("stopped".to_owned())

@@ -9,7 +9,8 @@ use pingpong_core::transport::RegisterError;
 use pingpong_core::{CallFailure, NodeName, ServerName};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +38,7 @@ struct Seen {
     records: Mutex<Vec<Record>>,
     changed: Notify,
     held: Mutex<Vec<(u64, Caller)>>,
+    one: AtomicBool,
     answer: Mutex<Option<Answer>>,
 }
 
@@ -50,7 +52,7 @@ impl Seen {
 /// A server that records. Dropping it ends its task, and with it the registration.
 pub struct Probe {
     seen: Arc<Seen>,
-    gate: watch::Sender<bool>,
+    gate: Arc<watch::Sender<bool>>,
     task: Option<JoinHandle<()>>,
     who: String,
     timing: Timing,
@@ -71,7 +73,9 @@ impl Probe {
         let seen = Arc::new(Seen::default());
         *seen.answer.lock().unwrap() = Some(answer);
         let (gate, open) = watch::channel(true);
-        let task = Some(tokio::spawn(serve(inbox, Arc::clone(&seen), open)));
+        let gate = Arc::new(gate);
+        let weak = Arc::downgrade(&gate);
+        let task = Some(tokio::spawn(serve(inbox, Arc::clone(&seen), open, weak)));
         let who = format!("{name} on {}", node.place());
         Ok(Self { seen, gate, task, who, timing: node.timing() })
     }
@@ -84,6 +88,12 @@ impl Probe {
     /// Reads on.
     pub fn resume(&self) {
         self.gate.send_replace(true);
+    }
+
+    /// Handles one message, and stops reading again.
+    pub fn handle_one(&self) {
+        self.seen.one.store(true, Ordering::Relaxed);
+        self.resume();
     }
 
     /// From now on, does this with calls.
@@ -182,7 +192,12 @@ async fn opened(gate: &mut watch::Receiver<bool>) -> bool {
     gate.wait_for(|open| *open).await.is_ok()
 }
 
-async fn serve(mut inbox: Box<dyn Inbox>, seen: Arc<Seen>, mut gate: watch::Receiver<bool>) {
+async fn serve(
+    mut inbox: Box<dyn Inbox>,
+    seen: Arc<Seen>,
+    mut gate: watch::Receiver<bool>,
+    own: Weak<watch::Sender<bool>>,
+) {
     let mut entries = VecDeque::new();
     let mut closing = gate.clone();
     while opened(&mut gate).await {
@@ -202,12 +217,12 @@ async fn serve(mut inbox: Box<dyn Inbox>, seen: Arc<Seen>, mut gate: watch::Rece
             if !opened(&mut gate).await {
                 return;
             }
-            handle(entry, &seen, &mut gate).await;
+            handle(entry, &seen, &mut gate, &own).await;
         }
     }
 }
 
-async fn handle(entry: Entry, seen: &Seen, gate: &mut watch::Receiver<bool>) {
+async fn handle(entry: Entry, seen: &Seen, gate: &mut watch::Receiver<bool>, own: &Weak<watch::Sender<bool>>) {
     let mut batch = match entry {
         Entry::Up(node) => return seen.record(Record::Up(node)),
         Entry::Down(node, reason) => return seen.record(Record::Down(node, reason)),
@@ -219,6 +234,9 @@ async fn handle(entry: Entry, seen: &Seen, gate: &mut watch::Receiver<bool>) {
         let message = Message::read(&from, delivery.kind, delivery.body);
         let number = message.number;
         let caller = delivery.caller;
+        if let (true, Some(own)) = (seen.one.swap(false, Ordering::Relaxed), own.upgrade()) {
+            own.send_replace(false);
+        }
         let answer = seen.answer.lock().unwrap().clone();
         if answer == Some(Answer::Undecodable) {
             batch.origin().count(Dropped::NotDecodable, 1);
