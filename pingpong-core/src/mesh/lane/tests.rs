@@ -128,6 +128,77 @@ async fn a_closed_lane_refuses_and_is_read_to_its_end() {
     assert!(lane.take(1, 1, taken.cost, 64 << 10).await.is_none());
 }
 
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// Readers of these keys, each parked; and how many of them have been woken since.
+fn parked(lane: &Lane, keys: &[u64]) -> (Vec<Arc<Woken>>, impl Fn(&[Arc<Woken>]) -> usize) {
+    let park = |key: &u64| {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let poll = lane.poll_take(*key as usize, *key, 0, 64 << 10, &mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        woken
+    };
+    let count = |all: &[Arc<Woken>]| all.iter().filter(|w| w.0.load(std::sync::atomic::Ordering::Relaxed) > 0).count();
+    (keys.iter().map(park).collect(), count)
+}
+
+#[test]
+fn the_first_byte_wakes_one_reader_and_its_seal_wakes_the_others() {
+    let lane = lane(&[1, 2, 3]);
+    let (readers, woken) = parked(&lane, &[1, 2, 3]);
+    lane.try_send(To::All, b"a", b"", REFUSE).unwrap();
+    assert_eq!(woken(&readers), 1);
+    lane.try_send(To::All, b"b", b"", REFUSE).unwrap();
+    assert_eq!(woken(&readers), 1, "the next bytes wake nobody");
+    assert_eq!(&take_now(&lane, 1, 0).unwrap().bytes[..], b"ab");
+    assert_eq!(woken(&readers), 3);
+}
+
+#[test]
+fn a_full_block_wakes_every_reader_although_the_first_one_may_be_busy_by_now() {
+    let lane = Lane::new(1 << 20, 8);
+    [1, 2, 3].iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
+    let (readers, woken) = parked(&lane, &[1, 2, 3]);
+    lane.try_send(To::All, &[0; 40 << 10], b"", REFUSE).unwrap();
+    lane.try_send(To::All, &[0; 40 << 10], b"", REFUSE).unwrap();
+    assert_eq!(woken(&readers), 3);
+}
+
+#[test]
+fn a_reader_that_leaves_passes_its_wake_up_on() {
+    let lane = lane(&[1, 2]);
+    let (readers, woken) = parked(&lane, &[1, 2]);
+    lane.try_send(To::All, b"a", b"", REFUSE).unwrap();
+    assert_eq!(woken(&readers), 1);
+    lane.leave(1, 1);
+    assert_eq!(woken(&readers), 2);
+}
+
+#[test]
+fn a_reader_that_lets_waiting_senders_in_wakes_the_others() {
+    let lane = Lane::new(64 << 10, 8);
+    [1, 2].iter().for_each(|key| lane.join(member(&format!("n{key}"), *key)));
+    for _ in 0..3 {
+        lane.try_send(To::Keys(&[1]), &[0; 20 << 10], &[], REFUSE).unwrap();
+    }
+    let ticket = lane.queue(vec![1, 2], &[1; 10 << 10], &[]).now_or_never().unwrap().unwrap();
+    let taken = take_now(&lane, 1, 0).unwrap();
+    let (readers, woken) = parked(&lane, &[2]);
+    // It may wait long for its network now, with what it has.
+    take_now(&lane, 1, taken.cost).unwrap();
+    assert_eq!(woken(&readers), 1);
+    assert!(ticket.withdraw().is_some(), "it has entered");
+}
+
 /// Every reader gets everything, whatever the interleaving: parked readers are woken for each byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_wake_up_is_lost_between_many_senders_and_readers() {
