@@ -15,6 +15,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -153,7 +154,7 @@ pub struct Batch {
     offset: usize,
     arrived: Instant,
     // Gives the mailbox its room back when the batch is done.
-    _room: Option<Room>,
+    room: Option<Room>,
 }
 
 /// What a batch takes up while it waits and is handled: bytes of its mailbox, and of the budget for large messages (O1).
@@ -161,12 +162,18 @@ pub struct Batch {
 pub struct Room {
     _mailbox: Option<OwnedSemaphorePermit>,
     _large: Option<OwnedSemaphorePermit>,
+    taken: Arc<AtomicU64>,
 }
 
 impl Room {
-    /// Gives both back when dropped.
-    pub fn new(mailbox: Option<OwnedSemaphorePermit>, large: Option<OwnedSemaphorePermit>) -> Self {
-        Self { _mailbox: mailbox, _large: large }
+    /// Gives both back when dropped. `taken` counts the messages that the server takes out of its batches: a server that is
+    /// slow, and goes on, is not stuck (O3).
+    pub fn new(
+        mailbox: Option<OwnedSemaphorePermit>,
+        large: Option<OwnedSemaphorePermit>,
+        taken: Arc<AtomicU64>,
+    ) -> Self {
+        Self { _mailbox: mailbox, _large: large, taken }
     }
 }
 
@@ -184,7 +191,7 @@ pub struct Delivery<'a> {
 impl Batch {
     /// Wraps frames that a [`Splitter`](crate::wire::Splitter) has found whole. For implementors of a transport.
     pub fn new(origin: Arc<dyn Origin>, frames: Bytes, room: Option<Room>) -> Self {
-        Self { origin, frames, offset: 0, arrived: Instant::now(), _room: room }
+        Self { origin, frames, offset: 0, arrived: Instant::now(), room }
     }
 
     /// The authenticated sender of all messages in it (A1).
@@ -219,6 +226,9 @@ impl Batch {
                 break start;
             }
         };
+        if let Some(room) = &self.room {
+            room.taken.fetch_add(1, Ordering::Relaxed);
+        }
         let (frame, _) = wire::Frame::at(&self.frames, start)?;
         let caller = frame.call().map(|tag| {
             let origin = Arc::clone(&self.origin);

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Mailbox {
     /// Changed under the queue's lock.
     closed: watch::Sender<Option<InboxClosed>>,
     room: Arc<Semaphore>,
+    /// Messages that the server took, out of its inbox or out of a batch: its progress (O3).
+    taken: Arc<AtomicU64>,
     bound: usize,
 }
 
@@ -35,7 +38,6 @@ pub(super) struct Mailbox {
 struct Queue {
     entries: VecDeque<Entry>,
     waker: Option<Waker>,
-    takes: u64,
 }
 
 /// Whether a batch is in the mailbox; if not, it is the caller's again, with its share of the budget for large messages.
@@ -52,7 +54,15 @@ pub(super) enum Delivered {
 impl Mailbox {
     pub(super) fn new(name: ServerName, options: ServerOptions, bound: usize) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(bound));
-        Arc::new(Self { name, options, queue: Mutex::default(), closed: watch::Sender::new(None), room, bound })
+        Arc::new(Self {
+            name,
+            options,
+            queue: Mutex::default(),
+            closed: watch::Sender::new(None),
+            room,
+            taken: Arc::default(),
+            bound,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -103,11 +113,11 @@ impl Mailbox {
         let acquired = Arc::clone(&self.room).acquire_many_owned(cost);
         tokio::pin!(acquired);
         loop {
-            let before = self.lock().takes;
+            let before = self.taken.load(Ordering::Relaxed);
             match tokio::time::timeout(stall, &mut acquired).await {
                 Ok(Ok(room)) => return self.push(session, frames, room, large),
                 Ok(Err(_)) => return Delivered::Gone(frames, large),
-                Err(_) if self.lock().takes == before => return Delivered::Stalled(frames, large),
+                Err(_) if self.taken.load(Ordering::Relaxed) == before => return Delivered::Stalled(frames, large),
                 Err(_) => {}
             }
         }
@@ -130,7 +140,7 @@ impl Mailbox {
             return Delivered::Done;
         }
         let origin: Arc<dyn Origin> = Arc::clone(session) as Arc<dyn Origin>;
-        let batch = Batch::new(origin, frames, Some(Room::new(Some(room), large)));
+        let batch = Batch::new(origin, frames, Some(Room::new(Some(room), large, Arc::clone(&self.taken))));
         queue.entries.push_back(Entry::Messages(batch));
         let waker = queue.waker.take();
         drop(queue);
@@ -170,7 +180,7 @@ impl Inbox for MailboxInbox {
         std::future::poll_fn(|cx| {
             let mut queue = self.mailbox.lock();
             if !queue.entries.is_empty() {
-                queue.takes += 1;
+                self.mailbox.taken.fetch_add(1, Ordering::Relaxed);
                 entries.append(&mut queue.entries);
                 return Poll::Ready(Ok(()));
             }
