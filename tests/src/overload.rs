@@ -190,11 +190,15 @@ pub(crate) async fn a_server_that_takes_nothing_is_stopped_by_its_own_node(c: &C
 
 pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
-    let (probe, traffic) = full(c, &a, &b).await;
+    let probe = b.probe("s");
+    probe.pause();
+    // Twice what the mailbox holds, so that it is full for most of the case.
+    let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
+    traffic.casts(16).await;
     for round in 1..=8 {
         probe.handle_one();
         probe.until("one message more", |records| records.len() == round).await;
-        c.hold(c.timing().stall * 3 / 4).await;
+        c.hold(c.timing().stall * 3 / 8).await;
     }
     probe.resume();
     let seen = probe.until_number(a.name(), traffic.next() - 1).await;

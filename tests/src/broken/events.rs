@@ -6,6 +6,7 @@ use pingpong_core::{DownReason, Incarnation, Node, NodeChange, NodeEvent, NodeEv
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
 
 /// What faults of membership remember.
 #[derive(Default)]
@@ -85,6 +86,7 @@ impl Bent {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
+            let asked = Instant::now();
             let idle = self.state.is(Fault::FlapsWhenIdle) && self.seen > 0;
             let taken = if idle {
                 match tokio::time::timeout(self.state.timing.failure / 2, self.inner.next()).await {
@@ -103,6 +105,9 @@ impl Bent {
                 }
                 return None;
             };
+            if self.state.is(Fault::DozesOff) && asked.elapsed() >= self.state.timing.failure {
+                continue;
+            }
             self.seen += 1;
             if let (Fault::LateDowns, NodeChange::Down(DownReason::Lost)) = (self.state.fault, &event.change) {
                 tokio::time::sleep(self.state.timing.failure * 12).await;

@@ -43,6 +43,10 @@ impl<H: Harness> Breaking<H> {
             Fault::IgnoresCluster => options.cluster = None,
             Fault::IgnoresIdentity => options.identity = None,
             Fault::DialsNobody => options.seeds.clear(),
+            Fault::DropsDeadSeeds => {
+                let nodes = self.nodes.lock().unwrap();
+                options.seeds.retain(|seed| nodes.contains_key(seed));
+            }
             _ => {}
         }
     }

@@ -35,6 +35,7 @@ pub(crate) struct MemHarness {
 
 impl MemHarness {
     /// With the suite's own seed.
+    #[allow(dead_code)] // not every test file uses all of it
     pub(crate) fn new() -> Self {
         Self::with_seed(1)
     }
