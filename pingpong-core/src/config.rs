@@ -61,7 +61,8 @@ pub struct Limits {
     pub max_peers: usize,
     /// Servers that may be registered at once: 1 to 10,000. Default 256.
     pub max_servers: usize,
-    /// Server names with a lane of their own on each link (C6): 1 to 1,000. Default 24. Further names share one.
+    /// Server names with a lane of their own on each link (C6): 1 to 1,000. Default 24. Further names share one. The same on
+    /// every node of a cluster: nodes with another number refuse each other.
     pub lanes: usize,
     /// Bytes that wait in a lane behind its slowest link: 4 KiB to 1 GiB. Default 128 KiB. A single larger message still goes.
     pub queue_bytes: usize,

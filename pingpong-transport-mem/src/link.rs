@@ -124,3 +124,28 @@ impl Drop for Attempt<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::MemNetwork;
+    use pingpong_core::link::{Connection, Link};
+    use pingpong_core::{Address, NodeName};
+    use std::time::Duration;
+
+    /// A long cut sees a dial every few hundred milliseconds, and many connections end: nothing of them may stay.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_up_leaves_nothing_behind() {
+        let network = MemNetwork::new(1);
+        let hosts = ["a", "b"].map(|host| Address::new(host).unwrap());
+        let links =
+            ["a", "b"].map(|host| network.bind(NodeName::new(host).unwrap(), Address::new(host).unwrap()).unwrap());
+        let ends = (links[0].dial(&hosts[1], None).await.unwrap(), links[1].accept().await.unwrap());
+        network.cut(&hosts[0], &hosts[1]);
+        tokio::time::timeout(Duration::from_secs(1), links[0].dial(&hosts[1], None)).await.unwrap_err();
+        tokio::time::timeout(Duration::from_secs(1), ends.0.closed()).await.unwrap_err();
+        drop(ends);
+        let state = network.shared().lock();
+        assert!(state.held.is_empty() && state.dials.is_empty() && state.connections.is_empty());
+        assert!(state.waiting.is_empty());
+    }
+}

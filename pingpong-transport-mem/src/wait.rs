@@ -41,6 +41,12 @@ pub(crate) enum Topic {
 pub(crate) struct Waiting(BTreeMap<(Seat, u64), Waker>);
 
 impl Waiting {
+    /// Whether nobody waits.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Seats a waker; returns the one it replaces, which is to be dropped outside the lock.
     fn park(&mut self, seat: Seat, ticket: u64, waker: &Waker) -> Option<Waker> {
         match self.0.get_mut(&(seat, ticket)) {

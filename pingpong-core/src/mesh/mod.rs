@@ -125,6 +125,7 @@ fn driver_of<L: Link>(
         incarnation,
         versions: Versions::CURRENT,
         failure_timeout_millis: u32::try_from(config.timeouts.failure.as_millis()).unwrap_or(u32::MAX),
+        lanes: u16::try_from(config.limits.lanes).unwrap_or(u16::MAX),
         addresses: link.addresses(),
     };
     let settings = RedialSettings {

@@ -85,6 +85,8 @@ pub struct Hello {
     pub random: u64,
     /// The writer's failure timeout in milliseconds; the greater of the two holds (N18).
     pub failure_timeout_millis: u32,
+    /// Server names that have a lane of their own on the writer's links; the same on both sides (C6).
+    pub lanes: u16,
     /// Where the writer can be dialled.
     pub addresses: Vec<Address>,
 }

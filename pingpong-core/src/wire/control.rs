@@ -83,8 +83,12 @@ pub fn encode_close(reason: &CloseReason) -> Bytes {
     postcard::to_stdvec(&short).map(Bytes::from).unwrap_or_default()
 }
 
-/// A close reason from bytes. Other bytes are not an error: the connection is closed either way.
+/// A close reason from bytes. Other bytes are not an error: the connection is closed either way. None at all is what a
+/// backend says for a connection that was dropped.
 pub fn decode_close(bytes: &[u8]) -> CloseReason {
+    if bytes.is_empty() {
+        return CloseReason::Lost;
+    }
     let bytes = bytes.get(..MAX_CLOSE).unwrap_or(bytes);
     decode("close reason", bytes).unwrap_or_else(|error| CloseReason::Protocol(error.to_string()))
 }
@@ -210,6 +214,7 @@ mod tests {
         assert!(long.len() <= MAX_CLOSE, "{}", long.len());
         assert!(matches!(decode_close(&long), CloseReason::Refused(_)));
         assert!(matches!(decode_close(b"\xff\xff"), CloseReason::Protocol(_)));
+        assert_eq!(decode_close(b""), CloseReason::Lost);
     }
 
     proptest! {

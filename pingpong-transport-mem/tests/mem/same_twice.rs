@@ -94,8 +94,7 @@ async fn scenario(seed: u64) -> String {
     log.note("a", &format!("dialled {}", fresh.peer()));
     soon(again.accept()).await.unwrap();
     tokio::time::sleep(WAIT).await;
-    let text = log.0.lock().unwrap().clone();
-    text
+    log.0.lock().unwrap().clone()
 }
 
 #[tokio::test(start_paused = true)]

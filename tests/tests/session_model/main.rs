@@ -4,6 +4,7 @@
 //! the number of distinct states and the time. `MODEL=full` gives some of the worlds a dial more, and walks a
 //! hundred times as far; that takes minutes, and some gigabytes.
 
+#![forbid(unsafe_code)]
 // A test crate: it reports to the terminal, and a world that cannot be built is a failed test.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 

@@ -249,6 +249,7 @@ impl World {
             incarnation,
             versions: Versions::CURRENT,
             failure_timeout_millis: 0,
+            lanes: 0,
             addresses: Vec::new(),
         };
         let mut machine = Machine::new(identity, Limits::default()).with_rules(self.rules);

@@ -130,8 +130,7 @@ pub(crate) fn twice_meet() -> World {
 /// S3: the older one dials again while it is parked, and a verdict.
 pub(crate) fn twice_parked() -> World {
     let budget = Budget { late: 1, verdicts: 1, ..Budget::default() };
-    let dials = if full() { 4 } else { 3 };
-    World { dials, budget, witnesses: PARKED_AGAIN | STOPPED | RAISED, ..twice() }
+    World { budget, witnesses: PARKED_AGAIN | STOPPED | RAISED, ..twice() }
 }
 
 /// S3 with two peers.

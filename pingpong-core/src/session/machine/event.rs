@@ -39,6 +39,9 @@ pub struct Identity {
     pub versions: Versions,
     /// Its failure timeout; of two nodes the greater one holds (N18).
     pub failure_timeout_millis: u32,
+    /// Server names with a lane of their own on each link. A node with another number is refused: it would open lanes that
+    /// are never read.
+    pub lanes: u16,
     /// Where it can be dialled; at most [`MAX_ADDRESSES`](crate::session::MAX_ADDRESSES) are said.
     pub addresses: Vec<Address>,
 }

@@ -54,6 +54,7 @@ impl Machine {
             held: self.peers.session(&known.peer).map(|session| session.id.clone()),
             random: turn.outside.random,
             failure_timeout_millis: self.identity.failure_timeout_millis,
+            lanes: self.identity.lanes,
             addresses: self.identity.addresses.clone(),
         };
         turn.control(conn, Message::Hello(Box::new(hello)));
@@ -69,6 +70,9 @@ impl Machine {
         } else if theirs.versions.common(mine.versions).is_none() {
             let (name, versions) = (&theirs.name, theirs.versions);
             Some(format!("{name} speaks protocol {versions}, {} speaks {}", mine.name, mine.versions))
+        } else if theirs.lanes != mine.lanes {
+            let (theirs, lanes) = (theirs, theirs.lanes);
+            Some(format!("{} is configured for {lanes} lanes, {} for {}", theirs.name, mine.name, mine.lanes))
         } else {
             None
         }

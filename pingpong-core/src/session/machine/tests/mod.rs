@@ -35,6 +35,7 @@ fn identity(text: &str) -> Identity {
         incarnation: life(100),
         versions: Versions { major: 1, oldest_minor: 1, newest_minor: 2 },
         failure_timeout_millis: 2_000,
+        lanes: 24,
         addresses: vec![address(0)],
     }
 }
@@ -51,6 +52,7 @@ fn hello_of(from: &str, millis: u64, moment: u64) -> Hello {
         held: None,
         random: RANDOM,
         failure_timeout_millis: 3_000,
+        lanes: 24,
         addresses: vec![address(from.len())],
     }
 }

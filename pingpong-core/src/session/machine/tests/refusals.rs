@@ -34,6 +34,11 @@ fn versions_without_a_common_minor_are_refused_either_way() {
 }
 
 #[test]
+fn another_number_of_lanes_is_refused_by_both_numbers() {
+    names_all(&refused(Hello { lanes: 23, ..hello_of("a", 1, 1) }), &["a", "23", "m", "24"]);
+}
+
+#[test]
 fn a_node_that_calls_itself_by_another_name_is_refused() {
     names_all(&refused(hello_of("b", 1, 1)), &["itself b", "proves a"]);
 }
