@@ -48,7 +48,7 @@ pub(crate) async fn a_call_returns_by_its_deadline_although_the_queue_is_full(c:
     let [a, b] = c.linked(["a", "b"]).await;
     let probe = b.probe("s");
     probe.pause();
-    let sent = Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 16, MOST).await;
+    let sent = Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 4, MOST).await;
     let (targets, name, request) = (to(&["b"]), server("s"), body(MOST + 1, 16 << 10));
     let calling = a.multi_call(&targets, &name, message(&request), c.t() / 4);
     let replies =

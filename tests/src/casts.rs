@@ -78,7 +78,7 @@ pub(crate) async fn an_abcast_that_is_given_up_goes_to_all_or_to_nobody(c: &Clus
     let (at_b, at_d) = (b.probe("s"), d.probe("s"));
     at_b.pause();
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10);
-    let filled = traffic.fill(c.t() / 8, MOST).await;
+    let filled = traffic.fill(c.t() / 4, MOST).await;
     let given_up = body(1_000_000, 8);
     let (targets, name) = (to(&["b", "d"]), server("s"));
     let waiting = a.abcast(&targets, &name, message(&given_up));

@@ -243,7 +243,7 @@ pub(crate) async fn a_server_that_does_not_read_delays_no_other(c: &Cluster) {
     events.up(b.name()).await;
     stuck.pause();
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("stuck")).with_size(16 << 10);
-    let sent = traffic.fill(c.t() / 16, MOST).await;
+    let sent = traffic.fill(c.t() / 4, MOST).await;
     let mut small = Traffic::new(&a, to(&["b"]), &server("other"));
     small.casts(100).await;
     other.until_within(c.timing().within(c.t() / 2), "all casts of the other server", |seen| seen.len() == 100).await;

@@ -50,7 +50,7 @@ pub(crate) async fn a_leaver_that_could_not_flush_says_so(c: &Cluster) {
     probe.pause();
     let mut events = b.events();
     events.up(a.name()).await;
-    Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 16, 8_192).await;
+    Traffic::new(&a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 4, 8_192).await;
     let shutdown = c.stop(&a, c.t() / 2).await;
     assert!(!shutdown.flushed, "b's server did not take it");
     let (_, reason) = events.down(a.name()).await;

@@ -176,7 +176,10 @@ pub(crate) async fn a_reset_by_command_says_so_on_both_sides(c: &Cluster) {
     at_b.up(a.name()).await;
     a.disconnect(b.name()).await;
     assert_eq!(at_a.down(b.name()).await.1, DownReason::Disconnected, "here");
-    assert_eq!(at_b.down(a.name()).await.1, DownReason::Disconnected, "and there");
+    let there = at_b.down(a.name()).await.1;
+    // A close may be overtaken by the next handshake, or get lost.
+    let overtaken = !c.timing().exact && there == DownReason::PeerLostUs;
+    assert!(there == DownReason::Disconnected || overtaken, "and there: {there}");
 }
 
 pub(crate) async fn a_local_shutdown_says_so(c: &Cluster) {

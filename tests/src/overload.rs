@@ -18,7 +18,7 @@ async fn full(c: &Cluster, a: &TestNode, b: &TestNode) -> (Probe, Traffic) {
     let probe = b.probe("s");
     probe.pause();
     let mut traffic = Traffic::new(a, to(&[b.name().as_str()]), &server("s")).with_size(SIZE);
-    traffic.fill(c.t() / 16, MOST).await;
+    traffic.fill(c.t() / 4, MOST).await;
     (probe, traffic)
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn a_server_that_takes_nothing_is_stopped_by_its_own_node(c: &C
     c.hold(c.t() / 8).await;
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
     let start = Instant::now();
-    traffic.fill(c.t() / 16, MOST).await;
+    traffic.fill(c.t() / 4, MOST).await;
     let replies = call.await.expect("the call ends");
     assert_eq!(replies.failed[0].reason, CallFailure::ServerStopped, "its calls end");
     let bound = c.timing().within(c.timing().stall + c.t());

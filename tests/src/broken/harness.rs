@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
 use pingpong_core::{ClusterName, Transport};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,13 +20,14 @@ pub struct Breaking<H> {
     cut: Arc<AtomicBool>,
     nodes: Mutex<BTreeMap<Place, Arc<dyn Transport>>>,
     seeds: Mutex<BTreeMap<Place, Vec<Place>>>,
+    stopped: Mutex<BTreeSet<Place>>,
 }
 
 impl<H: Harness> Breaking<H> {
     /// Puts the fault into every node of `inner`.
     pub fn new(inner: H, fault: Fault) -> Self {
         let cut = Arc::new(AtomicBool::new(false));
-        Self { inner, fault, cut, nodes: Mutex::default(), seeds: Mutex::default() }
+        Self { inner, fault, cut, nodes: Mutex::default(), seeds: Mutex::default(), stopped: Mutex::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -92,6 +93,9 @@ impl<H: Harness> Harness for Breaking<H> {
             self.block_told(&options).await;
         }
         let place = options.place.clone();
+        if self.is(Fault::KeepsThePlace) && self.stopped.lock().unwrap().contains(&place) {
+            return Err(StartError(format!("{place} is taken")));
+        }
         let started = match self.inner.start(options).await {
             Err(_) if self.is(Fault::AcceptsATakenPlace) && self.at(&place).is_some() => {
                 return Ok(self.at(&place).expect("it was asked"));
@@ -110,9 +114,7 @@ impl<H: Harness> Harness for Breaking<H> {
             Some(node) => Some(node.shutdown(deadline).await),
             None => None,
         };
-        if self.is(Fault::KeepsThePlace) {
-            return said.unwrap_or(Shutdown { flushed: false });
-        }
+        self.stopped.lock().unwrap().insert(place.clone());
         let inner = self.inner.stop(place, deadline).await;
         said.unwrap_or(inner)
     }

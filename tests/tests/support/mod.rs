@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingpong_conformance::{Capabilities, Clock, Greeted, Harness, Place, StartError, StartOptions, Store, Timing};
-use pingpong_core::config::{IncarnationStore, OutsideWorld};
+use pingpong_core::config::{IncarnationStore, Limits, OutsideWorld};
 use pingpong_core::link::{Closed, Connection, LaneSender, Link, Priority};
 use pingpong_core::mesh::Mesh;
 use pingpong_core::session::{Hello, Message, Versions};
@@ -26,6 +26,10 @@ const BEGIN: u64 = 1_800_000_000_000;
 pub(crate) struct MemHarness {
     network: MemNetwork,
     seed: u64,
+    /// How much longer than its delay a packet may take; with it, lanes and datagrams overtake each other.
+    jitter: Duration,
+    /// The delays that the case has asked for.
+    far: Mutex<BTreeMap<(Place, Place), Duration>>,
     /// When the first node was started: all wall clocks are set by it.
     begin: OnceLock<Instant>,
     started: AtomicU64,
@@ -46,10 +50,31 @@ impl MemHarness {
         Self {
             network,
             seed,
+            jitter: Duration::ZERO,
+            far: Mutex::default(),
             begin: OnceLock::new(),
             started: AtomicU64::new(0),
             nodes: Mutex::default(),
             stores: Mutex::default(),
+        }
+    }
+
+    /// Every packet takes a time of its own, up to `jitter`; times are then not exact.
+    #[allow(dead_code)] // not every test file uses all of it
+    pub(crate) fn rough(seed: u64, jitter: Duration) -> Self {
+        Self { jitter, ..Self::with_seed(seed) }
+    }
+
+    /// Sets the delay between a place and every other one that is known.
+    fn roughen(&self, place: &Place) {
+        if !self.jitter.is_zero() {
+            let (nodes, far) = (self.nodes.lock().unwrap(), self.far.lock().unwrap());
+            for other in nodes.keys().filter(|other| *other != place) {
+                for (from, to) in [(place, other), (other, place)] {
+                    let least = far.get(&(from.clone(), to.clone())).copied().unwrap_or_default();
+                    self.network.delay(&address(from), &address(to), least, self.jitter);
+                }
+            }
         }
     }
 
@@ -99,13 +124,19 @@ impl Harness for MemHarness {
     }
 
     fn timing(&self) -> Timing {
-        Timing { failure: Duration::from_secs(2), stall: Duration::from_secs(4), exact: true, factor: 5 }
+        Timing {
+            failure: Duration::from_secs(2),
+            stall: Duration::from_secs(4),
+            exact: self.jitter.is_zero(),
+            factor: 5,
+        }
     }
 
     async fn start(&self, options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {
         let proved = options.identity.clone().unwrap_or_else(|| options.name.clone());
         let link = self.network.bind(proved, address(&options.place)).map_err(|error| StartError(error.to_string()))?;
         let mesh = Mesh::start(link, self.config(&options)).await.map_err(|error| StartError(error.to_string()))?;
+        self.roughen(&options.place);
         let node: Arc<dyn Transport> = Arc::new(mesh);
         self.nodes.lock().unwrap().insert(options.place, Arc::clone(&node));
         Ok(node)
@@ -147,8 +178,10 @@ impl Harness for MemHarness {
     }
 
     async fn delay(&self, one: &Place, other: &Place, each_way: Duration) {
-        self.network.delay(&address(one), &address(other), each_way, Duration::ZERO);
-        self.network.delay(&address(other), &address(one), each_way, Duration::ZERO);
+        for (from, to) in [(one, other), (other, one)] {
+            self.far.lock().unwrap().insert((from.clone(), to.clone()), each_way);
+            self.network.delay(&address(from), &address(to), each_way, self.jitter);
+        }
     }
 
     async fn stall(&self, place: &Place) {
@@ -176,6 +209,7 @@ impl Harness for MemHarness {
             held: None,
             random: 1,
             failure_timeout_millis: 2_000,
+            lanes: Limits::default().lanes as _,
             addresses: Vec::new(),
         };
         let mut control = connection.open(Priority::Control).await.unwrap();
