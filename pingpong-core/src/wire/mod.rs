@@ -4,6 +4,8 @@
 //! a close carries its reason. Lengths are checked against a limit before anything is allocated, and no input panics.
 
 mod control;
+#[cfg(test)]
+mod examples;
 mod frame;
 
 pub use control::{
