@@ -19,6 +19,7 @@ macro_rules! for_each_case {
         "M3" => membership::up_and_down_alternate_on_both_sides [];
         "M3" => membership::down_names_the_incarnation_that_was_up [];
         "M3" => sessions::a_quick_restart_is_down_of_the_old_and_up_of_the_new [Crash];
+        "M3" => sessions::many_restarts_in_a_row_are_told_in_order [Crash];
         "M4" => membership::whoever_has_handled_up_finds_the_node_in_list [];
         "M4" => membership::disconnect_returns_once_the_down_is_in_the_monitors_view [];
         "M5" => membership::a_leaver_is_told_from_a_lost_one [Cut];
@@ -138,6 +139,7 @@ macro_rules! for_each_case {
         "S2" => lifecycle::a_stopped_node_takes_nothing_more [];
         "S2" => lifecycle::a_second_shutdown_waits_for_the_first [];
         "S2" => lifecycle::a_stopped_node_leaves_its_place_free [];
+        "S2" => lifecycle::a_stopped_node_leaves_no_task [CountTasks];
         "S3" => lifecycle::of_two_processes_of_a_name_the_greater_wins [Twin, SetClock];
         "S3" => lifecycle::a_lesser_second_process_stops_if_the_greater_is_alive [Twin, SetClock];
         "S3" => lifecycle::a_restart_is_not_taken_for_a_second_process [Crash, SetClock];

@@ -233,11 +233,13 @@ pub enum Capability {
     Identities,
     /// [`Harness::greet`].
     Greet,
+    /// The tasks of the runtime are those of the case and its nodes, so that they can be counted.
+    CountTasks,
 }
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Cut,
         Self::CutOneWay,
         Self::Delay,
@@ -251,6 +253,7 @@ impl Capability {
         Self::Clusters,
         Self::Identities,
         Self::Greet,
+        Self::CountTasks,
     ];
 }
 

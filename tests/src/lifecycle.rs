@@ -135,6 +135,26 @@ pub(crate) async fn a_stopped_node_leaves_its_place_free(c: &Cluster) {
     }
 }
 
+pub(crate) async fn a_stopped_node_leaves_no_task(c: &Cluster) {
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (at_a, at_b) = (a.probe("s"), b.probe("s"));
+    Traffic::new(&a, Targets::All, &server("s")).casts(20).await;
+    a.call(Targets::All, "s", 20, c.t()).await;
+    at_b.until_number(a.name(), 20).await;
+    for node in [a, b] {
+        c.stop(&node, c.t()).await;
+    }
+    drop((at_a, at_b));
+    // A task that has ended is not an event, so this asks now and then.
+    let deadline = Instant::now() + c.timing().patience();
+    while tasks() > before {
+        assert!(Instant::now() < deadline, "{} tasks are left, there were {before} before", tasks());
+        tokio::time::sleep(c.t() / 20).await;
+    }
+}
+
 /// A second process under the name of `a`, at another place, with this clock.
 async fn twin(c: &Cluster, clock: Clock) -> TestNode {
     let mut second = options("a", &["b", "a"]);

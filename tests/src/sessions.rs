@@ -58,6 +58,24 @@ pub(crate) async fn a_stored_incarnation_is_exceeded_although_the_clock_was_set_
     );
 }
 
+pub(crate) async fn many_restarts_in_a_row_are_told_in_order(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = a.events();
+    let mut last = events.up(b.name()).await;
+    let mut b = b;
+    for round in 0..5 {
+        c.crash(b).await;
+        c.hold(c.t() * round / 3).await;
+        b = c.start("b", &["a"]).await;
+        assert_eq!(events.down(b.name()).await.0, last, "restart {round}: the life that ended");
+        let next = events.up(b.name()).await;
+        assert!(next.incarnation > last.incarnation, "restart {round}: {next} is above {last}");
+        last = next;
+    }
+    assert_eq!(last, b.node(), "in the end it is the last one");
+    events.check_alternation();
+}
+
 async fn restart_behind(c: &Cluster, name: &str, seeds: &[&str]) -> TestNode {
     let mut behind = options(name, seeds);
     behind.clock = Clock::Behind(BACK);

@@ -1,5 +1,7 @@
 //! One seed gives one order of events: whoever finds a failure in memory can look at it again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod support;
 
 use pingpong_conformance::Harness;

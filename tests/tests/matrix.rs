@@ -1,6 +1,8 @@
 //! Tests the suite: every fault is noticed by the cases that are listed for it, every case notices some fault, and without
 //! a fault all pass. The clock is paused, so every case meets every fault in seconds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test that prints its matrix
+
 mod support;
 
 use pingpong_conformance::broken::{Breaking, FAULTS, Fault, breaks};

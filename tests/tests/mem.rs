@@ -1,5 +1,7 @@
 //! The suite on the in-memory network.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
 mod support;
 
 use support::MemHarness;

@@ -154,6 +154,14 @@ impl Transport for Broken {
                 tokio::time::sleep(deadline * 20).await;
                 shutdown
             }
+            Fault::ShutdownLeavesATask => {
+                let inner = Arc::clone(inner);
+                tokio::spawn(async move {
+                    std::future::pending::<()>().await;
+                    drop(inner);
+                });
+                self.state.inner.shutdown(deadline).await
+            }
             Fault::ShutdownSaysFlushed => {
                 inner.shutdown(deadline).await;
                 Shutdown { flushed: true }
