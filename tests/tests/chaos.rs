@@ -5,6 +5,7 @@
 
 mod support;
 
+use pingpong_conformance::broken::{Breaking, Fault};
 use pingpong_conformance::toolkit::{Cluster, Events, Probe, TestNode, body, message, node, options, segments, server};
 use pingpong_conformance::{Clock, Harness, Place, StartOptions, Store};
 use pingpong_core::{NodeName, Targets};
@@ -176,8 +177,11 @@ impl World<'_> {
     }
 }
 
-fn run(seed: u64) -> Result<(), String> {
-    let harness = MemHarness::rough(seed, Duration::from_millis(seed % 4 * 15));
+fn rough(seed: u64) -> MemHarness {
+    MemHarness::rough(seed, Duration::from_millis(seed % 4 * 15))
+}
+
+fn run(seed: u64, harness: impl Harness) -> Result<(), String> {
     let (runtime, cluster) = (harness.runtime(), Cluster::new(Arc::new(harness)));
     let (lives, numbers) = (BTreeMap::new(), BTreeMap::new());
     let mut world = World { cluster: &cluster, lives, numbers, dice: Dice(seed), log: Vec::new() };
@@ -206,6 +210,27 @@ fn run(seed: u64) -> Result<(), String> {
 fn whatever_happens_the_promises_hold_and_the_cluster_heals() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
     let seeds = number("SEED").map_or(1..=number("SEEDS").unwrap_or(20), |seed: u64| seed..=seed);
-    let failed: Vec<String> = seeds.filter_map(|seed| run(seed).err()).collect();
+    let failed: Vec<String> = seeds.filter_map(|seed| run(seed, rough(seed)).err()).collect();
     assert!(failed.is_empty(), "{} seeds failed:\n{}", failed.len(), failed.join("\n\n"));
+}
+
+#[test]
+fn broken_transports_are_noticed() {
+    const NOTICED: [Fault; 12] = [
+        Fault::DropsHundredthCast,
+        Fault::DuplicatesCasts,
+        Fault::SwapsCasts,
+        Fault::DropsDuringCuts,
+        Fault::DeliversAfterDown,
+        Fault::DeliversBeforeUp,
+        Fault::WrongSender,
+        Fault::ForgetsDowns,
+        Fault::UpTwice,
+        Fault::DownNamesAnother,
+        Fault::NoRedial,
+        Fault::HealDoesNothing,
+    ];
+    let noticed = |fault| (1..=5).any(|seed| run(seed, Breaking::new(rough(seed), fault)).is_err());
+    let missed: Vec<Fault> = NOTICED.into_iter().filter(|fault| !noticed(*fault)).collect();
+    assert!(missed.is_empty(), "not noticed under random faults: {missed:?}");
 }
