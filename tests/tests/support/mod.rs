@@ -28,6 +28,8 @@ pub(crate) struct MemHarness {
     seed: u64,
     /// How much longer than its delay a packet may take; with it, lanes and datagrams overtake each other.
     jitter: Duration,
+    /// Whether time is real, and threads are many.
+    real: bool,
     /// The delays that the case has asked for.
     far: Mutex<BTreeMap<(Place, Place), Duration>>,
     /// When the first node was started: all wall clocks are set by it.
@@ -51,6 +53,7 @@ impl MemHarness {
             network,
             seed,
             jitter: Duration::ZERO,
+            real: false,
             far: Mutex::default(),
             begin: OnceLock::new(),
             started: AtomicU64::new(0),
@@ -63,6 +66,12 @@ impl MemHarness {
     #[allow(dead_code)] // not every test file uses all of it
     pub(crate) fn rough(seed: u64, jitter: Duration) -> Self {
         Self { jitter, ..Self::with_seed(seed) }
+    }
+
+    /// On several threads and the real clock, as on a real network; with short timeouts.
+    #[allow(dead_code)] // not every test file uses all of it
+    pub(crate) fn real() -> Self {
+        Self { real: true, ..Self::with_seed(1) }
     }
 
     /// Sets the delay between a place and every other one that is known.
@@ -116,6 +125,9 @@ fn address(place: &Place) -> Address {
 #[async_trait]
 impl Harness for MemHarness {
     fn runtime(&self) -> tokio::runtime::Runtime {
+        if self.real {
+            return tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        }
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
     }
 
@@ -124,12 +136,12 @@ impl Harness for MemHarness {
     }
 
     fn timing(&self) -> Timing {
-        Timing {
-            failure: Duration::from_secs(2),
-            stall: Duration::from_secs(4),
-            exact: self.jitter.is_zero(),
-            factor: 5,
+        if self.real {
+            let (failure, stall) = (Duration::from_millis(800), Duration::from_millis(1_600));
+            return Timing { failure, stall, exact: false, factor: 5 };
         }
+        let (failure, stall) = (Duration::from_secs(2), Duration::from_secs(4));
+        Timing { failure, stall, exact: self.jitter.is_zero(), factor: 5 }
     }
 
     async fn start(&self, options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {
