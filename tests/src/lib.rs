@@ -1,1 +1,107 @@
-//! The conformance suite of the PingPong transport contract, for any transport.
+//! The conformance suite of the PingPong [transport contract](pingpong_core::Transport), for any transport.
+//!
+//! Whoever writes a backend, or a transport of his own, implements [`Harness`] (how to start a node, and how to break the
+//! network between nodes), and gets every case as a named test from one line:
+//!
+//! `pingpong_conformance::conformance_suite!(MyHarness::new);`
+//!
+//! The factory is called once for each case, so every case has a network of its own. A case talks to its nodes only
+//! through the [`Transport`](pingpong_core::Transport) trait, and to the network only through the harness. The test is named
+//! after the case; when it fails, it says which promise of the contract was broken. A case that needs a fault which the
+//! harness does not have ([`Harness::capabilities`]) prints that it was skipped, and why.
+//!
+//! A harness in outline, for a network that cannot be cut one way only and whose nodes share the test's process:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use pingpong_conformance::{
+//!     Capabilities, Capability, Greeted, Harness, Place, StartError, StartOptions, Timing,
+//! };
+//! use pingpong_core::session::Versions;
+//! use pingpong_core::transport::Shutdown;
+//! use pingpong_core::{ClusterName, Transport};
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! struct MyHarness; // the network, the nodes by place, a port for each place
+//!
+//! impl MyHarness {
+//!     fn new() -> Self {
+//!         Self
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Harness for MyHarness {
+//!     fn runtime(&self) -> tokio::runtime::Runtime {
+//!         todo!("several threads and the real clock for a real network")
+//!     }
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities::all()
+//!             .without(Capability::CutOneWay, "the switch cuts both ways")
+//!             .without(Capability::Stall, "the nodes run in the process of the test")
+//!     }
+//!     fn timing(&self) -> Timing {
+//!         let (failure, stall) = (Duration::from_secs(2), Duration::from_secs(3));
+//!         Timing { failure, stall, exact: false, factor: 5 }
+//!     }
+//!     async fn start(&self, options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {
+//!         todo!("bind the place's port, dial the ports of options.seeds")
+//!     }
+//!     async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
+//!         todo!("shut its transport down")
+//!     }
+//!     async fn crash(&self, place: &Place) {
+//!         todo!("drop its packets from now on, then drop the transport")
+//!     }
+//!     // ... and a method for each fault; one that is declared missing is never called
+//! #   async fn cut(&self, _: &Place, _: &Place) {}
+//! #   async fn cut_one_way(&self, _: &Place, _: &Place) {}
+//! #   async fn partition(&self, _: &[Vec<Place>]) {}
+//! #   async fn heal(&self, _: &Place, _: &Place) {}
+//! #   async fn heal_all(&self) {}
+//! #   async fn delay(&self, _: &Place, _: &Place, _: Duration) {}
+//! #   async fn stall(&self, _: &Place) {}
+//! #   async fn resume(&self, _: &Place) {}
+//! #   async fn block_dials(&self, _: &Place, _: &Place) {}
+//! #   async fn greet(&self, _: &Place, _: &ClusterName, _: Versions) -> Greeted { Greeted::Answered }
+//! }
+//!
+//! # mod tests { use super::MyHarness;
+//! pingpong_conformance::conformance_suite!(MyHarness::new);
+//! # }
+//! # fn main() { let _ = MyHarness::new().capabilities().missing(Capability::Stall); }
+//! ```
+//!
+//! The suite is itself tested: [`broken`] holds switches that break a good transport in one way each, and a test shows
+//! that every case notices at least one of them.
+
+#![forbid(unsafe_code)]
+// The crate is run by tests and nothing else: it says that a promise is broken by panicking, and that a case was skipped by
+// printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+#[macro_use]
+mod cases;
+pub mod broken;
+pub mod harness;
+pub mod promises;
+mod run;
+pub mod toolkit;
+
+mod authorization;
+mod calls;
+mod casts;
+mod delivery;
+mod failures;
+mod faults;
+mod lifecycle;
+mod links;
+mod membership;
+mod messages;
+mod overload;
+mod sessions;
+
+pub use cases::CASES;
+pub use harness::{Capabilities, Capability, Clock, Greeted, Harness, Place, StartError, StartOptions, Store, Timing};
+pub use run::{Case, Outcome, Running, run_case, run_test};

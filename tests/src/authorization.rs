@@ -1,0 +1,94 @@
+//! Who may link, and whom a server serves (A1, A3).
+
+use crate::harness::{Greeted, StartOptions};
+use crate::toolkit::{Answer, Cluster, Record, Traffic, node, options, server, to};
+use pingpong_core::inbox::ServerOptions;
+use pingpong_core::session::Versions;
+use pingpong_core::{CallFailure, ClusterName, Targets};
+
+fn cluster(name: &str) -> ClusterName {
+    ClusterName::new(name).expect("the suite uses valid cluster names")
+}
+
+pub(crate) async fn a_node_of_another_cluster_never_links(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = a.events();
+    events.up(b.name()).await;
+    let mut stranger = options("x", &["a", "b"]);
+    stranger.cluster = Some(cluster("another"));
+    let x = c.start_with(stranger).await;
+    events.quiet(c.t() * 2, "x is of another cluster").await;
+    assert_eq!(x.list(), [], "nor does x link with anybody");
+}
+
+pub(crate) async fn a_node_without_an_identity_of_its_name_never_links(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = a.events();
+    events.up(b.name()).await;
+    let mut liar = options("x", &["a"]);
+    liar.identity = Some(node("y"));
+    // It does not start, or nobody links with it.
+    let liar = c.try_start(liar).await;
+    events.quiet(c.t() * 2, "x cannot prove its name").await;
+    drop(liar);
+}
+
+pub(crate) async fn a_handler_gets_the_authenticated_sender(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let probe = a.probe("s");
+    for (number, sender) in [(1, &b), (2, &d), (3, &a)] {
+        Traffic::new(sender, to(&["a"]), &server("s")).cast().await;
+        let replies = sender.call(to(&["a"]), "s", number, c.timing().patience()).await;
+        assert_eq!(replies.replies.len(), 1, "it is answered: {:?}", replies.failed);
+        let records = probe.records();
+        let last = &records[records.len() - 2..];
+        let senders: Vec<_> = last.iter().filter_map(Record::node).collect();
+        assert_eq!(senders, [&sender.node(), &sender.node()], "cast and call name the sender's life");
+    }
+}
+
+pub(crate) async fn a_server_serves_only_those_that_it_names(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let probe = a.probe_with("s", ServerOptions::new().allow_only([node("b")]), Answer::Echo);
+    Traffic::new(&d, to(&["a"]), &server("s")).casts(4).await;
+    let refused = d.call(to(&["a"]), "s", 4, c.timing().patience()).await;
+    assert_eq!(refused.failed[0].reason, CallFailure::NotAllowed, "d is not named");
+    Traffic::new(&b, to(&["a"]), &server("s")).cast().await;
+    let served = b.call(to(&["a"]), "s", 1, c.timing().patience()).await;
+    assert_eq!(served.replies.len(), 1, "b is: {:?}", served.failed);
+    let local = a.call(Targets::node(node("a")), "s", 0, c.timing().patience()).await;
+    assert_eq!(local.replies.len(), 1, "the local node is always served: {:?}", local.failed);
+    assert_eq!(probe.numbers(d.name()), [], "nothing of d reached the handler");
+    assert_eq!(probe.numbers(b.name()), [0, 1], "all of b did");
+    assert_eq!(a.counters().not_allowed, 5, "four casts and a call were counted");
+}
+
+pub(crate) async fn a_server_of_nobody_serves_the_local_node_alone(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = a.probe_with("s", ServerOptions::new().allow_only([]), Answer::Echo);
+    let refused = b.call(to(&["a"]), "s", 1, c.timing().patience()).await;
+    assert_eq!(refused.failed[0].reason, CallFailure::NotAllowed, "nobody is named");
+    Traffic::new(&a, to(&["a"]), &server("s")).cast().await;
+    probe.until_number(a.name(), 0).await;
+}
+
+pub(crate) async fn minor_versions_talk(c: &Cluster) {
+    let a = c.start_with(StartOptions::new(node("a"))).await;
+    let own = Versions::CURRENT;
+    let newer = Versions { newest_minor: own.newest_minor + 3, ..own };
+    for versions in [own, newer] {
+        let greeted = c.harness().greet(a.place(), &cluster("conformance"), versions).await;
+        assert_eq!(greeted, Greeted::Answered, "{own} and {versions} share a minor version");
+    }
+}
+
+pub(crate) async fn major_versions_refuse_each_other_and_name_both(c: &Cluster) {
+    let a = c.start_with(StartOptions::new(node("a"))).await;
+    let own = Versions::CURRENT;
+    let next = Versions { major: own.major + 1, ..own };
+    let greeted = c.harness().greet(a.place(), &cluster("conformance"), next).await;
+    let Greeted::Refused(words) = greeted else { panic!("{own} and {next} cannot talk") };
+    for version in [own, next] {
+        assert!(words.contains(&version.to_string()), "both versions are named: {words}");
+    }
+}

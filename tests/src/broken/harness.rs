@@ -1,0 +1,207 @@
+//! A harness whose nodes, or whose faults, are broken in one way.
+
+use super::Fault;
+use super::transport::Broken;
+use crate::harness::{Capabilities, Greeted, Harness, Place, StartError, StartOptions, Timing};
+use async_trait::async_trait;
+use pingpong_core::session::Versions;
+use pingpong_core::transport::Shutdown;
+use pingpong_core::{ClusterName, Transport};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Gives out the transports of another harness with a [`Fault`] in each.
+pub struct Breaking<H> {
+    inner: H,
+    fault: Fault,
+    cut: Arc<AtomicBool>,
+    nodes: Mutex<BTreeMap<Place, Arc<dyn Transport>>>,
+    seeds: Mutex<BTreeMap<Place, Vec<Place>>>,
+    stopped: Mutex<BTreeSet<Place>>,
+}
+
+impl<H: Harness> Breaking<H> {
+    /// Puts the fault into every node of `inner`.
+    pub fn new(inner: H, fault: Fault) -> Self {
+        let cut = Arc::new(AtomicBool::new(false));
+        Self { inner, fault, cut, nodes: Mutex::default(), seeds: Mutex::default(), stopped: Mutex::default() }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn at(&self, place: &Place) -> Option<Arc<dyn Transport>> {
+        self.nodes.lock().unwrap().get(place).cloned()
+    }
+
+    fn change(&self, options: &mut StartOptions) {
+        match self.fault {
+            Fault::AcceptsBadBounds => options.limits = None,
+            Fault::IgnoresCluster => options.cluster = None,
+            Fault::IgnoresIdentity => options.identity = None,
+            Fault::DialsNobody => options.seeds.clear(),
+            Fault::DropsDeadSeeds => {
+                let nodes = self.nodes.lock().unwrap();
+                options.seeds.retain(|seed| nodes.contains_key(seed));
+            }
+            _ => {}
+        }
+    }
+
+    async fn block_told(&self, options: &StartOptions) {
+        let known = self.seeds.lock().unwrap().clone();
+        let (place, seeds) = (&options.place, &options.seeds);
+        for (other, theirs) in known.iter().filter(|(other, _)| *other != place) {
+            if !seeds.contains(other) {
+                self.inner.block_dials(place, other).await;
+            }
+            if !theirs.contains(place) {
+                self.inner.block_dials(other, place).await;
+            }
+        }
+        self.seeds.lock().unwrap().insert(place.clone(), seeds.clone());
+    }
+
+    async fn loud(&self, one: &Place, other: &Place) {
+        if let (Some(one), Some(other)) = (self.at(one), self.at(other)) {
+            one.disconnect(&other.node().name).await;
+        }
+    }
+}
+
+#[async_trait]
+impl<H: Harness> Harness for Breaking<H> {
+    fn runtime(&self) -> Runtime {
+        self.inner.runtime()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn timing(&self) -> Timing {
+        self.inner.timing()
+    }
+
+    async fn start(&self, mut options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {
+        self.change(&mut options);
+        if self.is(Fault::DialsOnlySeeds) {
+            self.block_told(&options).await;
+        }
+        let place = options.place.clone();
+        if self.is(Fault::KeepsThePlace) && self.stopped.lock().unwrap().contains(&place) {
+            return Err(StartError(format!("{place} is taken")));
+        }
+        let started = match self.inner.start(options).await {
+            Err(_) if self.is(Fault::AcceptsATakenPlace) && self.at(&place).is_some() => {
+                return Ok(self.at(&place).expect("it was asked"));
+            }
+            other => other?,
+        };
+        let timing = self.inner.timing();
+        let broken: Arc<dyn Transport> = Arc::new(Broken::new(started, self.fault, timing, Arc::clone(&self.cut)));
+        self.nodes.lock().unwrap().insert(place, Arc::clone(&broken));
+        Ok(broken)
+    }
+
+    async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
+        let node = self.nodes.lock().unwrap().remove(place);
+        let said = match node {
+            Some(node) => Some(node.shutdown(deadline).await),
+            None => None,
+        };
+        self.stopped.lock().unwrap().insert(place.clone());
+        let inner = self.inner.stop(place, deadline).await;
+        said.unwrap_or(inner)
+    }
+
+    async fn crash(&self, place: &Place) {
+        self.nodes.lock().unwrap().remove(place);
+        if self.is(Fault::CrashSaysGoodbye) {
+            self.inner.stop(place, self.inner.timing().failure).await;
+        } else {
+            self.inner.crash(place).await;
+        }
+    }
+
+    async fn cut(&self, one: &Place, other: &Place) {
+        self.cut.store(true, Ordering::Relaxed);
+        match self.fault {
+            Fault::CutDoesNothing => {}
+            Fault::CutIsLoud => self.loud(one, other).await,
+            Fault::CutsAll => {
+                let places: Vec<Place> = self.nodes.lock().unwrap().keys().cloned().collect();
+                for place in places.iter().filter(|place| *place != one) {
+                    self.inner.cut(one, place).await;
+                }
+            }
+            _ => self.inner.cut(one, other).await,
+        }
+    }
+
+    async fn cut_one_way(&self, from: &Place, to: &Place) {
+        self.cut.store(true, Ordering::Relaxed);
+        match self.fault {
+            Fault::CutDoesNothing => {}
+            Fault::CutOneWayCutsBoth => self.inner.cut(from, to).await,
+            _ => self.inner.cut_one_way(from, to).await,
+        }
+    }
+
+    async fn partition(&self, groups: &[Vec<Place>]) {
+        if !self.is(Fault::CutDoesNothing) {
+            self.inner.partition(groups).await;
+        }
+    }
+
+    async fn heal(&self, one: &Place, other: &Place) {
+        self.cut.store(false, Ordering::Relaxed);
+        if !self.is(Fault::HealDoesNothing) {
+            self.inner.heal(one, other).await;
+        }
+    }
+
+    async fn heal_all(&self) {
+        self.cut.store(false, Ordering::Relaxed);
+        if !self.is(Fault::HealDoesNothing) {
+            self.inner.heal_all().await;
+        }
+    }
+
+    async fn delay(&self, one: &Place, other: &Place, each_way: Duration) {
+        match self.fault {
+            Fault::DelayDoesNothing => {}
+            Fault::DelayCuts => self.inner.cut(one, other).await,
+            _ => self.inner.delay(one, other, each_way).await,
+        }
+    }
+
+    async fn stall(&self, place: &Place) {
+        self.inner.stall(place).await;
+    }
+
+    async fn resume(&self, place: &Place) {
+        if !self.is(Fault::ResumeDoesNothing) {
+            self.inner.resume(place).await;
+        }
+    }
+
+    async fn block_dials(&self, from: &Place, to: &Place) {
+        self.inner.block_dials(from, to).await;
+        if self.is(Fault::NeedsBothToDial) {
+            self.inner.block_dials(to, from).await;
+        }
+    }
+
+    async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        match self.fault {
+            Fault::AcceptsAnyVersion => Greeted::Answered,
+            Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
+            _ => self.inner.greet(to, cluster, versions).await,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Calls that fail: each reason apart, and at once when it is known (R3).
+
+use crate::toolkit::{Answer, Cluster, TestNode, node, to};
+use pingpong_core::CallFailure;
+use pingpong_core::config::Limits;
+use pingpong_core::transport::Failed;
+use tokio::time::Instant;
+
+/// Calls the only target `b`, with more patience than any failure but the deadline needs, and returns how it failed.
+async fn failure(c: &Cluster, a: &TestNode, target: &str, name: &str) -> Failed {
+    let start = Instant::now();
+    let mut replies = a.call(to(&[target]), name, 1, c.timing().patience()).await;
+    assert!(start.elapsed() < c.timing().patience() / 2, "known at once, reported after {:?}", start.elapsed());
+    assert_eq!((replies.replies.len(), replies.failed.len()), (0, 1), "one target, one failure: {replies:?}");
+    replies.failed.remove(0)
+}
+
+pub(crate) async fn no_such_server_is_known_at_once(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let failed = failure(c, &a, "b", "nobody").await;
+    assert_eq!((failed.reason, failed.incarnation), (CallFailure::NoSuchServer, Some(b.node().incarnation)), "at b");
+    assert_eq!(failure(c, &a, "a", "nobody").await.reason, CallFailure::NoSuchServer, "at a itself");
+}
+
+pub(crate) async fn a_node_that_is_not_linked_is_known_at_once(c: &Cluster) {
+    let [a, _b] = c.linked(["a", "b"]).await;
+    let failed = failure(c, &a, "x", "s").await;
+    assert_eq!((failed.reason.clone(), failed.incarnation), (CallFailure::NotLinked, None), "nobody has that name");
+    assert!(!failed.reason.was_sent(), "and so it was not sent");
+}
+
+pub(crate) async fn a_handler_that_gives_its_caller_up_stopped(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let _probe = b.probe_that("s", Answer::Drop);
+    let failed = failure(c, &a, "b", "s").await;
+    assert_eq!(failed.reason, CallFailure::ServerStopped, "as a panic of the handler would");
+    assert!(failed.reason.was_sent(), "it may have run");
+}
+
+pub(crate) async fn calls_end_when_their_server_crashes(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe_that("s", Answer::Hold);
+    let held = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    probe.until_number(a.name(), 1).await;
+    probe.pause();
+    let unread = a.calling(to(&["b"]), "s", 2, c.timing().patience());
+    c.hold(c.t() / 8).await;
+    let start = Instant::now();
+    probe.crash().await;
+    for call in [held, unread] {
+        let replies = call.await.expect("the call ends");
+        assert_eq!(replies.failed[0].reason, CallFailure::ServerStopped, "handled or not, the server is gone");
+    }
+    assert!(start.elapsed() < c.timing().patience() / 2, "without waiting for the deadline: {:?}", start.elapsed());
+}
+
+pub(crate) async fn a_failure_of_the_handler_is_reported_as_it_is(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    for reason in [CallFailure::NotAllowed, CallFailure::NotDecodable, CallFailure::ServerStopped] {
+        probe.answer(Answer::Fail(reason.clone()));
+        assert_eq!(failure(c, &a, "b", "s").await.reason, reason, "the handler's word");
+    }
+}
+
+pub(crate) async fn a_node_that_crashes_ends_the_calls_to_it(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let old = b.node();
+    let probe = b.probe_that("s", Answer::Hold);
+    let call = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    probe.until_number(a.name(), 1).await;
+    let start = Instant::now();
+    c.crash(b).await;
+    let replies = call.await.expect("the call ends");
+    let expected =
+        Failed { name: node("b"), incarnation: Some(old.incarnation), reason: CallFailure::NodeDown { sent: true } };
+    assert_eq!(replies.failed, [expected], "the life that failed, and that it had been asked");
+    assert!(start.elapsed() <= c.timing().within(c.t()), "at the verdict, not at the deadline: {:?}", start.elapsed());
+}
+
+pub(crate) async fn a_reset_link_ends_its_calls_and_moves_none(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe_that("s", Answer::Hold);
+    let mut events = a.events();
+    events.up(b.name()).await;
+    let call = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    probe.until_number(a.name(), 1).await;
+    a.disconnect(b.name()).await;
+    let replies = call.await.expect("the call ends");
+    assert_eq!(replies.failed[0].reason, CallFailure::NodeDown { sent: true }, "its session ended");
+    events.down(b.name()).await;
+    events.up(b.name()).await;
+    probe.answer(Answer::Echo);
+    let replies = a.call(to(&["b"]), "s", 2, c.timing().patience()).await;
+    assert_eq!(replies.replies.len(), 1, "the new session works: {:?}", replies.failed);
+    assert_eq!(probe.numbers(a.name()), [1, 2], "the first call did not run again");
+}
+
+pub(crate) async fn a_call_waiting_in_a_mailbox_does_not_run_after_its_session(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    let mut events = a.events();
+    events.up(b.name()).await;
+    let call = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    c.hold(c.t() / 8).await;
+    a.disconnect(b.name()).await;
+    let replies = call.await.expect("the call ends");
+    assert_eq!(replies.failed[0].reason, CallFailure::NodeDown { sent: true }, "its session ended");
+    events.down(b.name()).await;
+    events.up(b.name()).await;
+    probe.resume();
+    let replies = a.call(to(&["b"]), "s", 2, c.timing().patience()).await;
+    assert_eq!(replies.replies.len(), 1, "the new session works: {:?}", replies.failed);
+    assert_eq!(probe.numbers(a.name()), [2], "it may have run, it never will later");
+}
+
+pub(crate) async fn a_passed_deadline_is_told_from_a_node_that_is_down(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let _probe = b.probe_that("s", Answer::Hold);
+    let replies = a.call(to(&["b"]), "s", 1, c.t() / 4).await;
+    let failed = &replies.failed[0];
+    assert_eq!(failed.reason, CallFailure::DeadlinePassed { sent: true }, "b is well, its server is slow");
+    assert_eq!(failed.incarnation, Some(b.node().incarnation), "the life that did not answer in time");
+}
+
+fn small(mut options: crate::harness::StartOptions) -> crate::harness::StartOptions {
+    options.limits = Some(Limits { max_message: 10_000, ..options.limits.unwrap_or_default() });
+    options
+}
+
+pub(crate) async fn a_request_over_the_limit_is_not_sent(c: &Cluster) {
+    let [a, b] = c.linked_with(["a", "b"], small).await;
+    let probe = b.probe("s");
+    let bytes = crate::toolkit::body(1, 10_001);
+    let (targets, name) = (to(&["b"]), crate::toolkit::server("s"));
+    let replies = a.multi_call(&targets, &name, crate::toolkit::message(&bytes), c.timing().patience()).await;
+    let expected = CallFailure::RequestTooLarge { size: 10_001, limit: 10_000 };
+    assert_eq!(replies.failed.len(), 1, "one target, one outcome: {replies:?}");
+    assert_eq!(replies.failed[0].reason, expected, "with both sizes");
+    assert!(!replies.failed[0].reason.was_sent(), "a smaller one may be tried");
+    a.call(to(&["b"]), "s", 2, c.timing().patience()).await;
+    assert_eq!(probe.numbers(a.name()), [2], "nothing of the first arrived");
+}
+
+pub(crate) async fn a_reply_over_the_limit_names_both_sizes(c: &Cluster) {
+    let [a, b] = c.linked_with(["a", "b"], small).await;
+    let _probe = b.probe_that("s", Answer::Large(20_000));
+    let failed = failure(c, &a, "b", "s").await;
+    assert_eq!(failed.reason, CallFailure::ReplyTooLarge { size: 20_000, limit: 10_000 }, "b's limit");
+}

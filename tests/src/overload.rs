@@ -1,0 +1,221 @@
+//! Full queues: who waits, who is told, and who is cut (O1 - O3).
+
+use crate::harness::StartOptions;
+use crate::toolkit::{Cluster, Probe, Record, TestNode, Traffic, body, is_pending, message, node, server, to};
+use pingpong_core::config::Limits;
+use pingpong_core::inbox::InboxClosed;
+use pingpong_core::transport::{NotSent, Refused, SendError};
+use pingpong_core::{CallFailure, DownReason, WhenFull};
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// More casts of 16 KiB than all queues between two nodes hold.
+const MOST: u64 = 8_192;
+const SIZE: usize = 16 << 10;
+
+/// A server on `b` that does not read, and traffic of `a` to it that has filled every queue; with the number of casts.
+async fn full(c: &Cluster, a: &TestNode, b: &TestNode) -> (Probe, Traffic) {
+    let probe = b.probe("s");
+    probe.pause();
+    let mut traffic = Traffic::new(a, to(&[b.name().as_str()]), &server("s")).with_size(SIZE);
+    traffic.fill(c.t() / 4, MOST).await;
+    (probe, traffic)
+}
+
+fn in_order(seen: &[u64]) -> bool {
+    seen.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+pub(crate) async fn a_receiver_that_does_not_read_fills_a_bounded_queue(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (probe, mut traffic) = full(c, &a, &b).await;
+    assert_eq!(traffic.try_cast().err(), Some(SendError::Full), "there is no room for more");
+    probe.resume();
+    let seen = probe.until_number(a.name(), traffic.next() - 1).await;
+    assert!(in_order(&seen) && seen[0] == 0, "what was accepted arrives");
+}
+
+pub(crate) async fn the_variant_that_does_not_wait_is_bounded_too(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
+    let error = loop {
+        assert!(traffic.next() < MOST, "{MOST} casts of {SIZE} bytes found room without a single wait");
+        match traffic.try_cast() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, SendError::Full, "the queue is full, and says so");
+    probe.resume();
+    let last = traffic.next() - 1;
+    let seen = probe.until_number(a.name(), last).await;
+    assert_eq!(seen, (0..=last).collect::<Vec<u64>>(), "what was accepted arrives, and nothing else");
+}
+
+pub(crate) async fn bounds_that_multiply_to_too_much_are_refused_at_start(c: &Cluster) {
+    let mut options = StartOptions::new(node("a"));
+    let most = 1 << 30;
+    options.limits = Some(Limits { max_peers: 10_000, queue_bytes: most, max_memory: 8 << 30, ..Limits::default() });
+    let error = c.try_start(options).await.expect_err("ten thousand queues of 1 GiB are over the maximum");
+    assert!(error.0.contains(&(8_u64 << 30).to_string()), "it names the stated maximum: {error}");
+}
+
+pub(crate) async fn a_sender_waits_for_room_and_loses_nothing(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (probe, traffic) = full(c, &a, &b).await;
+    let first = traffic.next();
+    let sender = a.clone();
+    let waiting = tokio::spawn(async move {
+        for number in first..first + 50 {
+            sender.abcast(&to(&["b"]), &server("s"), message(&body(number, SIZE))).await.expect("it is sent");
+        }
+    });
+    c.hold(c.t() / 4).await;
+    assert!(!waiting.is_finished(), "it waits while there is no room");
+    probe.resume();
+    let seen = probe.until_number(a.name(), first + 49).await;
+    assert!(in_order(&seen) && seen[0] == 0, "all of it arrives, in order");
+    waiting.await.expect("the sender ends");
+}
+
+pub(crate) async fn waiting_senders_are_served_in_their_order(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (probe, traffic) = full(c, &a, &b).await;
+    let mut senders = Vec::new();
+    for number in traffic.next()..traffic.next() + 10 {
+        let node = a.clone();
+        let mut sending =
+            Box::pin(async move { node.abcast(&to(&["b"]), &server("s"), message(&body(number, SIZE))).await });
+        assert!(is_pending(&mut sending).await, "cast {number} finds no room");
+        senders.push(sending);
+    }
+    probe.resume();
+    for sent in futures_util::future::join_all(senders).await {
+        assert_eq!(sent.expect("it is sent").accepted.len(), 1, "each gets its turn");
+    }
+    let seen = probe.until("all casts", |seen| seen.len() as u64 == traffic.next() + 10).await;
+    assert!(in_order(&crate::toolkit::numbers(&seen, a.name())), "in the order in which they came");
+}
+
+pub(crate) async fn refuse_sends_to_nobody_when_one_is_full(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let at_d = d.probe("s");
+    let (_probe, _traffic) = full(c, &a, &b).await;
+    let (targets, name) = (to(&["b", "d"]), server("s"));
+    let large = body(1, SIZE);
+    let tried = a.try_abcast(&targets, &name, message(&large), WhenFull::Refuse);
+    assert_eq!(tried.err(), Some(SendError::Full), "b has no room");
+    a.abcast(&to(&["d"]), &name, message(&body(2, 8))).await.expect("it is sent");
+    assert_eq!(at_d.until_number(a.name(), 2).await, [2], "so d did not get it either");
+}
+
+pub(crate) async fn skip_gives_it_to_those_that_have_room(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let at_d = d.probe("s");
+    let (_probe, _traffic) = full(c, &a, &b).await;
+    let large = body(1, SIZE);
+    for _ in 0..3 {
+        let sent = a
+            .try_abcast(&to(&["b", "d"]), &server("s"), message(&large), WhenFull::Skip)
+            .expect("one full node does not keep it from the others");
+        assert_eq!(sent.accepted[..], [d.node()], "d has room");
+        assert_eq!(sent.refused, [Refused { name: node("b"), reason: NotSent::Full }], "b is named");
+    }
+    assert_eq!(at_d.until("three casts", |seen| seen.len() == 3).await.len(), 3, "d got all of them");
+}
+
+pub(crate) async fn one_slow_node_does_not_delay_casts_to_others(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let at_d = d.probe("s");
+    let (_probe, traffic) = full(c, &a, &b).await;
+    let sender = a.clone();
+    let number = traffic.next();
+    let waiting =
+        tokio::spawn(
+            async move { sender.abcast(&to(&["b"]), &server("s"), message(&body(number, SIZE))).await.is_ok() },
+        );
+    tokio::task::yield_now().await;
+    let bound = c.timing().within(c.t() / 4);
+    let mut quick = Traffic::new(&a, to(&["d"]), &server("s")).with_size(SIZE);
+    timeout(bound, quick.casts(20)).await.expect("d has room, whoever waits for b");
+    at_d.until_within(bound, "twenty casts", |seen| seen.len() == 20).await;
+    assert!(!waiting.is_finished(), "b is still full");
+    waiting.abort();
+}
+
+pub(crate) async fn a_target_that_goes_down_is_no_longer_waited_for(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let at_d = d.probe("s");
+    let (_probe, _traffic) = full(c, &a, &b).await;
+    let sender = a.clone();
+    let waiting =
+        tokio::spawn(async move { sender.abcast(&to(&["b", "d"]), &server("s"), message(&body(7, SIZE))).await });
+    c.hold(c.t() / 8).await;
+    assert!(!waiting.is_finished(), "it waits for b");
+    c.crash(b).await;
+    let bound = c.timing().within(c.t());
+    let sent = timeout(bound, waiting).await.expect("b is down").expect("the sender ends").expect("it is sent");
+    assert_eq!(sent.accepted[..], [d.node()], "d accepted it");
+    assert_eq!(sent.refused, [Refused { name: node("b"), reason: NotSent::NotLinked }], "b went down");
+    assert_eq!(at_d.until_number(a.name(), 7).await, [7], "and d got it");
+}
+
+pub(crate) async fn a_server_that_takes_nothing_is_stopped_by_its_own_node(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (stuck, other) = (b.probe("s"), b.probe("other"));
+    let mut events = a.events();
+    events.up(b.name()).await;
+    stuck.pause();
+    let call = a.calling(to(&["b"]), "s", MOST + 1, (c.timing().stall + c.t()) * 4);
+    c.hold(c.t() / 8).await;
+    let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
+    let start = Instant::now();
+    traffic.fill(c.t() / 4, MOST).await;
+    let replies = call.await.expect("the call ends");
+    assert_eq!(replies.failed[0].reason, CallFailure::ServerStopped, "its calls end");
+    let bound = c.timing().within(c.timing().stall + c.t());
+    assert!(start.elapsed() <= bound, "within the stall timeout: {:?}", start.elapsed());
+    assert_eq!(b.counters().stalled_servers, 1, "it was counted");
+    stuck.resume();
+    stuck.until("its end", |seen| seen.last() == Some(&Record::Closed(InboxClosed::Stalled))).await;
+    Traffic::new(&a, to(&["b"]), &server("other")).cast().await;
+    other.until_number(a.name(), 0).await;
+    events.quiet(Duration::from_millis(1), "the link stays").await;
+    let successor = b.probe("s");
+    traffic.cast().await;
+    successor.until_number(a.name(), traffic.next() - 1).await;
+}
+
+pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    // Twice what the mailbox holds, so that it is full for most of the case.
+    let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
+    traffic.casts(16).await;
+    for round in 1..=8 {
+        probe.handle_one();
+        probe.until("one message more", |records| records.len() == round).await;
+        c.hold(c.timing().stall * 3 / 8).await;
+    }
+    probe.resume();
+    let seen = probe.until_number(a.name(), traffic.next() - 1).await;
+    assert!(in_order(&seen) && seen[0] == 0, "slow, and without a gap");
+    assert_eq!(b.counters().stalled_servers, 0, "whoever makes progress is left alone");
+}
+
+/// The handshake of the two is done; then the network of `b` stands still for longer than the failure timeout allows.
+pub(crate) async fn a_peer_that_stands_still_is_cut_and_returns(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = a.events();
+    events.up(b.name()).await;
+    c.harness().stall(b.place()).await;
+    let bound = c.timing().within(c.t());
+    let (_, reason) = events.down_within(bound, b.name()).await;
+    let fits = matches!(reason, DownReason::Lost | DownReason::Overloaded);
+    assert!(fits, "one stuck node cannot stop a cluster; seen {reason}");
+    c.harness().resume(b.place()).await;
+    events.up(b.name()).await;
+}

@@ -1,0 +1,95 @@
+//! Tests the suite: every fault is noticed by the cases that are listed for it, every case notices some fault, and without
+//! a fault all pass. The clock is paused, so every case meets every fault in seconds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test that prints its matrix
+
+mod support;
+
+use pingpong_conformance::broken::{Breaking, FAULTS, Fault, breaks};
+use pingpong_conformance::{CASES, Case, Outcome, run_case};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::MemHarness;
+
+/// Which cases noticed a fault, and how they put it.
+type Caught = BTreeMap<Fault, BTreeMap<&'static str, String>>;
+
+/// A case that takes longer than this spins, whatever the paused clock says.
+const SLOW: Duration = Duration::from_secs(20);
+
+fn meet(fault: Fault, case: &'static Case) -> Option<String> {
+    match run_case(case, Arc::new(Breaking::new(MemHarness::new(), fault))) {
+        Outcome::Failed(words) => Some(words),
+        Outcome::Passed | Outcome::Skipped(_) => None,
+    }
+}
+
+fn run_all() -> Caught {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let pairs = FAULTS.iter().flat_map(|fault| CASES.iter().map(move |case| (*fault, case)));
+    let (work, caught) = (Mutex::new(pairs), Mutex::new(Caught::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some((fault, case)) = work.lock().unwrap().next() else { return };
+                    let start = Instant::now();
+                    let words = meet(fault, case);
+                    let took = start.elapsed();
+                    assert!(took < SLOW, "{fault:?} and {} took {took:?}", case.name);
+                    if let Some(words) = words {
+                        caught.lock().unwrap().entry(fault).or_default().insert(case.name, words);
+                    }
+                }
+            });
+        }
+    });
+    caught.into_inner().unwrap()
+}
+
+/// The matrix: each fault with the cases that notice it, and the first words of each.
+fn print(caught: &Caught) {
+    let mut text = String::new();
+    for fault in FAULTS {
+        let cases = caught.get(fault);
+        let _ = writeln!(text, "{fault:?} ({}):", cases.map_or(0, BTreeMap::len));
+        for (case, words) in cases.into_iter().flatten() {
+            let first: String = words.lines().next().unwrap_or_default().chars().take(100).collect();
+            let _ = writeln!(text, "    {case}: {first}");
+        }
+    }
+    println!("{text}");
+}
+
+#[test]
+fn every_fault_is_noticed_and_every_case_notices_one() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {})); // a case that fails is what is looked for
+    let start = Instant::now();
+    let caught = run_all();
+    std::panic::set_hook(hook);
+    print(&caught);
+    println!("{} cases with {} faults took {:?}", CASES.len(), FAULTS.len(), start.elapsed());
+
+    // A fault that breaks most cases tells little of each: it does not count for them.
+    let telling = caught.values().filter(|cases| cases.len() < CASES.len() / 2);
+    let noticed: BTreeSet<&str> = telling.flat_map(|cases| cases.keys().copied()).collect();
+    let blind: Vec<&str> = CASES.iter().map(|case| case.name).filter(|name| !noticed.contains(name)).collect();
+    let unseen: Vec<_> = FAULTS.iter().filter(|fault| !caught.contains_key(*fault)).collect();
+    let listed = FAULTS.iter().flat_map(|fault| breaks(*fault).iter().map(move |case| (fault, *case)));
+    let missed: Vec<_> =
+        listed.filter(|(fault, case)| !caught.get(fault).is_some_and(|cases| cases.contains_key(case))).collect();
+    assert!(blind.is_empty(), "cases that notice no fault: {blind:?}");
+    assert!(unseen.is_empty(), "faults that no case notices: {unseen:?}");
+    assert!(missed.is_empty(), "faults that a case is listed for and does not notice: {missed:?}");
+}
+
+#[test]
+fn without_a_fault_every_case_passes() {
+    for case in CASES {
+        let outcome = run_case(case, Arc::new(MemHarness::new()));
+        assert_eq!(outcome, Outcome::Passed, "{case}");
+    }
+}
