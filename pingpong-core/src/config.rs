@@ -71,7 +71,8 @@ pub struct Limits {
     /// Bytes of a message (O4): 1 to 1 GiB. Default 64 MiB. The same on every node, or the smaller one is found out late.
     pub max_message: usize,
     /// Bytes of all messages above 64 KiB that this node is sending, over all links; and again as many that it is receiving,
-    /// or that wait in mailboxes. At least `max_message`; default 256 MiB. Further ones wait.
+    /// or that wait in mailboxes. At least twice `max_message`, so that a server which is stuck with one
+    /// does not hold up the others (C6); default 256 MiB. Further ones wait.
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
     pub max_calls: usize,
@@ -209,7 +210,7 @@ impl MeshConfig {
             ("queue_bytes", l.queue_bytes as u64, 4 << 10, 1 << 30),
             ("mailbox_bytes", l.mailbox_bytes as u64, 4 << 10, 1 << 30),
             ("max_message", l.max_message as u64, 1, 1 << 30),
-            ("large_bytes", l.large_bytes as u64, 1, 1 << 31),
+            ("large_bytes", l.large_bytes as u64, 2, 1 << 31),
             ("max_calls", l.max_calls as u64, 1, 1_000_000),
             ("failure timeout (ms)", millis(t.failure), 100, 3_600_000),
             ("stall timeout (ms)", millis(t.stall), 100, 86_400_000),
@@ -223,7 +224,7 @@ impl MeshConfig {
             }
         }
         let orders = [
-            ("max_message", l.max_message as u64, "large_bytes", l.large_bytes as u64),
+            ("twice max_message", 2 * l.max_message as u64, "large_bytes", l.large_bytes as u64),
             ("failure timeout (ms)", millis(t.failure), "stall timeout (ms)", millis(t.stall)),
             ("redial spacing (ms)", millis(t.redial), "dial timeout (ms)", millis(t.dial)),
             ("failure timeout (ms)", millis(t.failure), "forget_after (ms)", millis(t.forget_after)),
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!(c.check(0).unwrap_err().to_string(), "max_peers is 0, allowed are 1 to 10000");
         let mut c = config();
         c.limits.large_bytes = 1 << 20;
-        assert!(matches!(c.check(0), Err(ConfigError::Order { smaller: "max_message", .. })));
+        assert!(matches!(c.check(0), Err(ConfigError::Order { smaller: "twice max_message", .. })));
         let mut c = config();
         c.timeouts.stall = Duration::from_secs(1);
         assert!(matches!(c.check(0), Err(ConfigError::Order { greater: "stall timeout (ms)", .. })));

@@ -12,7 +12,6 @@ use support::MemHarness;
 const THREADS: usize = 16;
 
 #[test]
-#[ignore = "takes half a minute of real time: cargo test -p pingpong-conformance --test mem_real -- --ignored"]
 fn every_case_passes_in_real_time() {
     let (work, failed) = (Mutex::new(CASES.iter()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {

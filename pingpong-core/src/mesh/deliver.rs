@@ -1,7 +1,7 @@
 //! From whole frames of a lane to the mailboxes of the servers that they are for.
 
 use super::lane::Lane;
-use super::mailbox::Delivered;
+use super::mailbox::{Delivered, Mailbox, Waited};
 use super::roster::LOCAL;
 use super::session::{Session, messages};
 use super::shared::Shared;
@@ -12,6 +12,7 @@ use crate::wire::{Frame, LaneRole};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Runs of frames for one name that are copied out of the block in which they came.
 const SMALL_RUN: usize = 8 << 10;
@@ -77,14 +78,31 @@ impl Shared {
                 Delivered::Gone(back) => frames = back,
                 Delivered::Stalled(back) => {
                     frames = back;
-                    self.unregister(&mailbox);
-                    if mailbox.close(InboxClosed::Stalled) {
-                        session.counters().stalled_servers.fetch_add(1, Relaxed);
-                        let stall = self.timeouts.stall;
-                        tracing::warn!(server = %name, ?stall, "server stopped: it took nothing from its full mailbox");
-                    }
+                    self.stop_stalled(session, &mailbox);
                 }
             }
+        }
+    }
+
+    /// Waits for the turn of a large message at that server. `None` if there is no such server: it will be refused.
+    pub(super) async fn turn_at(&self, session: &Session, name: &ServerName) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let mailbox = self.mailbox(name)?;
+            match mailbox.turn(session, self.timeouts.stall).await {
+                Ok(turn) => return Some(turn),
+                Err(Waited::Gone) => tokio::task::yield_now().await,
+                Err(Waited::Stalled) => self.stop_stalled(session, &mailbox),
+            }
+        }
+    }
+
+    /// A server that takes nothing is stopped by its own node; the link stays (O3).
+    fn stop_stalled(&self, session: &Session, mailbox: &Arc<Mailbox>) {
+        self.unregister(mailbox);
+        if mailbox.close(InboxClosed::Stalled) {
+            session.counters().stalled_servers.fetch_add(1, Relaxed);
+            let (server, stall) = (mailbox.name(), self.timeouts.stall);
+            tracing::warn!(%server, ?stall, "server stopped: it took nothing from its full mailbox");
         }
     }
 

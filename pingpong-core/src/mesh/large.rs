@@ -2,6 +2,7 @@
 //!
 //! A share lives as long as the buffer that it was taken for, wherever that is: in a lane, in a mailbox, in the network stack.
 
+use crate::wire::{HEADER, MAX_PREFIX};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,6 +17,8 @@ pub(super) struct LargeBudget {
 #[derive(Debug)]
 pub(super) struct Share {
     _permit: OwnedSemaphorePermit,
+    /// The turn at a server, which has one such message at a time: one that is stuck must not use the budget up (C6).
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A buffer that holds its share.
@@ -35,22 +38,37 @@ impl LargeBudget {
         Self { bytes: Arc::new(Semaphore::new(total)), total }
     }
 
-    /// A message is a little longer on the wire than its limit, which the budget holds at least once.
+    /// Counted without what the wire adds: a budget of two messages holds two.
     fn permits(&self, length: usize) -> u32 {
-        u32::try_from(length.min(self.total)).unwrap_or(u32::MAX)
+        let body = length.saturating_sub(HEADER + MAX_PREFIX);
+        u32::try_from(body.min(self.total)).unwrap_or(u32::MAX)
     }
 
     pub(super) fn try_share(&self, length: usize) -> Option<Share> {
-        Arc::clone(&self.bytes).try_acquire_many_owned(self.permits(length)).ok().map(|_permit| Share { _permit })
+        Arc::clone(&self.bytes).try_acquire_many_owned(self.permits(length)).ok().map(Share::new)
     }
 
     /// Waits for a share, first come, first served. Cancel safe.
-    pub(super) async fn share(&self, length: usize) -> Option<Share> {
-        Arc::clone(&self.bytes).acquire_many_owned(self.permits(length)).await.ok().map(|_permit| Share { _permit })
+    pub(super) async fn share(&self, length: usize) -> Share {
+        match Arc::clone(&self.bytes).acquire_many_owned(self.permits(length)).await {
+            Ok(permit) => Share::new(permit),
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
 impl Share {
+    fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self { _permit: permit, _turn: None }
+    }
+
+    /// Holds the turn at a server as long as the share.
+    pub(super) fn with_turn(mut self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        self._turn = turn;
+        self
+    }
+
     /// The share now lives as long as these bytes.
     pub(super) fn keep(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(Kept { bytes, _share: self })
@@ -63,13 +81,13 @@ mod tests {
 
     #[test]
     fn a_share_comes_back_with_the_last_handle_of_its_bytes() {
-        let budget = LargeBudget::new(100);
-        let bytes = budget.try_share(80).unwrap().keep(vec![1; 80]);
+        let budget = LargeBudget::new(1_000);
+        let bytes = budget.try_share(900).unwrap().keep(vec![1; 80]);
         let part = bytes.slice(10..20);
         drop(bytes);
-        assert!(budget.try_share(80).is_none());
+        assert!(budget.try_share(900).is_none());
         assert_eq!(part, [1; 10][..]);
         drop(part);
-        assert!(budget.try_share(200).is_some(), "more than all is all");
+        assert!(budget.try_share(2_000).is_some(), "more than all is all");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: nothing of a session is pushed behind its `Down` (the flag is checked under the mailbox's lock); what waits is
 //! at most the bound, or a single batch (O1); every entry costs at least [`ENTRY`], so the number of entries is bounded too.
-//! Events pass the bound, and are folded when there are more than batches and peers can account for.
+//! Events pass the bound: two for each peer, beyond which sessions that came and went are folded away.
 
 use super::session::{Session, messages};
 use super::shared::Shared;
@@ -18,13 +18,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 /// What an entry costs besides its bytes.
 const ENTRY: usize = 64;
 /// How often, within the stall timeout, a full mailbox is looked at.
-const LOOKS: u32 = 8;
+pub(super) const LOOKS: u32 = 8;
 
 pub(super) struct Mailbox {
     name: ServerName,
@@ -33,9 +33,11 @@ pub(super) struct Mailbox {
     /// Changed under the queue's lock.
     closed: watch::Sender<Option<InboxClosed>>,
     room: Arc<Semaphore>,
+    /// Of large messages: one at a time.
+    turn: Arc<Semaphore>,
     bound: usize,
-    /// Beyond so many entries, events are folded.
-    most_entries: usize,
+    /// Beyond so many events, sessions that came and went are folded away.
+    most_events: usize,
     /// Rises with whatever the server takes, messages of a batch included.
     progress: Arc<AtomicU64>,
 }
@@ -43,6 +45,8 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Queue {
     entries: VecDeque<Entry>,
+    /// Of the entries, how many are no messages.
+    events: usize,
     waker: Option<Waker>,
 }
 
@@ -57,18 +61,27 @@ pub(super) enum Delivered {
     Stalled(Bytes),
 }
 
+/// Why waiting for a server came to nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Waited {
+    /// The server has gone.
+    Gone,
+    /// It took nothing for the stall timeout (O3).
+    Stalled,
+}
+
 impl Mailbox {
     pub(super) fn new(name: ServerName, options: ServerOptions, bound: usize, max_peers: usize) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(bound));
-        let most_entries = bound / ENTRY + 2 * max_peers;
         Arc::new(Self {
             name,
             options,
             queue: Mutex::default(),
             closed: watch::Sender::new(None),
             room,
+            turn: Arc::new(Semaphore::new(1)),
             bound,
-            most_entries,
+            most_events: 2 * max_peers,
             progress: Arc::default(),
         })
     }
@@ -101,15 +114,17 @@ impl Mailbox {
     pub(super) fn event(&self, entry: Entry) {
         let mut queue = self.lock();
         if let Entry::Down(node, reason) = &entry
-            && queue.entries.len() > self.most_entries
+            && queue.events >= self.most_events
             && *reason != (DownReason::Left { flushed: true })
             && let Some(up) = queue.entries.iter().rposition(|e| matches!(e, Entry::Up(n) if n == node))
         {
             // What it sent is over, so nothing of the session is left to be shown.
             queue.entries.remove(up);
+            queue.events -= 1;
             return;
         }
         if self.why_closed().is_none() {
+            queue.events += 1;
             queue.entries.push_back(entry);
         }
         let waker = queue.waker.take();
@@ -122,21 +137,38 @@ impl Mailbox {
     /// Not cancel safe for the batch: dropped before it is ready, the batch is gone. Only the end of its session does that.
     pub(super) async fn deliver(&self, session: &Arc<Session>, frames: Bytes, stall: Duration) -> Delivered {
         let cost = u32::try_from((frames.len() + ENTRY).min(self.bound)).unwrap_or(u32::MAX);
-        let acquired = Arc::clone(&self.room).acquire_many_owned(cost);
-        tokio::pin!(acquired);
-        let (mut seen, mut since, arrived) = (self.progress.load(Ordering::Relaxed), Instant::now(), Instant::now());
+        let arrived = Instant::now();
+        match self.wait(session, Arc::clone(&self.room).acquire_many_owned(cost), stall).await {
+            Ok(room) => self.push(session, frames, room, arrived),
+            Err(Waited::Gone) => Delivered::Gone(frames),
+            Err(Waited::Stalled) => Delivered::Stalled(frames),
+        }
+    }
+
+    /// Waits until no other large message is on its way to this server, or in its hands.
+    pub(super) async fn turn(&self, session: &Session, stall: Duration) -> Result<OwnedSemaphorePermit, Waited> {
+        self.wait(session, Arc::clone(&self.turn).acquire_owned(), stall).await
+    }
+
+    /// Waits for the server; gives up if it has gone, or takes nothing for `stall` (O3).
+    async fn wait<T>(
+        &self,
+        session: &Session,
+        wanted: impl Future<Output = Result<T, AcquireError>>,
+        stall: Duration,
+    ) -> Result<T, Waited> {
+        tokio::pin!(wanted);
+        let (mut seen, mut since) = (self.progress.load(Ordering::Relaxed), Instant::now());
         loop {
-            match tokio::time::timeout(stall / LOOKS, &mut acquired).await {
-                Ok(Ok(room)) => return self.push(session, frames, room, arrived),
-                Ok(Err(_)) => return Delivered::Gone(frames),
-                Err(_) => {}
+            if let Ok(got) = tokio::time::timeout(stall / LOOKS, &mut wanted).await {
+                return got.map_err(|_| Waited::Gone);
             }
             let progress = self.progress.load(Ordering::Relaxed);
             if progress != seen {
                 (seen, since) = (progress, Instant::now());
                 session.server_works();
             } else if since.elapsed() >= stall {
-                return Delivered::Stalled(frames);
+                return Err(Waited::Stalled);
             }
         }
     }
@@ -163,6 +195,7 @@ impl Mailbox {
     /// Nothing comes in any more. Messages that wait are dropped; node events are still shown (C4). Returns whether it was open.
     pub(super) fn close(&self, why: InboxClosed) -> bool {
         self.room.close();
+        self.turn.close();
         let mut queue = self.lock();
         let first = self.closed.send_if_modified(|closed| {
             let first = closed.is_none();
@@ -194,6 +227,7 @@ impl Inbox for MailboxInbox {
             let mut queue = self.mailbox.lock();
             if !queue.entries.is_empty() {
                 self.mailbox.progress.fetch_add(1, Ordering::Relaxed);
+                queue.events = 0;
                 entries.append(&mut queue.entries);
                 return Poll::Ready(Ok(()));
             }

@@ -4,10 +4,11 @@
 //! lane fills, for this server alone (C6).
 
 use super::large::Share;
+use super::mailbox::LOOKS;
 use super::session::Session;
 use super::shared::Shared;
 use crate::link::{Broken, LaneReceiver};
-use crate::wire::{Content, ControlDecoder, Frame, FrameKind, LaneRole, Splitter, WireError};
+use crate::wire::{Content, ControlDecoder, Frame, FrameKind, LaneRole, LargeFrame, Splitter, WireError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,15 +84,11 @@ pub(super) async fn read<R: LaneReceiver>(
             remote.handed_over(header.lane, length);
         }
         if large.is_none()
-            && let Some(length) = splitter.large_frame()
+            && let Some(frame) = splitter.large_frame()
         {
             // Before anything is allocated for it (O1).
-            let budget = if content == Content::Replies { &shared.large_replies } else { &shared.large_in };
-            let Some(share) = budget.share(length).await else { return Ok(()) };
-            // One that holds budget must not drip.
-            let seconds = (length / SLOWEST) as u64;
-            large = Some((share, Instant::now() + shared.timeouts.stall + Duration::from_secs(seconds)));
-            splitter.reserve(length);
+            large = Some(share_for(shared, session, &header.role, &frame).await);
+            splitter.reserve(frame.length);
         }
         let count = match &large {
             Some((_, until)) => {
@@ -109,6 +106,30 @@ pub(super) async fn read<R: LaneReceiver>(
 
 fn take(chunks: &mut [Bytes; CHUNKS], count: usize) -> impl Iterator<Item = Bytes> {
     chunks.iter_mut().take(count).map(std::mem::take)
+}
+
+/// Waits for a share of the budget, and says until when the message must be here: one that holds budget must not drip.
+async fn share_for(shared: &Shared, session: &Arc<Session>, role: &LaneRole, frame: &LargeFrame) -> (Share, Instant) {
+    let (name, budget) = match role {
+        LaneRole::Replies => (None, &shared.large_replies),
+        LaneRole::Server(name) => (Some(name), &shared.large_in),
+        LaneRole::Shared | LaneRole::Control => (frame.name.as_ref(), &shared.large_in),
+    };
+    let turn = match name {
+        Some(name) => shared.turn_at(session, name).await,
+        None => None,
+    };
+    let share = budget.share(frame.length);
+    tokio::pin!(share);
+    let share = loop {
+        match tokio::time::timeout(shared.timeouts.stall / LOOKS, &mut share).await {
+            Ok(share) => break share,
+            // This node makes the lane wait: its sender must not take it for stuck (O3).
+            Err(_) => session.server_works(),
+        }
+    };
+    let time = shared.timeouts.stall + Duration::from_secs((frame.length / SLOWEST) as u64);
+    (share.with_turn(turn), Instant::now() + time)
 }
 
 async fn hand_over(shared: &Shared, session: &Arc<Session>, role: &LaneRole, frames: Bytes) {

@@ -257,6 +257,15 @@ pub struct Splitter {
     content: Content,
 }
 
+/// A large frame of which the beginning is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LargeFrame {
+    /// Bytes of the whole frame.
+    pub length: usize,
+    /// For whom it is, on a lane that several names share.
+    pub name: Option<ServerName>,
+}
+
 /// Which frames belong on a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -324,10 +333,18 @@ impl Splitter {
         Ok(Some(batch))
     }
 
-    /// Bytes of the frame that has begun and is not whole, when it is a large one: what the caller must have budget for.
-    pub fn large_frame(&self) -> Option<usize> {
+    /// The frame that has begun and is not whole, when it is a large one: what the caller must have budget for.
+    pub fn large_frame(&self) -> Option<LargeFrame> {
         let length = length_at(&self.buffer)? as usize;
-        (length > BLOCK && length <= self.max_frame).then_some(length)
+        let begun = length > BLOCK && length <= self.max_frame && self.buffer.len() >= HEADER + MAX_PREFIX;
+        begun.then(|| LargeFrame { length, name: self.name() })
+    }
+
+    fn name(&self) -> Option<ServerName> {
+        let header = self.buffer.get(..HEADER + MAX_PREFIX)?;
+        let length = usize::from(*header.get(HEADER).filter(|_| header[4] & NAMED != 0)?);
+        let text = header.get(HEADER + 1..HEADER + 1 + length)?;
+        ServerName::new(std::str::from_utf8(text).ok()?).ok()
     }
 
     /// Makes room for a large frame of that length in one piece, once there is budget for it.
@@ -394,6 +411,25 @@ mod tests {
                 assert_eq!(splitter.batch().is_ok(), lane == *content, "{content:?} on a lane of {lane:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_large_frame_takes_no_more_than_its_length_and_a_block_and_is_let_go() {
+        let name = ServerName::new("s").unwrap();
+        let frame = written(Prefix::cast(KIND, Some(&name)), &vec![0; 4 << 20]);
+        let mut splitter = Splitter::new(8 << 20, Content::Named);
+        splitter.push(&frame[..1_000]);
+        let large = splitter.large_frame().unwrap();
+        assert_eq!(large, LargeFrame { length: frame.len(), name: Some(name) });
+        splitter.reserve(large.length);
+        splitter.push(&frame[1_000..frame.len() - 10]);
+        // The last bytes come in one chunk with the next frame, as they do in a stream.
+        splitter.push(&[&frame[frame.len() - 10..], &frame[..100]].concat());
+        let capacity = splitter.buffer.capacity();
+        assert!(capacity <= frame.len() + BLOCK, "{capacity} bytes for a frame of {}", frame.len());
+        let batch = splitter.batch().unwrap().unwrap();
+        assert!(batch.is_unique(), "the beginning of the next frame keeps 4 MiB alive");
+        assert_eq!(splitter.pending(), 100);
     }
 
     #[test]

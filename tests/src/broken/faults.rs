@@ -193,15 +193,15 @@ faults! {
     /// Servers get another incarnation as the sender.
     WrongSender [a_lone_node_casts_to_itself, what_is_sent_before_the_others_up_waits_for_it, a_handler_gets_the_authenticated_sender];
     /// A message that does not decode resets the link.
-    UndecodableKillsLink [a_cast_that_does_not_decode_is_counted_and_the_link_stays, a_call_that_does_not_decode_is_answered_so, a_server_does_not_start_on_a_request_that_was_given_up];
+    UndecodableKillsLink [a_cast_that_does_not_decode_is_counted_and_the_link_stays, a_call_that_does_not_decode_is_answered_so];
     /// A server that crashes takes all servers of its node along.
     CrashTakesAll [a_crashed_server_takes_nobody_along, one_server_of_a_name, a_server_sees_no_gap_from_its_registration_on];
     /// Inboxes go on after the shutdown.
     InboxNeverEnds [monitors_and_inboxes_end_with_their_node, a_server_that_takes_nothing_is_stopped_by_its_own_node];
     /// Calls to a server that crashed are not answered.
-    LeavesCallsUnanswered [a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes, a_server_does_not_start_on_a_request_that_was_given_up];
+    LeavesCallsUnanswered [a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
     /// Every failure of a handler becomes "stopped".
-    LosesHandlersFailure [a_failure_of_the_handler_is_reported_as_it_is, a_call_that_does_not_decode_is_answered_so, a_server_does_not_start_on_a_request_that_was_given_up];
+    LosesHandlersFailure [a_failure_of_the_handler_is_reported_as_it_is, a_call_that_does_not_decode_is_answered_so];
     /// Servers get `Down` without `Up`.
     NoFirstUps [a_crash_says_no_goodbye, a_server_with_events_starts_with_an_up_for_each_linked_node, what_is_sent_before_the_others_up_waits_for_it];
     /// Servers are stopped long before the stall timeout.

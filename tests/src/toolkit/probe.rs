@@ -241,15 +241,25 @@ async fn handle(entry: Entry, seen: &Seen, gate: &mut watch::Receiver<bool>, own
         if answer == Some(Answer::Undecodable) {
             batch.origin().count(Dropped::NotDecodable, 1);
         }
-        seen.record(if caller.is_some() { Record::Call(message) } else { Record::Cast(message) });
+        let record = if caller.is_some() { Record::Call(message) } else { Record::Cast(message) };
+        let caller = match (caller, &answer) {
+            // Before it is recorded: whoever waited for the record may release it at once.
+            (Some(caller), Some(Answer::Hold)) => {
+                seen.held.lock().unwrap().push((number, caller));
+                None
+            }
+            (caller, _) => caller,
+        };
+        seen.record(record);
         let Some(caller) = caller else { continue };
         match answer {
-            Some(Answer::Hold) => seen.held.lock().unwrap().push((number, caller)),
             Some(Answer::Drop) => drop(caller),
             Some(Answer::Fail(failure)) => caller.reply(Err(failure)).await,
             Some(Answer::Undecodable) => caller.reply(Err(CallFailure::NotDecodable)).await,
             Some(Answer::Large(size)) => caller.reply(Ok(Encoded { kind: KIND, body: &body(number, size) })).await,
-            Some(Answer::Echo) | None => caller.reply(Ok(Encoded { kind: KIND, body: &body(number, 8) })).await,
+            Some(Answer::Echo | Answer::Hold) | None => {
+                caller.reply(Ok(Encoded { kind: KIND, body: &body(number, 8) })).await;
+            }
         }
     }
 }

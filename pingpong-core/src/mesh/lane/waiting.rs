@@ -58,8 +58,7 @@ impl Lane {
         let place = self.places.acquire_many(u32::try_from(cost).unwrap_or(u32::MAX)).await;
         let Ok(place) = place else { return Err(Refusal::Closed) };
         let frame = if large {
-            let Some(share) = self.large.share(length).await else { return Err(Refusal::Closed) };
-            share.keep([head, body].concat())
+            self.large.share(length).await.keep([head, body].concat())
         } else {
             [head, body].concat().into()
         };

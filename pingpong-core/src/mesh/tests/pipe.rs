@@ -13,7 +13,7 @@ type Lane = mpsc::Receiver<Bytes>;
 
 /// Everybody's door, by name.
 #[derive(Clone, Default)]
-pub(super) struct Pipes(Arc<Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>>);
+pub(super) struct Pipes(Arc<Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>>, Arc<AtomicU64>);
 
 pub(super) struct PipeLink {
     name: NodeName,
@@ -28,6 +28,8 @@ pub(super) struct Pipe {
     datagrams_out: mpsc::Sender<Bytes>,
     datagrams_in: tokio::sync::Mutex<mpsc::Receiver<Bytes>>,
     packets: AtomicU64,
+    opened: AtomicU64,
+    most: Arc<AtomicU64>,
     ended: Arc<watch::Sender<Option<(NodeName, Bytes)>>>,
 }
 
@@ -35,6 +37,11 @@ pub(super) struct Out(mpsc::Sender<Bytes>);
 pub(super) struct In(Lane);
 
 impl Pipes {
+    /// Each end of a connection may open so many lanes; 0: any number.
+    pub(super) fn refuse_lanes_beyond(&self, lanes: u64) {
+        self.1.store(lanes, Ordering::Relaxed);
+    }
+
     pub(super) fn bind(&self, name: &NodeName) -> PipeLink {
         let (door, accepting) = mpsc::channel(16);
         self.0.lock().unwrap().insert(name.clone(), door);
@@ -42,7 +49,7 @@ impl Pipes {
     }
 }
 
-fn pair(a: &NodeName, b: &NodeName) -> (Pipe, Pipe) {
+fn pair(a: &NodeName, b: &NodeName, most: &Arc<AtomicU64>) -> (Pipe, Pipe) {
     let ended = Arc::new(watch::Sender::new(None));
     let ((lanes_a, to_a), (lanes_b, to_b)) = (mpsc::channel(64), mpsc::channel(64));
     let ((beats_a, for_a), (beats_b, for_b)) = (mpsc::channel(64), mpsc::channel(64));
@@ -53,6 +60,8 @@ fn pair(a: &NodeName, b: &NodeName) -> (Pipe, Pipe) {
         datagrams_out,
         datagrams_in: tokio::sync::Mutex::new(datagrams_in),
         packets: AtomicU64::new(0),
+        opened: AtomicU64::new(0),
+        most: Arc::clone(most),
         ended: Arc::clone(&ended),
     };
     (pipe(b, lanes_b, to_a, beats_b, for_a), pipe(a, lanes_a, to_b, beats_a, for_b))
@@ -73,7 +82,7 @@ impl Link for PipeLink {
         let unreachable = || DialError::Unreachable { address: address.clone(), words: "nobody".to_owned() };
         let name = NodeName::new(address.as_str()).map_err(|_| unreachable())?;
         let door = self.pipes.0.lock().unwrap().get(&name).cloned().ok_or_else(unreachable)?;
-        let (mine, theirs) = pair(&self.name, &name);
+        let (mine, theirs) = pair(&self.name, &name, &self.pipes.1);
         door.send(theirs).await.map_err(|_| unreachable())?;
         Ok(mine)
     }
@@ -115,6 +124,10 @@ impl Connection for Pipe {
     }
 
     async fn open(&self, _: Priority) -> Result<Out, Broken> {
+        let most = self.most.load(Ordering::Relaxed);
+        if most > 0 && self.opened.fetch_add(1, Ordering::Relaxed) >= most {
+            return Err(Broken("the peer allows no further lane".to_owned()));
+        }
         let (out, lane) = mpsc::channel(4);
         self.lanes_out.send(lane).await.map_err(|_| broken())?;
         Ok(Out(out))
