@@ -87,6 +87,8 @@ pub mod broken;
 pub mod harness;
 pub mod promises;
 mod run;
+#[macro_use]
+pub mod stories;
 pub mod toolkit;
 
 mod authorization;

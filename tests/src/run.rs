@@ -86,7 +86,8 @@ fn words(payload: &(dyn Any + Send)) -> String {
 ///
 /// What [`conformance_suite!`](crate::conformance_suite) puts into each named test.
 pub fn run_test(name: &str, harness: impl Harness) {
-    let case = crate::CASES.iter().find(|case| case.name == name).expect("the list of cases names it");
+    let cases = crate::CASES.iter().chain(crate::stories::STORIES);
+    let case = cases.into_iter().find(|case| case.name == name).expect("a list of cases names it");
     match run_case(case, Arc::new(harness)) {
         Outcome::Passed => {}
         Outcome::Skipped(reason) => eprintln!("SKIPPED {case}: {reason}"),

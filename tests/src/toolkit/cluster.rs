@@ -125,6 +125,11 @@ impl TestNode {
         &self.name
     }
 
+    /// Its transport, to be shared.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.transport)
+    }
+
     /// Where it lives.
     pub fn place(&self) -> &Place {
         &self.place
