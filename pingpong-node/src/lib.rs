@@ -1,1 +1,27 @@
-//! A PingPong node as a library and a program.
+//! A PingPong node: the core, and the transports of your choice.
+//!
+//! Everything of [`pingpong_core`] is here under the same name; each transport is a module behind a feature of its name. This
+//! is the one place where a transport is chosen: the rest of a service sees the [`Transport`] trait alone.
+//!
+//! | feature | module | what it is |
+//! | --- | --- | --- |
+//! | `mem` | `mem` | links inside one process, with every fault of the contract |
+//! | `quic` | `quic` | links between processes, over QUIC with mutual TLS |
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(any(feature = "mem", feature = "quic")))]
+compile_error!("pingpong-node needs a transport: enable its feature `mem`, `quic`, or both.");
+
+pub use pingpong_core::mesh::{Mesh, StartError};
+pub use pingpong_core::*;
+
+#[cfg(feature = "mem")]
+pub use pingpong_transport_mem as mem;
+#[cfg(feature = "quic")]
+pub use pingpong_transport_quic as quic;
+
+/// The example of the README is compiled and run as a test.
+#[cfg(all(doctest, feature = "mem"))]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -200,7 +200,7 @@ macro_rules! __case_tests {
 ///
 /// `factory` is called without arguments, once for each case, and returns a [`Harness`](crate::Harness) of its own for it.
 ///
-/// ```ignore
+/// ```text
 /// pingpong_conformance::conformance_suite!(MyHarness::new);
 /// ```
 #[macro_export]

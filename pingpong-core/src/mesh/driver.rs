@@ -4,17 +4,13 @@
 //! sender; what it asks of them is queued, and bounded. What the machine says is carried out in `actions`.
 
 use super::connection::{Conn, Notice};
-use super::session::{Session, Trouble};
 use super::shared::Shared;
 use crate::config::{IncarnationStore, OutsideWorld};
 use crate::link::{Closed, Connection, DialError, Link};
 use crate::name::NodeName;
-use crate::session::{
-    AttemptId, CloseReason, ConnId, Event, Handshake, Machine, Message, Outcome, Outside, Redial, Target, Verdict,
-    tick_length,
-};
+use crate::session::{AttemptId, CloseReason, ConnId, Event, Machine, Message, Outcome, Outside, Redial};
 use crate::transport::{Shutdown, StopReason};
-use crate::wire::{decode_close, encode_heartbeat};
+use crate::wire::decode_close;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +22,6 @@ use tokio::time::Instant;
 pub(super) const NOTICES: usize = 1_024;
 /// How long the closes of a node that stops may take to get on their way.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
-/// Ticks between two looks for addresses of this node that have changed.
-const ADDRESS_TICKS: u64 = 16;
 
 /// What callers ask of the driver.
 #[derive(Debug)]
@@ -269,113 +263,6 @@ impl<L: Link> Driver<L> {
         if let Some(conn) = self.conns.remove(&conn) {
             let mut tasks = conn.into_tasks();
             self.reaping.spawn(async move { tasks.shutdown().await });
-        }
-    }
-
-    // ---- time
-
-    fn tick(&mut self) {
-        let length = tick_length(self.shared.timeouts.failure);
-        self.next_tick = Instant::now() + length;
-        self.ticks += 1;
-        let now = self.now();
-        for session in self.shared.sessions() {
-            self.beat(&session, now);
-        }
-        self.tell_peers();
-        self.end_late_handshakes();
-        if self.ticks.is_multiple_of(ADDRESS_TICKS) {
-            for action in self.machine.set_addresses(self.link.addresses()) {
-                self.tell(action);
-            }
-        }
-    }
-
-    fn beat(&mut self, session: &Arc<Session>, now: Duration) {
-        let Some(remote) = session.as_remote() else { return };
-        let Some(conn) = self.conns.get(&remote.conn) else { return };
-        let (verdict, beat) = remote.tick(conn.connection.packets(), now);
-        conn.connection.send_datagram(encode_heartbeat(&beat));
-        if verdict == Verdict::Lost {
-            tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
-            self.pending.push_back(Event::Lost { conn: remote.conn });
-        }
-    }
-
-    fn tell_peers(&mut self) {
-        let mut failed = Vec::new();
-        for (id, conn) in &mut self.conns {
-            let Some(peers) = conn.news() else { continue };
-            if let Err(error) = conn.control(&Message::Peers(peers)) {
-                failed.push((*id, error));
-            }
-        }
-        for (conn, error) in failed {
-            self.control_failed(conn, &error);
-        }
-    }
-
-    fn end_late_handshakes(&mut self) {
-        let patience = self.shared.timeouts.failure;
-        for (id, conn) in &self.conns {
-            let limit = match self.machine.handshaking(*id) {
-                Some(Handshake::Open) => patience,
-                Some(Handshake::Parked) => 2 * patience,
-                None => continue,
-            };
-            if conn.since.elapsed() >= limit {
-                tracing::debug!(peer = %conn.connection.peer(), "handshake out of time");
-                self.pending.push_back(Event::Lost { conn: *id });
-            }
-        }
-    }
-
-    /// A flag of some session changed: which, is cheaper to look up than to queue.
-    fn look_at_sessions(&mut self) {
-        for session in self.shared.sessions() {
-            let Some(remote) = session.as_remote() else { continue };
-            let conn = remote.conn;
-            if let Some(trouble) = remote.take_trouble() {
-                tracing::warn!(peer = %session.member().node, ?trouble, "the link is cut");
-                self.pending.push_back(match trouble {
-                    Trouble::Overloaded => Event::Overloaded { conn },
-                    Trouble::Broken(words) => Event::Broken { conn, words },
-                });
-            }
-            if remote.take_handed_over() {
-                self.pending.push_back(Event::HandedOver { conn });
-            }
-            let draining = self.conns.get_mut(&conn).filter(|c| c.draining);
-            if let (Some(known), Some(offsets)) = (draining, remote.drained()) {
-                known.draining = false;
-                self.pending.push_back(Event::Drained { conn, offsets });
-            }
-        }
-    }
-
-    fn dial(&mut self) {
-        let (now, random) = (self.now(), self.outside.random());
-        let due = self.redial.due(now, random);
-        for id in due.abandon {
-            if let Some(handle) = self.dial_handles.remove(&id) {
-                handle.abort();
-            }
-        }
-        for name in due.forgotten {
-            self.machine.expire(&name);
-        }
-        for attempt in due.start {
-            let (link, notices) = (Arc::clone(&self.link), self.notices.clone());
-            let id = attempt.id;
-            let handle = self.dials.spawn(async move {
-                let expect = match &attempt.target {
-                    Target::Name(name) => Some(name),
-                    Target::Seed(_) => None,
-                };
-                let result = link.dial(&attempt.address, expect).await;
-                let _ = notices.send(Notice::Dialled(id, result)).await;
-            });
-            self.dial_handles.insert(id, handle);
         }
     }
 }

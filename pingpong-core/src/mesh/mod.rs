@@ -2,7 +2,7 @@
 //!
 //! | owner | what it owns |
 //! | --- | --- |
-//! | `driver` | the one task that changes sessions: the session machine, redial, ticks, commands |
+//! | `driver`, `ticks` | the one task that changes sessions: the session machine, redial, time, commands |
 //! | `actions` | what the machine says, carried out in its order |
 //! | `connection` | the tasks of one connection: control in and out, heartbeats, its lanes, its end |
 //! | `lane`, `writer` | outgoing messages: one queue for each server, one writer for each link and lane |
@@ -18,6 +18,7 @@ mod connection;
 mod counters;
 mod deliver;
 mod driver;
+mod flush;
 mod lane;
 mod large;
 mod mailbox;
@@ -28,6 +29,7 @@ mod session;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod view;
 mod writer;
 

@@ -5,6 +5,7 @@
 
 use super::calls::{Calls, Outcome};
 use super::counters::CounterCells;
+use super::flush::{DrainState, Handover};
 use super::lane::{Lane, Refusal, To};
 use super::roster::Member;
 use crate::inbox::{CallTag, Dropped, Origin};
@@ -15,7 +16,7 @@ use crate::transport::{CallFailure, RawReply, WhenFull};
 use crate::wire::{Frame, Prefix, ReplyStatus};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -79,20 +80,6 @@ struct Pulse {
     clock: ClockOffset,
     detector: Detector,
     packets: u64,
-}
-
-/// How far the peer's lanes were handed over, and up to where they must be before the goodbye is complete (S2).
-#[derive(Default)]
-struct Handover {
-    done: BTreeMap<u16, u64>,
-    goal: Option<Vec<LaneOffset>>,
-}
-
-/// Which of our lanes have been written to their end, when this node leaves.
-#[derive(Default)]
-struct DrainState {
-    writing: usize,
-    ended: Vec<LaneOffset>,
 }
 
 /// How many messages are in a batch.
@@ -399,12 +386,5 @@ impl Remote {
     pub(super) fn drained(&self) -> Option<Vec<LaneOffset>> {
         let drain = lock(&self.drain);
         (drain.writing == 0).then(|| drain.ended.clone())
-    }
-}
-
-impl Handover {
-    fn complete(&self) -> bool {
-        let reached = |l: &LaneOffset| self.done.get(&l.lane).copied().unwrap_or(0) >= l.offset;
-        self.goal.as_ref().is_some_and(|goal| goal.iter().all(reached))
     }
 }

@@ -7,12 +7,14 @@ mod control;
 #[cfg(test)]
 mod examples;
 mod frame;
+mod splitter;
 
 pub use control::{
     ControlDecoder, LaneHeader, LaneRole, MAX_CLOSE, MAX_CONTROL, decode_close, decode_heartbeat, encode_close,
     encode_control, encode_heartbeat, encode_lane_header,
 };
-pub use frame::{Content, Frame, FrameKind, HEADER, LargeFrame, MAX_PREFIX, Prefix, ReplyStatus, Splitter};
+pub use frame::{Frame, FrameKind, HEADER, MAX_PREFIX, Prefix, ReplyStatus};
+pub use splitter::{Content, LargeFrame, Splitter};
 
 use crate::session::Versions;
 

@@ -3,7 +3,7 @@
 //! A case checks one promise of the contract; a story checks that the promises are enough for an application. It runs the
 //! producer and the consumer of [`pingpong_core::exercise`] on every node, and looks at nothing but the counts.
 //!
-//! ```ignore
+//! ```text
 //! pingpong_conformance::exercise_stories!(MyHarness::new);
 //! ```
 

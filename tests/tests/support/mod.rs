@@ -1,26 +1,21 @@
 //! Nodes on the in-memory network, on a paused clock.
 
+pub(crate) mod common;
+
 use async_trait::async_trait;
-use bytes::Bytes;
-use pingpong_conformance::{Capabilities, Clock, Greeted, Harness, Place, StartError, StartOptions, Store, Timing};
-use pingpong_core::config::{IncarnationStore, Limits, OutsideWorld};
-use pingpong_core::link::{Closed, Connection, LaneSender, Link, Priority};
+use common::{CLUSTER, Outside, Stored, greet};
+use pingpong_conformance::{Capabilities, Greeted, Harness, Place, StartError, StartOptions, Store, Timing};
+use pingpong_core::link::Link;
 use pingpong_core::mesh::Mesh;
-use pingpong_core::session::{Hello, Message, Versions};
+use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
-use pingpong_core::wire::{LaneHeader, LaneRole, decode_close, encode_control, encode_lane_header};
-use pingpong_core::{Address, ClusterName, Incarnation, MeshConfig, NodeName, Transport};
+use pingpong_core::{Address, ClusterName, MeshConfig, NodeName, Transport};
 use pingpong_transport_mem::MemNetwork;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The cluster of all nodes that are not told another one.
-const CLUSTER: &str = "conformance";
-/// The wall clock when a case begins, in milliseconds since 1970.
-const BEGIN: u64 = 1_800_000_000_000;
 
 /// A world of nodes on one in-memory network.
 pub(crate) struct MemHarness {
@@ -96,7 +91,7 @@ impl MemHarness {
         config.timeouts.stall = self.timing().stall;
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let bits = AtomicU64::new((self.seed << 32) | (number << 16));
-        config.outside = Arc::new(Outside { clock: options.clock, bits, begin: *self.begin.get_or_init(Instant::now) });
+        config.outside = Arc::new(Outside::new(options.clock, bits, *self.begin.get_or_init(Instant::now)));
         match options.store {
             Store::None => {}
             Store::Lost => config.incarnations = self.store(&options.place, true),
@@ -212,87 +207,6 @@ impl Harness for MemHarness {
         let name = NodeName::new("stranger").unwrap();
         let link = self.network.bind(name.clone(), Address::new("stranger").unwrap()).unwrap();
         let connection = link.dial(&address(to), None).await.unwrap();
-        let hello = Hello {
-            cluster: cluster.clone(),
-            versions,
-            name,
-            incarnation: Incarnation::new(BEGIN, 1),
-            moment: 1,
-            held: None,
-            random: 1,
-            failure_timeout_millis: 2_000,
-            lanes: Limits::default().lanes as _,
-            addresses: Vec::new(),
-        };
-        let mut control = connection.open(Priority::Control).await.unwrap();
-        let header = encode_lane_header(&LaneHeader { lane: 0, role: LaneRole::Control }).unwrap();
-        control.send(header).await.unwrap();
-        control.send(encode_control(&Message::Hello(Box::new(hello))).unwrap()).await.unwrap();
-        // A node that goes on talking opens its control lane; one that refuses closes.
-        let answered = tokio::select! {
-            biased;
-            closed = connection.closed() => Greeted::Refused(why(closed)),
-            lane = connection.accept() => match lane {
-                Ok(_) => after(&connection).await,
-                Err(_) => Greeted::Refused(why(connection.closed().await)),
-            },
-        };
-        connection.close(Bytes::new());
-        answered
-    }
-}
-
-/// A node may open its lane before it reads the greeting.
-async fn after(connection: &impl Connection) -> Greeted {
-    match tokio::time::timeout(Duration::from_millis(500), connection.closed()).await {
-        Ok(closed) => Greeted::Refused(why(closed)),
-        Err(_) => Greeted::Answered,
-    }
-}
-
-fn why(closed: Closed) -> String {
-    match closed {
-        Closed::ByPeer(reason) => decode_close(&reason).to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-/// A wall clock that follows the paused one, and counted instead of random bits.
-struct Outside {
-    clock: Clock,
-    bits: AtomicU64,
-    begin: Instant,
-}
-
-impl OutsideWorld for Outside {
-    fn wall_millis(&self) -> u64 {
-        let right = BEGIN + self.begin.elapsed().as_millis() as u64;
-        match self.clock {
-            Clock::Right => right,
-            Clock::Behind(by) => right - by.as_millis() as u64,
-            Clock::Ahead(by) => right + by.as_millis() as u64,
-        }
-    }
-
-    fn random(&self) -> u64 {
-        // Every bit of the counter moves many of the result.
-        let n = self.bits.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (n ^ (n >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
-    }
-}
-
-/// A store in memory.
-#[derive(Default)]
-struct Stored(Mutex<Option<Incarnation>>);
-
-#[async_trait]
-impl IncarnationStore for Stored {
-    async fn load(&self) -> Result<Option<Incarnation>, String> {
-        Ok(*self.0.lock().unwrap())
-    }
-
-    async fn store(&self, incarnation: Incarnation) -> Result<(), String> {
-        *self.0.lock().unwrap() = Some(incarnation);
-        Ok(())
+        greet(&connection, name, cluster, versions).await
     }
 }

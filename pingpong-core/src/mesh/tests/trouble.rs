@@ -10,33 +10,56 @@ async fn start_with(pipes: &Pipes, own: &str, seeds: &[&str], set: impl FnOnce(&
     Mesh::start(pipes.bind(&config.name), config).await.unwrap()
 }
 
-/// O3 (b): it takes 100 messages each second without a pause, and is stopped.
-#[tokio::test(start_paused = true)]
-async fn a_slow_server_that_never_stops_taking_messages_is_not_stopped() {
-    let pipes = Pipes::default();
-    let a = start(&pipes, "a", &[]).await;
-    let mut inbox = a.register(&server("s"), ServerOptions::new()).unwrap();
-    let handled = tokio::spawn(async move {
-        let (mut entries, mut handled) = (VecDeque::new(), 0_u32);
-        let began = Instant::now();
+/// A server that takes a message every so often, without a pause. Returns how many it took.
+fn slow(node: &Mesh<PipeLink>, own: &str, each: Duration) -> tokio::task::JoinHandle<u32> {
+    let mut inbox = node.register(&server(own), ServerOptions::new()).unwrap();
+    tokio::spawn(async move {
+        let (mut entries, mut handled) = (VecDeque::new(), 0);
         while inbox.take(&mut entries).await.is_ok() {
             for entry in entries.drain(..) {
                 let Entry::Messages(mut batch) = entry else { continue };
                 while batch.next().is_some() {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    tokio::time::sleep(each).await;
                     handled += 1;
                 }
             }
         }
-        (handled, began.elapsed())
-    });
+        handled
+    })
+}
+
+/// O3 (b): it was stopped, because only whole batches counted.
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_that_never_stops_taking_messages_is_not_stopped() {
+    let pipes = Pipes::default();
+    let a = start(&pipes, "a", &[]).await;
+    let handled = slow(&a, "s", Duration::from_millis(10));
     for _ in 0..40_000_u32 {
         a.abcast(&Targets::All, &server("s"), encoded(&[0; 8])).await.unwrap();
         if handled.is_finished() {
             break;
         }
     }
-    assert_eq!(a.counters().stalled_servers, 0, "stopped after (handled, time) {:?}", handled.await);
+    assert_eq!(a.counters().stalled_servers, 0, "stopped after {:?} messages", handled.await);
+}
+
+/// O3 (a): its lane moves less than once in the stall timeout, and the link was cut.
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_does_not_cost_its_node_the_link() {
+    let pipes = Pipes::default();
+    let a = start(&pipes, "a", &[]).await;
+    let b = start(&pipes, "b", &["a"]).await;
+    let handled = slow(&a, "s", Duration::from_millis(200));
+    linked(&[&a, &b]).await;
+    let mut events = b.monitor();
+    assert!(events.next().await.unwrap().is_up());
+    let began = Instant::now();
+    while began.elapsed() < 600 * SECOND {
+        b.abcast(&Targets::node(name("a")), &server("s"), encoded(&[0; 8])).await.unwrap();
+    }
+    let event = tokio::time::timeout(SECOND, events.next()).await;
+    assert!(event.is_err(), "{event:?}");
+    assert!(!handled.is_finished() && a.counters().stalled_servers == 0);
 }
 
 /// C6, O3 (a): a server that is busy with one large message stops those to others, and cuts a healthy link.
