@@ -1,0 +1,17 @@
+//! The suite and the stories on QUIC.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
+#[path = "../support/common.rs"]
+mod common;
+mod harness;
+
+use harness::QuicHarness;
+
+mod suite {
+    pingpong_conformance::conformance_suite!(crate::QuicHarness::new);
+}
+
+mod stories {
+    pingpong_conformance::exercise_stories!(crate::QuicHarness::new);
+}
