@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// Notices that wait for the driver; beyond it the tasks of connections wait.
 pub(super) const NOTICES: usize = 1_024;
 /// How long the closes of a node that stops may take to get on their way.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+pub(super) const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What callers ask of the driver.
 #[derive(Debug)]

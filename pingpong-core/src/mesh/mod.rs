@@ -86,16 +86,15 @@ impl<L: Link> Mesh<L> {
     /// Must be called within a tokio runtime. It returns once the node listens; links come up afterwards.
     ///
     /// # Errors
-    /// [`StartError`] names the item and the remedy; the endpoint is dropped.
+    /// [`StartError`] names the item and the remedy; the endpoint is closed.
     pub async fn start(link: L, config: MeshConfig) -> Result<Self, StartError> {
-        config.check(link.connection_bytes(config.limits.lanes_per_connection()))?;
-        let stored = config.incarnations.load().await.map_err(StartError::Store)?;
-        let (wall, random) = (config.outside.wall_millis(), config.outside.random());
-        let incarnation = match stored {
-            Some(seen) => Incarnation::above(seen, wall, random),
-            None => Incarnation::new(wall, random),
+        let incarnation = match first_incarnation(&link, &config).await {
+            Ok(incarnation) => incarnation,
+            Err(error) => {
+                link.close(driver::CLOSE_DEADLINE).await;
+                return Err(error);
+            }
         };
-        config.incarnations.store(incarnation).await.map_err(StartError::Store)?;
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let node = Node { name: config.name.clone(), incarnation };
         tracing::info!(%node, cluster = %config.cluster, addresses = ?link.addresses(), "started");
@@ -113,6 +112,18 @@ impl<L: Link> Mesh<L> {
         }
         result.await.unwrap_or(false)
     }
+}
+
+async fn first_incarnation<L: Link>(link: &L, config: &MeshConfig) -> Result<Incarnation, StartError> {
+    config.check(link.connection_bytes(config.limits.lanes_per_connection()))?;
+    let stored = config.incarnations.load().await.map_err(StartError::Store)?;
+    let (wall, random) = (config.outside.wall_millis(), config.outside.random());
+    let incarnation = match stored {
+        Some(seen) => Incarnation::above(seen, wall, random),
+        None => Incarnation::new(wall, random),
+    };
+    config.incarnations.store(incarnation).await.map_err(StartError::Store)?;
+    Ok(incarnation)
 }
 
 fn driver_of<L: Link>(

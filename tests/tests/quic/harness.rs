@@ -184,7 +184,10 @@ impl Harness for QuicHarness {
 
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
         let name = NodeName::new("stranger").unwrap();
-        let link = self.link(&name, &Place::from("stranger"), pingpong_core::config::Limits::default().lanes).unwrap();
+        // Each greeting from a place of its own.
+        let place = format!("stranger {}", self.started.fetch_add(1, Ordering::Relaxed));
+        let lanes = pingpong_core::config::Limits::default().lanes;
+        let link = self.link(&name, &Place::from(place.as_str()), lanes).unwrap();
         let connection = link.dial(&self.address(to), None).await.unwrap();
         greet(&connection, name, cluster, versions).await
     }
