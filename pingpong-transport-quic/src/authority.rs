@@ -1,32 +1,34 @@
-//! The authority of a cluster: signs the certificates of its nodes.
+//! Issues identities, for tools and tests: a cluster's own certificate authority.
 
 use crate::identity::{Identity, IdentityError};
 use pingpong_core::{ClusterName, NodeName};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::fmt;
 use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
 
-/// A cluster's certificate and the key that signs with it.
-pub struct Authority {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
+/// How much earlier than now certificates begin to hold, for clocks that are behind.
+const CLOCK_SKEW: Duration = Duration::from_secs(3_600);
 
-/// When a certificate is valid, from now.
+/// From when until when a certificate holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
-    /// It began so long ago: clocks differ. Default 1 h.
-    pub since: Duration,
-    /// It ends so long after its beginning. Default one year.
-    pub length: Duration,
+    /// Its first moment.
+    pub from: SystemTime,
+    /// Its last moment.
+    pub until: SystemTime,
 }
 
-impl Default for Validity {
-    fn default() -> Self {
-        Self { since: Duration::from_secs(3_600), length: Duration::from_secs(365 * 86_400) }
+impl Validity {
+    /// From an hour ago, for clocks that are behind, to that much after now.
+    pub fn from_now(length: Duration) -> Self {
+        let now = SystemTime::now();
+        Self { from: now.checked_sub(CLOCK_SKEW).unwrap_or(now), until: now.checked_add(length).unwrap_or(now) }
     }
 }
 
@@ -34,53 +36,90 @@ impl Default for Validity {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthorityError {
-    /// The generator refuses.
+    /// A date that no certificate can hold.
+    #[error("a certificate cannot hold that date; use one between 1970 and 9999")]
+    Date,
+    /// The certificate or the key of the authority cannot be read.
+    #[error("the authority's {part} cannot be read: {words}; give it as PEM")]
+    Pem {
+        /// The certificate or the key.
+        part: &'static str,
+        /// What is wrong.
+        words: String,
+    },
+    /// The library that makes certificates fails.
     #[error("the certificate cannot be made: {0}")]
-    Generate(#[from] rcgen::Error),
-    /// What was made is no identity.
+    Issue(String),
+    /// What was issued cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
 }
 
+impl From<rcgen::Error> for AuthorityError {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Issue(error.to_string())
+    }
+}
+
+/// A cluster's certificate authority: whoever has its key decides who belongs to the cluster. Keys are P-256.
+pub struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
 impl Authority {
-    /// A new authority with a key of its own, for that cluster. Valid for ten years.
+    /// A new authority, with a new key.
     ///
     /// # Errors
-    /// [`AuthorityError::Generate`] when there are no random numbers.
-    pub fn new(cluster: &ClusterName) -> Result<Self, AuthorityError> {
+    /// [`AuthorityError`] when a certificate cannot be valid for that long.
+    pub fn new(cluster: &ClusterName, valid_for: Duration) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(Vec::new())?;
+        let mut params = params(Validity::from_now(valid_for))?;
         params.distinguished_name.push(DnType::CommonName, format!("PingPong cluster {cluster}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let validity = Validity { length: Duration::from_secs(10 * 365 * 86_400), ..Validity::default() };
-        validity.set(&mut params);
         let certificate = params.self_signed(&key)?.der().clone();
         Ok(Self { certificate, issuer: Issuer::new(params, key) })
     }
 
-    /// A certificate and a key for a node.
+    /// Reads an authority back.
     ///
     /// # Errors
-    /// [`AuthorityError`].
-    pub fn issue(&self, name: &NodeName, validity: Validity) -> Result<Identity, AuthorityError> {
-        let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![name.as_str().to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, name.as_str());
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        validity.set(&mut params);
-        let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        Ok(Identity::new(self.certificate.clone(), vec![certificate], key.into())?)
+    /// [`AuthorityError`] says which part cannot be read.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, AuthorityError> {
+        let wrong = |part: &'static str, words: String| AuthorityError::Pem { part, words };
+        let key = KeyPair::from_pem(key).map_err(|error| wrong("private key", error.to_string()))?;
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| wrong("certificate", error.to_string()))?;
+        let issuer =
+            Issuer::from_ca_cert_der(&certificate, key).map_err(|error| wrong("certificate", error.to_string()))?;
+        Ok(Self { certificate, issuer })
     }
-}
 
-impl Validity {
-    fn set(self, params: &mut CertificateParams) {
-        let begin = SystemTime::now().checked_sub(self.since).unwrap_or(SystemTime::UNIX_EPOCH);
-        params.not_before = begin.into();
-        params.not_after = (begin + self.length).into();
+    /// A new identity, with a new key. Its dates are not checked: it may lie in the past or the future.
+    ///
+    /// # Errors
+    /// [`AuthorityError`]; [`IdentityError::Name`] if the name cannot stand in a certificate, since its last label is a number.
+    pub fn issue(&self, name: &NodeName, valid: Validity) -> Result<Identity, AuthorityError> {
+        let key = KeyPair::generate()?;
+        let mut params = params(valid)?;
+        params.subject_alt_names = vec![SanType::DnsName(name.as_str().try_into()?)];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Ok(Identity::unchecked(vec![self.certificate.clone()], vec![certificate], key)?)
+    }
+
+    /// The certificate, which every node of the cluster has, as PEM.
+    pub fn certificate_pem(&self) -> String {
+        pem::encode(&pem::Pem::new("CERTIFICATE", self.certificate.as_ref()))
+    }
+
+    /// The private key as PEM. Whoever reads it can add nodes to the cluster.
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 }
 
@@ -88,4 +127,17 @@ impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority").finish_non_exhaustive()
     }
+}
+
+fn params(valid: Validity) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    (params.not_before, params.not_after) = (moment(valid.from)?, moment(valid.until)?);
+    Ok(params)
+}
+
+fn moment(at: SystemTime) -> Result<OffsetDateTime, AuthorityError> {
+    let seconds = at.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| AuthorityError::Date)?.as_secs();
+    let seconds = i64::try_from(seconds).map_err(|_| AuthorityError::Date)?;
+    OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| AuthorityError::Date)
 }

@@ -1,30 +1,34 @@
-//! Windows, limits and times of the QUIC endpoint.
+//! How an endpoint is configured, and why it cannot be bound.
 
 use crate::identity::Identity;
 use pingpong_core::Address;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How an endpoint is bound.
-#[derive(Debug)]
-#[non_exhaustive]
+/// Everything that a [`QuicLink`](crate::QuicLink) needs to know. The defaults go with those of
+/// [`MeshConfig`](pingpong_core::MeshConfig); who changes `failure_timeout`, `lanes` or `max_peers` changes them in both.
+#[derive(Clone, Debug)]
 pub struct QuicConfig {
-    /// Where to listen.
+    /// Where to listen. Port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Where peers can dial; empty: the bound address.
+    /// Where peers can dial this node. Empty: the address that was bound, unless it stands for all addresses.
     pub advertise: Vec<Address>,
-    /// Who the node is.
+    /// Who this node is.
     pub identity: Identity,
-    /// The failure timeout of the node. QUIC's idle timeout is three times that, as a backstop (L5). Default 2 s.
+    /// That of the Mesh. A connection that is silent for three of them is given up here too. Default 2 s.
     pub failure_timeout: Duration,
-    /// As [`Limits::lanes`](pingpong_core::config::Limits::lanes): lanes are streams, and streams are memory. Default 24.
+    /// Server names with a lane of their own: that of the Mesh. Default 24. Three more lanes are the Mesh's own.
     pub lanes: usize,
-    /// Bytes that one lane may hold at the receiver. Default 1 MiB.
+    /// Peers that may be linked at once: that of the Mesh. Default 128. Handshakes under way are bounded by it, and eight more.
+    pub max_peers: usize,
+    /// Bytes that a lane holds at its receiving end. Default 1 MiB.
     pub lane_window: u32,
-    /// Bytes that one connection may hold at the sender. Default 1 MiB.
+    /// Bytes of all lanes of a connection that are sent and not acknowledged. Default 1 MiB.
     pub send_window: u32,
-    /// Handshakes of others that may be under way at once. Default 136.
-    pub handshakes: usize,
+    /// The largest UDP packet that is tried: 1,200 to 6,500. Default 6,500. How much a path takes is found out.
+    pub max_udp_payload: u16,
+    /// What the socket's buffers are asked to hold; the system may grant less. Default 4 MiB.
+    pub socket_buffer: usize,
 }
 
 impl QuicConfig {
@@ -36,14 +40,83 @@ impl QuicConfig {
             identity,
             failure_timeout: Duration::from_secs(2),
             lanes: 24,
+            max_peers: 128,
             lane_window: 1 << 20,
             send_window: 1 << 20,
-            handshakes: 136,
+            max_udp_payload: 6_500,
+            socket_buffer: 4 << 20,
         }
     }
 
-    /// Lanes of a connection: those of names, the shared one, control and replies.
-    pub(crate) fn streams(&self) -> u32 {
-        u32::try_from(self.lanes.saturating_add(3)).unwrap_or(u32::MAX)
+    /// Streams that a peer may open: a lane for each server name, the shared one, control and replies.
+    pub(crate) fn streams(&self) -> usize {
+        self.lanes.saturating_add(3)
     }
+
+    pub(crate) fn check(&self) -> Result<(), BindError> {
+        let ranges: [(&'static str, u64, u64, u64); 6] = [
+            ("lanes", self.lanes as u64, 1, 1_000),
+            ("max_peers", self.max_peers as u64, 1, 10_000),
+            ("lane_window", u64::from(self.lane_window), 4 << 10, 1 << 30),
+            ("send_window", u64::from(self.send_window), 4 << 10, 1 << 30),
+            ("max_udp_payload", u64::from(self.max_udp_payload), 1_200, 6_500),
+            (
+                "failure_timeout (ms)",
+                u64::try_from(self.failure_timeout.as_millis()).unwrap_or(u64::MAX),
+                100,
+                3_600_000,
+            ),
+        ];
+        for (field, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(BindError::Range { field, value, least, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An endpoint cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// A number outside its range.
+    #[error("{field} is {value}, allowed are {least} to {most}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The smallest that is allowed.
+        least: u64,
+        /// The greatest that is allowed.
+        most: u64,
+    },
+    /// Another socket has the address.
+    #[error("{address} is in use (UDP); stop the process that listens there, or listen at another port")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The system refuses the address.
+    #[error(
+        "{address} cannot be bound: {error}; listen at an address of this machine, at a port that this user may use"
+    )]
+    Socket {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The identity cannot be used.
+    #[error("the identity of {name} cannot be used: {words}")]
+    Identity {
+        /// The node's name.
+        name: pingpong_core::NodeName,
+        /// Why.
+        words: String,
+    },
+    /// There is no tokio runtime.
+    #[error("an endpoint must be bound within a tokio runtime")]
+    NoRuntime,
 }

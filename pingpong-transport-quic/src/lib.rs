@@ -1,28 +1,47 @@
-//! Links of PingPong over QUIC with mutual TLS.
+//! Links of PingPong over QUIC with mutual TLS 1.3.
 //!
-//! Every connection is authenticated on both sides: the cluster's authority signs each node's certificate, whose one DNS name is
-//! the node's name (A1). There is no mode without it. A lane is a unidirectional stream; a heartbeat is a datagram.
+//! A node proves its name with a certificate that the cluster's authority signed; the name is the certificate's DNS name. There
+//! is no mode without encryption, and none that accepts a certificate unchecked.
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `authority`, `identity` | who signs, and who a node is |
-//! | `tls` | the two TLS configurations, and how a peer's name is read |
-//! | `config` | windows, limits and times |
-//! | `link`, `connection` | the four traits of the seam |
+//! | [`QuicLink`] | an endpoint: dials, and accepts dials; tuned by [`QuicConfig`] |
+//! | [`QuicConnection`], [`QuicSender`], [`QuicReceiver`] | a connection, and its lanes: one stream each |
+//! | [`Identity`], [`Authority`] | certificates: read, checked, issued |
+//!
+//! ```
+//! use pingpong_core::{ClusterName, NodeName};
+//! use pingpong_transport_quic::{Authority, QuicConfig, QuicLink, Validity};
+//! use std::time::Duration;
+//!
+//! async fn bind() -> Result<QuicLink, Box<dyn std::error::Error>> {
+//!     let year = Duration::from_secs(365 * 86_400);
+//!     let authority = Authority::new(&ClusterName::new("shop")?, year)?;
+//!     let identity = authority.issue(&NodeName::new("n1.shop.example")?, Validity::from_now(year))?;
+//!     Ok(QuicLink::bind(QuicConfig::new("0.0.0.0:4000".parse()?, identity))?)
+//! }
+//! ```
 
 #![forbid(unsafe_code)]
 
+mod accept;
 mod authority;
+mod certificate;
 mod config;
 mod connection;
+mod dial;
 #[cfg(feature = "faults")]
 pub mod faults;
 mod identity;
 mod link;
+mod socket;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod words;
 
 pub use authority::{Authority, AuthorityError, Validity};
-pub use config::QuicConfig;
+pub use config::{BindError, QuicConfig};
 pub use connection::{QuicConnection, QuicReceiver, QuicSender};
 pub use identity::{Identity, IdentityError};
-pub use link::{BindError, QuicLink};
+pub use link::QuicLink;

@@ -1,298 +1,240 @@
-//! The endpoint: dials and accepts.
+//! An endpoint: one UDP socket, and all connections through it.
 
-use crate::config::QuicConfig;
+use crate::accept::{Bounds, Ready, listen};
+use crate::config::{BindError, QuicConfig};
 use crate::connection::QuicConnection;
-use crate::identity::name_of;
-use crate::tls::{Tls, TlsError};
+use crate::dial::Dialler;
+use crate::identity::Identity;
+use crate::{socket, tls};
+use pingpong_core::address::AddressError;
 use pingpong_core::link::{DialError, Link};
 use pingpong_core::{Address, NodeName};
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
+use quinn::{
+    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
+use ring::{hkdf, hmac};
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
-/// Above this a batch of packets passes what the kernel takes at once, and the path looks broken.
-const MAX_PAYLOAD: u16 = 6_500;
-/// Bytes of datagrams that wait on one side of a connection.
-const DATAGRAM_BYTES: usize = 16 << 10;
-/// Authenticated connections that wait to be accepted.
-const BACKLOG: usize = 64;
-/// Bytes that one handshake, and all of them, may buffer before the peer is known.
+/// Bytes of datagrams that wait, in each direction.
+const DATAGRAMS: usize = 64 << 10;
+/// What a connection holds beside windows and datagrams: its state, keys, and what is remembered of packets.
+const FIXED: u64 = 64 << 10;
+/// Dials that others may have under way beyond the number of peers.
+const SPARE_HANDSHAKES: usize = 8;
+/// Bytes that are kept of a dial before it is admitted: its first packets.
 const INCOMING_BYTES: u64 = 16 << 10;
-/// What quinn keeps for a connection besides windows, by measurement rounded up.
-const CONNECTION_BYTES: u64 = 64 << 10;
+/// The shortest time that a handshake is given: long paths and loaded peers need it, whatever the failure timeout.
+const LEAST_HANDSHAKE: Duration = Duration::from_secs(2);
+/// Random connection ids of this length can be recognised by a later run of the node.
+const CONNECTION_ID: usize = 16;
 
-/// The endpoint of a node.
+/// An endpoint of the cluster's network over QUIC. Dropping it closes it, and its connections, without a reason.
 pub struct QuicLink {
-    endpoint: Endpoint,
-    tls: Arc<Tls>,
-    transport: Arc<TransportConfig>,
-    addresses: Vec<Address>,
-    window: u64,
+    dialler: Dialler,
+    ready: Arc<Ready>,
+    advertise: Vec<Address>,
+    local: SocketAddr,
+    config: Sizes,
+    listener: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    streams: usize,
+    lane_window: u64,
     send_window: u64,
-    accepted: Mutex<mpsc::Receiver<QuicConnection>>,
-    // Ends with the link.
-    _accepting: JoinSet<()>,
-}
-
-/// An endpoint cannot be bound; nothing was started (S1).
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// The socket cannot be bound.
-    #[error("{address} cannot be bound: {error}; choose another address, or stop whoever holds it")]
-    Socket {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        error: std::io::Error,
-    },
-    /// The identity is of no use.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A number is out of QUIC's range.
-    #[error("{field} is out of range: {words}")]
-    Range {
-        /// The field.
-        field: &'static str,
-        /// What is allowed.
-        words: String,
-    },
-}
-
-fn range(field: &'static str) -> impl FnOnce(&dyn std::fmt::Display) -> BindError {
-    move |error| BindError::Range { field, words: error.to_string() }
-}
-
-fn transport(config: &QuicConfig) -> Result<TransportConfig, BindError> {
-    let mut transport = TransportConfig::default();
-    let idle = IdleTimeout::try_from(config.failure_timeout.saturating_mul(3));
-    let window = u64::from(config.lane_window) * u64::from(config.streams());
-    let window = VarInt::from_u64(window).map_err(|e| range("lane_window")(&e))?;
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(MAX_PAYLOAD);
-    transport
-        .max_idle_timeout(Some(idle.map_err(|e| range("failure_timeout")(&e))?))
-        .max_concurrent_uni_streams(VarInt::from_u32(config.streams()))
-        .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .stream_receive_window(VarInt::from_u32(config.lane_window))
-        .receive_window(window)
-        .send_window(u64::from(config.send_window))
-        .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
-        .datagram_send_buffer_size(DATAGRAM_BYTES)
-        .mtu_discovery_config(Some(discovery));
-    Ok(transport)
 }
 
 impl QuicLink {
-    /// Binds an endpoint. Must be called within a tokio runtime.
+    /// Binds an endpoint, and begins to take dials. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`BindError`] names the address or the field, and the remedy.
     pub fn bind(config: QuicConfig) -> Result<Self, BindError> {
+        config.check()?;
+        tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let address = config.listen;
-        let failed = |error| BindError::Socket { address, error };
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None).map_err(failed)?;
-        socket.bind(&address.into()).map_err(failed)?;
-        // Default buffers lose packets of bulk transfers; the kernel may grant less.
-        let _ = socket.set_recv_buffer_size(4 << 20);
-        let _ = socket.set_send_buffer_size(4 << 20);
-        let granted = socket.recv_buffer_size().unwrap_or(0);
-        tracing::debug!(%address, granted, "receive buffer of the socket in bytes");
-        let runtime = quinn::TokioRuntime;
-        let socket = quinn::Runtime::wrap_udp_socket(&runtime, socket.into()).map_err(failed)?;
+        let socket = socket::bind(address, config.socket_buffer)?;
+        let socket = TokioRuntime.wrap_udp_socket(socket).map_err(|error| BindError::Socket { address, error })?;
         Self::start(config, socket)
     }
 
-    /// Binds an endpoint to a socket of the caller's, which may be one that loses packets.
+    /// The same on a socket of one's own, for fault injection; `listen` is not used.
     ///
     /// # Errors
-    /// As [`bind`](Self::bind).
+    /// Those of [`bind`](Self::bind).
     #[cfg(feature = "faults")]
-    pub fn bind_with(config: QuicConfig, socket: Arc<dyn quinn::AsyncUdpSocket>) -> Result<Self, BindError> {
+    pub fn bind_with(config: QuicConfig, socket: Arc<dyn AsyncUdpSocket>) -> Result<Self, BindError> {
+        config.check()?;
+        tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         Self::start(config, socket)
     }
 
-    fn start(config: QuicConfig, socket: Arc<dyn quinn::AsyncUdpSocket>) -> Result<Self, BindError> {
-        let address = config.listen;
-        let failed = |error| BindError::Socket { address, error };
-        let transport = Arc::new(transport(&config)?);
-        let (window, send_window) = (u64::from(config.lane_window), u64::from(config.send_window));
-        let (handshakes, patience) = (config.handshakes.max(1), config.failure_timeout.max(Duration::from_secs(1)));
-        let tls = Arc::new(Tls::new(config.identity)?);
-        let local = socket.local_addr().map_err(failed)?;
-        let crypto = QuicServerConfig::try_from(tls.server()?).map_err(|e| range("cipher suites")(&e))?;
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    fn start(config: QuicConfig, socket: Arc<dyn AsyncUdpSocket>) -> Result<Self, BindError> {
+        let unusable = |words: String| BindError::Identity { name: config.identity.name().clone(), words };
+        let unbound = |error: std::io::Error| BindError::Socket { address: config.listen, error };
+        let local = socket.local_addr().map_err(unbound)?;
+        let transport = Arc::new(transport(&config));
+        let handshakes = config.max_peers.saturating_add(SPARE_HANDSHAKES);
+        let mut server = ServerConfig::with_crypto(tls::server(&config.identity).map_err(unusable)?);
         server
             .transport_config(Arc::clone(&transport))
             .max_incoming(handshakes)
             .incoming_buffer_size(INCOMING_BYTES)
-            .incoming_buffer_size_total(INCOMING_BYTES * handshakes as u64)
-            .migration(true);
-        let mut endpoint = endpoint_config(&tls, local.port());
-        endpoint.max_udp_payload_size(MAX_PAYLOAD).map_err(|e| range("max_udp_payload_size")(&e))?;
-        let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime).map_err(failed)?;
-        let bound = Address::new(&local.to_string()).map_err(|e| range("listen")(&e))?;
-        let addresses = if config.advertise.is_empty() { vec![bound] } else { config.advertise };
-        let (sender, receiver) = mpsc::channel(BACKLOG);
-        let mut accepting = JoinSet::new();
-        accepting.spawn(accept(endpoint.clone(), sender, handshakes, patience));
-        let accepted = Mutex::new(receiver);
-        Ok(Self { endpoint, tls, transport, addresses, window, send_window, accepted, _accepting: accepting })
+            .incoming_buffer_size_total(INCOMING_BYTES.saturating_mul(handshakes as u64));
+        let clients = tls::clients(&config.identity).map_err(unusable)?;
+        let mut settings = EndpointConfig::new(Arc::new(reset_key(&config.identity, local.port()).map_err(unusable)?));
+        settings.cid_generator(|| Box::new(RandomIds));
+        settings.max_udp_payload_size(config.max_udp_payload).map_err(|error| unusable(error.to_string()))?;
+        let endpoint = Endpoint::new_with_abstract_socket(settings, Some(server), socket, Arc::new(TokioRuntime));
+        let endpoint = endpoint.map_err(unbound)?;
+
+        let ready = Arc::new(Ready::default());
+        let bounds = Bounds { handshakes, deadline: config.failure_timeout.max(LEAST_HANDSHAKE) };
+        let listener = tokio::spawn(listen(endpoint.clone(), Arc::clone(&ready), bounds));
+        Ok(Self {
+            advertise: advertise(&config, local),
+            dialler: Dialler { endpoint, clients, transport, patience: config.failure_timeout },
+            ready,
+            local,
+            config: Sizes {
+                streams: config.streams(),
+                lane_window: u64::from(config.lane_window),
+                send_window: u64::from(config.send_window),
+            },
+            listener: Mutex::new(Some(listener)),
+        })
     }
 
-    /// The name that this endpoint proves.
-    pub fn name(&self) -> &NodeName {
-        self.tls.name()
+    /// The address that was bound.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
     }
 
-    async fn connect(
-        &self,
-        to: SocketAddr,
-        address: &Address,
-        expect: Option<&NodeName>,
-    ) -> Result<QuicConnection, DialError> {
-        let refused = |words: String| DialError::Refused { address: address.clone(), words };
-        let tls = self.tls.client(expect).map_err(|e| refused(e.to_string()))?;
-        let crypto = QuicClientConfig::try_from(tls).map_err(|e| refused(e.to_string()))?;
-        let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-        config.transport_config(Arc::clone(&self.transport));
-        // The verifier reads the name from the certificate; this one only fills the field, and tells nobody whom we look for.
-        let connecting = self.endpoint.connect_with(config, to, "pingpong").map_err(|error| match error {
-            quinn::ConnectError::EndpointStopping => DialError::EndpointClosed,
-            other => DialError::Address { address: address.clone(), words: other.to_string() },
-        })?;
-        let connection = connecting.await.map_err(|error| dial_error(&error, address))?;
-        let known = peer_name(&connection).and_then(|peer| Ok((peer, remote(to)?)));
-        let (peer, remote) = known.map_err(refused)?;
-        Ok(QuicConnection::new(connection, peer, remote))
+    fn take_listener(&self) -> Option<JoinHandle<()>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-impl std::fmt::Debug for QuicLink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QuicLink")
-            .field("name", self.name())
-            .field("addresses", &self.addresses)
-            .finish_non_exhaustive()
+/// A socket's address as text that can be dialled.
+pub(crate) fn address_of(address: SocketAddr) -> Result<Address, AddressError> {
+    Address::new(&SocketAddr::new(address.ip().to_canonical(), address.port()).to_string())
+}
+
+fn advertise(config: &QuicConfig, local: SocketAddr) -> Vec<Address> {
+    if !config.advertise.is_empty() {
+        return config.advertise.clone();
     }
-}
-
-/// A restarted node recognizes packets for its former life, and answers them with a reset: its peers need not wait for the
-/// failure timeout. So the key of the resets is the same in every run, and one for each port.
-fn endpoint_config(tls: &Tls, port: u16) -> EndpointConfig {
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, tls.secret());
-    let reset = ring::hmac::sign(&key, format!("pingpong stateless reset, port {port}").as_bytes());
-    let mut config = EndpointConfig::new(Arc::new(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, reset.as_ref())));
-    // Ids of a former run must reach the reset, which hashed ones do not.
-    config.cid_generator(|| Box::new(quinn_proto::RandomConnectionIdGenerator::new(16)));
-    config
-}
-
-fn remote(address: SocketAddr) -> Result<Address, String> {
-    Address::new(&address.to_string()).map_err(|error| error.to_string())
-}
-
-fn peer_name(connection: &quinn::Connection) -> Result<NodeName, String> {
-    let identity = connection.peer_identity().ok_or("it showed no certificate")?;
-    let chain =
-        identity.downcast::<Vec<CertificateDer<'static>>>().map_err(|_| "its certificate is of another kind")?;
-    name_of(chain.first().ok_or("it showed no certificate")?).map_err(|error| error.to_string())
-}
-
-fn dial_error(error: &quinn::ConnectionError, address: &Address) -> DialError {
-    let (address, words) = (address.clone(), error.to_string());
-    match error {
-        quinn::ConnectionError::TransportError(_)
-        | quinn::ConnectionError::ConnectionClosed(_)
-        | quinn::ConnectionError::VersionMismatch => DialError::Refused { address, words },
-        quinn::ConnectionError::LocallyClosed => DialError::EndpointClosed,
-        _ => DialError::Unreachable { address, words },
+    if local.ip().is_unspecified() {
+        tracing::warn!(%local, "peers are told no address of this node, since it listens on all of them; set advertise");
+        return Vec::new();
     }
+    address_of(local).into_iter().collect()
 }
 
-async fn accept(endpoint: Endpoint, accepted: mpsc::Sender<QuicConnection>, most: usize, patience: Duration) {
-    let places = Arc::new(Semaphore::new(most));
-    let mut handshakes = JoinSet::new();
-    loop {
-        let incoming = tokio::select! {
-            biased;
-            Some(_) = handshakes.join_next() => continue,
-            incoming = endpoint.accept() => incoming,
-        };
-        let Some(incoming) = incoming else { return };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            incoming.refuse();
-            continue;
-        };
-        // Under load a peer must show first that it is where it says.
-        if places.available_permits() < most / 2 && incoming.may_retry() && !incoming.remote_address_validated() {
-            let _ = incoming.retry();
-            continue;
-        }
-        let accepted = accepted.clone();
-        handshakes.spawn(async move {
-            let from = incoming.remote_address();
-            let handshake = async { incoming.await.map_err(|error| error.to_string()) };
-            let result = match tokio::time::timeout(patience, handshake).await {
-                Ok(Ok(connection)) => {
-                    peer_name(&connection).and_then(|peer| Ok(QuicConnection::new(connection, peer, remote(from)?)))
-                }
-                Ok(Err(words)) => Err(words),
-                Err(_) => Err("it took too long".to_owned()),
-            };
-            drop(place);
-            match result {
-                Ok(connection) => drop(accepted.send(connection).await),
-                Err(words) => tracing::warn!(remote = %from, words, "a handshake failed"),
-            }
-        });
-    }
+fn transport(config: &QuicConfig) -> TransportConfig {
+    let streams = u32::try_from(config.streams()).unwrap_or(u32::MAX);
+    let window = u64::from(streams).saturating_mul(u64::from(config.lane_window));
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(config.max_udp_payload);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_uni_streams(VarInt::from_u32(streams))
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(config.lane_window))
+        // The sum of the lanes' windows: lanes that are not read cannot take the others' share (L3).
+        .receive_window(VarInt::from_u64(window).unwrap_or(VarInt::MAX))
+        .send_window(u64::from(config.send_window))
+        .datagram_receive_buffer_size(Some(DATAGRAMS))
+        .datagram_send_buffer_size(DATAGRAMS)
+        .mtu_discovery_config(Some(mtu))
+        // The Mesh sends heartbeats.
+        .keep_alive_interval(None)
+        .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3)).ok());
+    transport
+}
+
+/// What the packets that reset connections of an earlier run are signed with. It is the same in every run of a node, so that
+/// peers notice a restart at once; and another for each port, since two endpoints with one key could be played against each
+/// other.
+fn reset_key(identity: &Identity, port: u16) -> Result<hmac::Key, String> {
+    let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"pingpong stateless reset").extract(identity.key.secret_der());
+    let port = port.to_be_bytes();
+    let info: [&[u8]; 1] = [&port];
+    let key = secret.expand(&info, hmac::HMAC_SHA256).map_err(|_| "no key can be derived from its private key")?;
+    Ok(hmac::Key::from(key))
 }
 
 impl Link for QuicLink {
     type Connection = QuicConnection;
 
     fn addresses(&self) -> Vec<Address> {
-        self.addresses.clone()
+        self.advertise.clone()
     }
 
+    /// A window for each lane that a peer may open, what is sent and not acknowledged, and the datagrams of both directions.
     fn connection_bytes(&self, lanes: usize) -> u64 {
-        (lanes as u64).saturating_mul(self.window) + self.send_window + 2 * DATAGRAM_BYTES as u64 + CONNECTION_BYTES
+        let lanes = lanes.max(self.config.streams) as u64;
+        let windows = lanes.saturating_mul(self.config.lane_window);
+        windows.saturating_add(self.config.send_window).saturating_add(2 * DATAGRAMS as u64 + FIXED)
     }
 
     async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<QuicConnection, DialError> {
-        let wrong = |words: &dyn std::fmt::Display| DialError::Address {
-            address: address.clone(),
-            words: format!("{words}; expected host:port"),
-        };
-        if !address.as_str().contains(':') {
-            return Err(wrong(&"there is no port"));
-        }
-        let unreachable = |words: String| DialError::Unreachable { address: address.clone(), words };
-        let found = tokio::net::lookup_host(address.as_str()).await.map_err(|e| unreachable(e.to_string()))?;
-        let mut last = unreachable("the name has no address".to_owned());
-        for to in found {
-            match self.connect(to, address, expect).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        self.dialler.dial(address, expect).await
     }
 
     async fn accept(&self) -> Option<QuicConnection> {
-        self.accepted.lock().await.recv().await
+        self.ready.next().await
     }
 
     async fn close(&self, deadline: Duration) {
-        self.endpoint.close(VarInt::from_u32(0), &[]);
-        let _ = tokio::time::timeout(deadline, self.endpoint.wait_idle()).await;
+        self.dialler.endpoint.close(VarInt::from_u32(0), b"");
+        self.ready.close();
+        // What is not on its way by then is lost (L6).
+        let _ = tokio::time::timeout(deadline, self.dialler.endpoint.wait_idle()).await;
+        if let Some(listener) = self.take_listener() {
+            listener.abort();
+            // It was cancelled, or has ended.
+            let _ = listener.await;
+        }
+    }
+}
+
+impl Drop for QuicLink {
+    fn drop(&mut self) {
+        self.dialler.endpoint.close(VarInt::from_u32(0), b"");
+        self.ready.close();
+        if let Some(listener) = self.take_listener() {
+            listener.abort();
+        }
+    }
+}
+
+impl fmt::Debug for QuicLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuicLink").field("local", &self.local).finish_non_exhaustive()
+    }
+}
+
+/// Plain random connection ids: those of an earlier run are not refused as forged, but answered with a reset.
+struct RandomIds;
+
+impl quinn::ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> quinn::ConnectionId {
+        let id: [u8; CONNECTION_ID] = rand::random();
+        quinn::ConnectionId::new(&id)
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
     }
 }

@@ -1,142 +1,150 @@
-//! Mutual TLS 1.3, with one provider that is given explicitly: the process-wide default plays no part.
+//! Mutual TLS 1.3: who is let in, and who is believed.
 //!
-//! There is no switch that accepts any certificate. A dial to a seed, whose name is not known yet, takes the name out of the
-//! peer's certificate, and then verifies the certificate for that very name as any other.
+//! Nothing here accepts a certificate unchecked. A dial to an address whose node is not known takes the name out of the
+//! certificate, and then verifies the certificate for that very name like any other.
 
-use crate::identity::{Identity, name_of};
-use pingpong_core::NodeName;
-use rustls::client::WebPkiServerVerifier;
+use crate::certificate;
+use crate::identity::{Identity, IdentityError};
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::version::TLS13;
+use rustls::{
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
 use std::sync::Arc;
 
-/// The protocol and its major version (A3).
-const ALPN: &[u8] = b"pingpong/1";
+/// The protocol, with its major version: nodes of another one refuse each other in the handshake.
+pub(crate) const PROTOCOL: &[u8] = b"pingpong/1";
 
-/// The parts of TLS that all connections of a node share.
-pub(crate) struct Tls {
-    provider: Arc<CryptoProvider>,
-    verifier: Arc<WebPkiServerVerifier>,
-    roots: Arc<RootCertStore>,
-    identity: Identity,
+/// The TLS library refuses the identity; the words say why.
+type Unusable = String;
+
+/// ring, with AES-128-GCM first: the fastest by measurement.
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.retain(|suite| suite.tls13().is_some());
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
 }
 
-/// TLS cannot be set up with this identity.
-#[derive(Debug, thiserror::Error)]
-#[error("the identity of {name} cannot be used: {words}; issue a certificate and a key that belong together")]
-pub struct TlsError {
-    /// The node.
-    pub name: NodeName,
-    /// What the library says.
-    pub words: String,
+fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, Unusable> {
+    let mut roots = RootCertStore::empty();
+    for certificate in &identity.authority {
+        roots.add(certificate.clone()).map_err(|error| format!("its certificate cannot be used: {error}"))?;
+    }
+    Ok(Arc::new(roots))
 }
 
-impl Tls {
-    pub(crate) fn new(identity: Identity) -> Result<Self, TlsError> {
-        let name = identity.name().clone();
-        let failed = |words: String| TlsError { name: name.clone(), words };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add(identity.authority.clone()).map_err(|e| failed(e.to_string()))?;
-        let roots = Arc::new(roots);
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
-            .build()
-            .map_err(|e| failed(e.to_string()))?;
-        Ok(Self { provider, verifier, roots, identity })
-    }
-
-    fn failed(&self, error: &dyn std::fmt::Display) -> TlsError {
-        TlsError { name: self.identity.name().clone(), words: error.to_string() }
-    }
-
-    pub(crate) fn server(&self) -> Result<ServerConfig, TlsError> {
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(&self.provider))
-            .build()
-            .map_err(|e| self.failed(&e))?;
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|e| self.failed(&e))?
-            .with_client_cert_verifier(clients)
-            .with_single_cert(self.identity.chain.clone(), self.identity.key.clone_key())
-            .map_err(|e| self.failed(&e))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        // Resumption would save a tenth of a handshake, and its early data can be replayed.
-        config.send_tls13_tickets = 0;
-        Ok(config)
-    }
-
-    /// For a dial to that node, or to a seed that may be any.
-    pub(crate) fn client(&self, expect: Option<&NodeName>) -> Result<ClientConfig, TlsError> {
-        let verifier = PeerVerifier { inner: Arc::clone(&self.verifier), expect: expect.cloned() };
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|e| self.failed(&e))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_client_auth_cert(self.identity.chain.clone(), self.identity.key.clone_key())
-            .map_err(|e| self.failed(&e))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        config.resumption = rustls::client::Resumption::disabled();
-        Ok(config)
-    }
-
-    pub(crate) fn name(&self) -> &NodeName {
-        self.identity.name()
-    }
-
-    /// The secret of this node's key, for what must be the same in every run of it.
-    pub(crate) fn secret(&self) -> &[u8] {
-        self.identity.key.secret_der()
-    }
+fn client_verifier(identity: &Identity) -> Result<Arc<dyn ClientCertVerifier>, Unusable> {
+    let builder = WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider());
+    builder.build().map_err(|error| error.to_string())
 }
 
-/// Verifies the peer's certificate for the name that it carries, and that this is the expected one.
+/// Checks that the key is the certificate's, and that the authority vouches for it now.
+pub(crate) fn check(identity: &Identity) -> Result<(), IdentityError> {
+    CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider())
+        .map_err(|error| IdentityError::Key(error.to_string()))?;
+    let verifier = client_verifier(identity).map_err(IdentityError::Authority)?;
+    let Some((own, between)) = identity.chain.split_first() else { return Ok(()) };
+    let verified = verifier.verify_client_cert(own, between, UnixTime::now());
+    verified.map(drop).map_err(|error| IdentityError::Authority(error.to_string()))
+}
+
+/// For dials of others to this node.
+pub(crate) fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Unusable> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| error.to_string())?
+        .with_client_cert_verifier(client_verifier(identity)?)
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
+        .map_err(|error| error.to_string())?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// For dials of this node.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    /// To a node whose name is known.
+    pub(crate) named: Arc<QuicClientConfig>,
+    /// To an address whose node is not known yet.
+    pub(crate) seed: Arc<QuicClientConfig>,
+}
+
+pub(crate) fn clients(identity: &Identity) -> Result<Clients, Unusable> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let seed = Arc::new(AnyOfTheCluster { verifier: Arc::clone(&verifier) });
+    Ok(Clients { named: client(identity, verifier)?, seed: client(identity, seed)? })
+}
+
+fn client(identity: &Identity, verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<QuicClientConfig>, Unusable> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+        .map_err(|error| error.to_string())?;
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    // The name would go over the network in the clear, and no node has a second one to choose by it.
+    config.enable_sni = false;
+    QuicClientConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// Believes every node of the cluster that it is who its certificate says, and nobody else.
 #[derive(Debug)]
-struct PeerVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-    expect: Option<NodeName>,
+struct AnyOfTheCluster {
+    verifier: Arc<WebPkiServerVerifier>,
 }
 
-impl ServerCertVerifier for PeerVerifier {
+impl ServerCertVerifier for AnyOfTheCluster {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         _dialled: &ServerName<'_>,
-        ocsp: &[u8],
+        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let name = name_of(end_entity).map_err(|error| rustls::Error::General(error.to_string()))?;
-        if let Some(expect) = self.expect.as_ref().filter(|expect| **expect != name) {
-            return Err(rustls::Error::General(format!("it proves to be {name}, {expect} was expected")));
-        }
-        let server = ServerName::try_from(name.as_str())
-            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        self.inner.verify_server_cert(end_entity, intermediates, &server, ocsp, now)
+        let no_name = || rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
+        let name = certificate::node_name(end_entity).map_err(|_| no_name())?;
+        let name = DnsName::try_from(name.as_str()).map(|name| ServerName::DnsName(name.to_owned()));
+        let name = name.map_err(|_| no_name())?;
+        self.verifier.verify_server_cert(end_entity, intermediates, &name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }

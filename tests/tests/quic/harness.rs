@@ -46,7 +46,7 @@ impl QuicHarness {
         Self {
             host: fresh_host(),
             network: FaultNetwork::new(),
-            authority: Authority::new(&ClusterName::new(CLUSTER).unwrap()).unwrap(),
+            authority: Authority::new(&ClusterName::new(CLUSTER).unwrap(), Duration::from_secs(86_400)).unwrap(),
             begin: OnceLock::new(),
             started: AtomicU64::new(0),
             ports: Mutex::default(),
@@ -91,7 +91,10 @@ impl QuicHarness {
     }
 
     fn link(&self, name: &NodeName, place: &Place, lanes: usize) -> Result<QuicLink, StartError> {
-        let identity = self.authority.issue(name, Validity::default()).map_err(|e| StartError(e.to_string()))?;
+        let identity = self
+            .authority
+            .issue(name, Validity::from_now(Duration::from_secs(3_600)))
+            .map_err(|e| StartError(e.to_string()))?;
         let listen = self.socket(place);
         let socket = self.network.bind(listen).map_err(|e| StartError(format!("{listen}: {e}")))?;
         let mut config = QuicConfig::new(listen, identity);

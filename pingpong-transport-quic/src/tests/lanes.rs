@@ -1,0 +1,113 @@
+//! Lanes, datagrams and closes.
+
+use super::*;
+use bytes::Bytes;
+use pingpong_core::link::{Closed, Connection, LaneReceiver, LaneSender, Priority};
+
+async fn read(lane: &mut impl LaneReceiver, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut chunks = vec![Bytes::new(); 8];
+    while bytes.len() < length {
+        let count = soon(lane.recv(&mut chunks)).await.unwrap();
+        assert_ne!(count, 0, "the lane has ended after {} bytes", bytes.len());
+        chunks[..count].iter().for_each(|chunk| bytes.extend_from_slice(chunk));
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn bytes_arrive_in_order_both_ways() {
+    let pair = pair().await;
+    let body: Vec<u8> = (0..3_000_000_u32).map(|number| number as u8 ^ (number >> 8) as u8).collect();
+    for (from, to) in [(&pair.dialled, &pair.accepted), (&pair.accepted, &pair.dialled)] {
+        let send = async {
+            let mut lane = from.open(Priority::Server).await.unwrap();
+            for chunk in body.chunks(70_000) {
+                soon(lane.send(Bytes::copy_from_slice(chunk))).await.unwrap();
+            }
+            lane
+        };
+        let receive = async { read(&mut soon(to.accept()).await.unwrap(), body.len()).await };
+        let (_lane, received) = tokio::join!(send, receive);
+        assert!(received == body);
+    }
+    assert!(pair.dialled.packets() > 0 && pair.accepted.packets() > 0);
+}
+
+#[tokio::test]
+async fn lanes_that_are_not_read_hold_up_their_own_sender_alone() {
+    let pair = pair().await;
+    let mut full = Vec::new();
+    // All lanes but the two of the Mesh: each is filled until its sender waits.
+    for _ in 0..25 {
+        let mut lane = pair.dialled.open(Priority::Server).await.unwrap();
+        lane.send(Bytes::from(vec![1; 1 << 20])).await.unwrap();
+        full.push(lane);
+    }
+    let waiting = tokio::time::timeout(SECOND / 10, full[0].send(Bytes::from(vec![1; 3 << 20]))).await;
+    assert!(waiting.is_err(), "a full lane makes its sender wait");
+    let mut control = pair.dialled.open(Priority::Control).await.unwrap();
+    soon(control.send(Bytes::from_static(b"control"))).await.unwrap();
+    let mut lanes = Vec::new();
+    for _ in 0..26 {
+        lanes.push(soon(pair.accepted.accept()).await.unwrap());
+    }
+    let mut lane = lanes.pop().unwrap();
+    assert_eq!(read(&mut lane, 7).await, b"control");
+    pair.dialled.send_datagram(Bytes::from_static(b"beat"));
+    assert_eq!(soon(pair.accepted.recv_datagram()).await.unwrap(), "beat");
+}
+
+#[tokio::test]
+async fn more_lanes_than_the_peer_allows_are_refused_at_once() {
+    let pair = pair().await;
+    let mut lanes = Vec::new();
+    for _ in 0..27 {
+        lanes.push(pair.dialled.open(Priority::Server).await.unwrap());
+    }
+    let error = soon(pair.dialled.open(Priority::Server)).await.unwrap_err();
+    assert!(error.to_string().contains("no further lane"), "{error}");
+}
+
+#[tokio::test]
+async fn a_reason_arrives_and_only_the_first_close_counts() {
+    let pair = pair().await;
+    pair.dialled.close(Bytes::from_static(b"enough"));
+    pair.dialled.close(Bytes::from_static(b"again"));
+    assert_eq!(soon(pair.accepted.closed()).await, Closed::ByPeer(Bytes::from_static(b"enough")));
+    assert_eq!(soon(pair.dialled.closed()).await, Closed::Here);
+    assert!(soon(pair.accepted.accept()).await.is_err());
+    assert!(soon(pair.accepted.recv_datagram()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_dropped_closes() {
+    let Pair { a, b, dialled, accepted } = pair().await;
+    drop(dialled);
+    assert_eq!(soon(accepted.closed()).await, Closed::ByPeer(Bytes::new()));
+    soon(a.close(SECOND)).await;
+    assert!(matches!(soon(a.dial(&address(&b), None)).await, Err(pingpong_core::link::DialError::EndpointClosed)));
+    assert!(soon(a.accept()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_lane_that_one_side_gives_up_ends_the_connection() {
+    let pair = pair().await;
+    let mut lane = pair.dialled.open(Priority::Server).await.unwrap();
+    lane.send(Bytes::from_static(b"x")).await.unwrap();
+    drop(soon(pair.accepted.accept()).await.unwrap());
+    soon(async {
+        while lane.send(Bytes::from_static(b"x")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(soon(pair.accepted.closed()).await, Closed::ByPeer(Bytes::new()));
+}
+
+#[tokio::test]
+async fn what_a_connection_may_hold_is_counted() {
+    let link = bind(issue(&authority(), "a"));
+    assert_eq!(link.connection_bytes(27), 28 * (1 << 20) + 3 * (64 << 10));
+    assert_eq!(link.connection_bytes(1), link.connection_bytes(27), "a peer may open them whether used or not");
+}

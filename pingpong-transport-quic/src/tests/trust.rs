@@ -1,0 +1,215 @@
+//! Who is let in, and what is said to those who are not.
+
+use super::*;
+use crate::{BindError, IdentityError};
+use pingpong_core::link::{Closed, Connection, DialError};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+
+/// The words of a dial that is refused.
+async fn refusal(from: &QuicLink, to: &QuicLink, expect: Option<&NodeName>) -> String {
+    match soon(from.dial(&address(to), expect)).await {
+        Err(DialError::Refused { address: named, words }) => {
+            assert_eq!(named, address(to));
+            words
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// What the server says to a client that it refuses: it shows only after the client's side is complete (TLS 1.3).
+async fn refused_by_peer(from: &QuicLink, to: &QuicLink) -> String {
+    match soon(from.dial(&address(to), None)).await {
+        Ok(connection) => match soon(connection.closed()).await {
+            Closed::Lost(words) => words,
+            other => panic!("{other:?}"),
+        },
+        Err(DialError::Refused { words, .. }) => words,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn past() -> Validity {
+    let at = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
+    Validity { from: at(365), until: at(730) }
+}
+
+#[tokio::test]
+async fn both_sides_learn_the_name_of_the_other() {
+    let pair = pair().await;
+    assert_eq!((pair.dialled.peer(), pair.accepted.peer()), (&name("b.example"), &name("a")));
+    assert_eq!(pair.dialled.remote(), address(&pair.b));
+    assert_eq!(pair.accepted.remote(), address(&pair.a));
+    let by_name = soon(pair.a.dial(&address(&pair.b), Some(&name("b.example")))).await.unwrap();
+    assert_eq!(by_name.peer(), &name("b.example"));
+}
+
+#[tokio::test]
+async fn another_name_than_expected_is_refused() {
+    let authority = authority();
+    let (a, b) = (bind(issue(&authority, "a")), bind(issue(&authority, "b")));
+    let words = refusal(&a, &b, Some(&name("c"))).await;
+    assert!(words.contains("this side refuses") && words.contains('c'), "{words}");
+}
+
+#[tokio::test]
+async fn another_authority_is_refused_on_both_sides() {
+    let (ours, theirs) = (authority(), authority());
+    let (a, b) = (bind(issue(&ours, "a")), bind(issue(&theirs, "b")));
+    let words = refusal(&a, &b, None).await;
+    assert!(words.contains("this side refuses the peer") && words.contains("not signed by"), "{words}");
+    assert!(refusal(&a, &b, Some(&name("b"))).await.contains("not signed by"));
+
+    // It believes theirs, and proves itself with ours.
+    let own = issue(&ours, "a");
+    let mixed = Identity::unchecked(issue(&theirs, "x").authority, own.chain, own.key).unwrap();
+    let words = refused_by_peer(&bind(mixed), &b).await;
+    assert!(words.contains("the peer refuses this side") && words.contains("not signed by"), "{words}");
+    let waiting = tokio::time::timeout(SECOND / 10, b.accept()).await;
+    assert!(waiting.is_err(), "nobody was let in");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused_with_its_date() {
+    let authority = authority();
+    let (valid, expired) = (issue(&authority, "a"), authority.issue(&name("b"), past()).unwrap());
+    let (a, b) = (bind(valid), bind(expired));
+    let words = refusal(&a, &b, None).await;
+    assert!(words.contains("expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
+    let words = refused_by_peer(&b, &a).await;
+    assert!(words.contains("has expired"), "{words}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_in_use_is_named() {
+    let authority = authority();
+    let a = bind(issue(&authority, "a"));
+    let error = QuicLink::bind(QuicConfig::new(a.local_address(), issue(&authority, "b"))).unwrap_err();
+    assert!(matches!(error, BindError::InUse { address } if address == a.local_address()), "{error}");
+    let mut wrong = config(issue(&authority, "b"));
+    wrong.max_udp_payload = 9_000;
+    let error = QuicLink::bind(wrong).unwrap_err().to_string();
+    assert_eq!(error, "max_udp_payload is 9000, allowed are 1200 to 6500");
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_dialled_say_why() {
+    let a = bind(issue(&authority(), "a"));
+    for wrong in ["localhost", "h:0", "h:70000", "::1:4000", "[x]:1", ":4000"] {
+        let error = soon(a.dial(&Address::new(wrong).unwrap(), None)).await.unwrap_err();
+        assert!(matches!(error, DialError::Address { .. }), "{wrong}: {error}");
+    }
+    // A socket for IPv4 reaches no IPv6 address.
+    let error = soon(a.dial(&Address::new("[::1]:4000").unwrap(), None)).await.unwrap_err();
+    assert!(matches!(error, DialError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn names_are_resolved() {
+    let authority = authority();
+    let (a, b) = (bind(issue(&authority, "a")), bind(issue(&authority, "b")));
+    let by_name = Address::new(&format!("localhost:{}", b.local_address().port())).unwrap();
+    assert_eq!(soon(a.dial(&by_name, None)).await.unwrap().peer(), &name("b"));
+}
+
+#[tokio::test]
+async fn garbage_does_no_harm() {
+    let authority = authority();
+    let (a, b) = (bind(issue(&authority, "a")), bind(issue(&authority, "b")));
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for length in [0, 1, 20, 21, 1_200, 1_500] {
+        for first in [0_u8, 0x40, 0x80, 0xc0, 0xff] {
+            let mut bytes: Vec<u8> = (0..length).map(|index| (index * 31 + 7) as u8).collect();
+            if let Some(byte) = bytes.first_mut() {
+                *byte = first;
+            }
+            socket.send_to(&bytes, b.local_address()).await.unwrap();
+        }
+    }
+    assert_eq!(soon(a.dial(&address(&b), None)).await.unwrap().peer(), &name("b"));
+    assert_eq!(soon(b.accept()).await.unwrap().peer(), &name("a"));
+}
+
+#[tokio::test]
+async fn twenty_dial_at_once() {
+    let authority = authority();
+    let (a, b) = (Arc::new(bind(issue(&authority, "a"))), bind(issue(&authority, "b")));
+    let mut dials = JoinSet::new();
+    for _ in 0..20 {
+        let (a, to) = (Arc::clone(&a), address(&b));
+        dials.spawn(async move { a.dial(&to, Some(&name("b"))).await });
+    }
+    let mut accepted = Vec::new();
+    for _ in 0..20 {
+        accepted.push(soon(b.accept()).await.unwrap());
+    }
+    let dialled = soon(dials.join_all()).await;
+    assert!(dialled.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn nobody_beyond_the_bound_is_let_in_before_others_are_taken() {
+    let authority = authority();
+    let mut small = config(issue(&authority, "b"));
+    small.max_peers = 1;
+    let (a, b) = (Arc::new(bind(issue(&authority, "a"))), QuicLink::bind(small).unwrap());
+    let mut kept = Vec::new();
+    for _ in 0..9 {
+        kept.push(soon(a.dial(&address(&b), None)).await.unwrap());
+    }
+    let beyond = async {
+        loop {
+            match a.dial(&address(&b), None).await {
+                Ok(connection) => kept.push(connection),
+                Err(error) => break error,
+            }
+        }
+    };
+    let error = soon(beyond).await;
+    assert!(matches!(&error, DialError::Unreachable { words, .. } if words.contains("no further")), "{error}");
+    soon(b.accept()).await.unwrap();
+    soon(a.dial(&address(&b), None)).await.unwrap();
+}
+
+#[test]
+fn an_identity_goes_through_pem() {
+    let authority = authority();
+    let identity = issue(&authority, "n1.example");
+    let pem = (identity.authority_pem(), identity.chain_pem(), identity.key_pem());
+    let read = Identity::from_pem(pem.0.as_bytes(), pem.1.as_bytes(), pem.2.as_bytes()).unwrap();
+    assert_eq!(read.name(), &name("n1.example"));
+    assert!(!format!("{read:?}").contains("PRIVATE"));
+    let again = Authority::from_pem(&authority.certificate_pem(), &authority.key_pem()).unwrap();
+    let other = issue(&again, "n2");
+    Identity::from_pem(pem.0.as_bytes(), other.chain_pem().as_bytes(), other.key_pem().as_bytes()).unwrap();
+}
+
+#[test]
+fn an_identity_that_cannot_be_used_names_the_part() {
+    let (ours, theirs) = (authority(), authority());
+    let (a, b, x) = (issue(&ours, "a"), issue(&ours, "b"), issue(&theirs, "a"));
+    let read = |authority: &Identity, chain: &Identity, key: &Identity| {
+        Identity::from_der(authority.authority.clone(), chain.chain.clone(), key.key.clone_key()).unwrap_err()
+    };
+    assert!(matches!(read(&a, &a, &b), IdentityError::Key(_)));
+    assert!(matches!(read(&x, &a, &a), IdentityError::Authority(_)));
+    let expired = ours.issue(&name("a"), past()).unwrap();
+    let error = read(&a, &expired, &expired).to_string();
+    assert_eq!(error, "the certificate of a expired on 1972-01-01 00:00:00 UTC; renew it");
+    let now = SystemTime::now();
+    let early = ours.issue(&name("a"), Validity { from: now + YEAR, until: now + 2 * YEAR }).unwrap();
+    assert!(matches!(read(&a, &early, &early), IdentityError::NotYetValid { .. }));
+    let (authority, chain, key) = (a.authority_pem(), a.chain_pem(), a.key_pem());
+    let read = |authority: &str, chain: &str, key: &str| {
+        Identity::from_pem(authority.as_bytes(), chain.as_bytes(), key.as_bytes()).unwrap_err().to_string()
+    };
+    assert!(read("", &chain, &key).contains("authority's certificate is missing"));
+    assert!(read(&authority, "x", &key).contains("node's certificate is missing"));
+    assert!(read(&authority, &chain, &chain).contains("private key is missing"));
+    assert!(read(&authority, "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n", &key).contains("as PEM"));
+    // The authority's own certificate names no node.
+    assert!(read(&authority, &authority, &key).contains("has 0 DNS names"));
+    assert!(ours.issue(&name("node.1"), Validity::from_now(YEAR)).is_err(), "no DNS name ends in a number");
+}

@@ -1,0 +1,118 @@
+//! Failures in words: dates, TLS alerts, and which side refused what.
+
+use quinn::ConnectionError;
+use rustls::AlertDescription;
+use time::OffsetDateTime;
+
+/// Transport error codes that carry a TLS alert in their last byte (RFC 9001, section 4.8).
+const ALERTS: std::ops::Range<u64> = 0x100..0x200;
+/// The endpoint takes no new connections (RFC 9000, section 20.1).
+const CONNECTION_REFUSED: u64 = 2;
+
+/// Seconds since 1970 as a date.
+pub(crate) fn date(seconds: i64) -> String {
+    match OffsetDateTime::from_unix_timestamp(seconds) {
+        Ok(at) => {
+            let (year, month, day) = at.to_calendar_date();
+            let (hour, minute, second) = at.to_hms();
+            format!("{year:04}-{:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC", u8::from(month))
+        }
+        Err(_) => format!("{seconds} s after 1970"),
+    }
+}
+
+/// Replaces times, which the TLS library writes as seconds since 1970, by dates.
+fn with_dates(words: &str) -> String {
+    let mut result: Vec<String> = Vec::new();
+    for word in words.split(' ') {
+        // `verification time 123 (UNIX), but certificate is not valid after 456 (78 seconds ago)`
+        let is_time = result.last().is_some_and(|last| matches!(last.as_str(), "time" | "after" | "until" | "before"));
+        match (word.parse(), word.strip_prefix("(UNIX)")) {
+            (Ok(seconds), _) if is_time => result.push(date(seconds)),
+            (_, Some(rest)) => {
+                let last = result.pop().unwrap_or_default();
+                result.push(last + rest);
+            }
+            _ => result.push(word.to_owned()),
+        }
+    }
+    result.join(" ")
+}
+
+/// An alert of TLS, as its standard names it, and what it means to the one who gets it.
+fn alert(code: u64) -> String {
+    let alert = AlertDescription::from(u8::try_from(code & 0xff).unwrap_or_default());
+    let meaning = match alert {
+        // The second one: an authority of the same name, with another key.
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
+            "this node's certificate is not signed by an authority that the peer trusts"
+        }
+        AlertDescription::CertificateExpired => "this node's certificate has expired, or is not valid yet",
+        AlertDescription::CertificateRevoked => "this node's certificate has been revoked",
+        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
+            "this node's certificate does not hold for the peer"
+        }
+        AlertDescription::NoApplicationProtocol => "the peer speaks another major version of the protocol",
+        _ => "the peer ended the handshake",
+    };
+    format!("{meaning} (TLS alert {alert:?})")
+}
+
+/// How a connection failed: whether the two sides do not accept each other, and words.
+pub(crate) struct Failure {
+    pub(crate) refused: bool,
+    pub(crate) words: String,
+}
+
+/// Words for the end of a connection, or of an attempt.
+pub(crate) fn failure(error: &ConnectionError) -> Failure {
+    let lost = |words: &str| Failure { refused: false, words: words.to_owned() };
+    match error {
+        ConnectionError::TransportError(error) => {
+            let refused = ALERTS.contains(&u64::from(error.code));
+            let mut words = with_dates(&error.reason);
+            // The second one: an authority of the same name, with another key.
+            if words.ends_with("UnknownIssuer") || words.ends_with("BadSignature") {
+                words.push_str("; the peer's certificate is not signed by an authority that this side trusts");
+            }
+            let words = match refused {
+                true => format!("this side refuses the peer: {words}"),
+                false => format!("protocol error ({}): {words}", error.code),
+            };
+            Failure { refused, words }
+        }
+        ConnectionError::ConnectionClosed(close) => match u64::from(close.error_code) {
+            code if ALERTS.contains(&code) => {
+                Failure { refused: true, words: format!("the peer refuses this side: {}", alert(code)) }
+            }
+            CONNECTION_REFUSED => lost("the peer takes no further connections at the moment"),
+            _ => lost(&format!("the peer's QUIC ended the connection: {}", close.error_code)),
+        },
+        ConnectionError::ApplicationClosed(close) => {
+            Failure { refused: true, words: format!("the peer closed: {}", String::from_utf8_lossy(&close.reason)) }
+        }
+        ConnectionError::VersionMismatch => {
+            Failure { refused: true, words: "the peer speaks no version of QUIC that this side does".to_owned() }
+        }
+        ConnectionError::Reset => lost("the peer has restarted and does not know the connection"),
+        ConnectionError::TimedOut => lost("nothing came from the peer for too long"),
+        ConnectionError::LocallyClosed => lost("this side closed"),
+        ConnectionError::CidsExhausted => lost("no connection id is left"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_become_dates() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        let words = "time 86400 (UNIX), not valid after 172800 (1 seconds ago)";
+        let dates = "time 1970-01-02 00:00:00 UTC, not valid after 1970-01-03 00:00:00 UTC (1 seconds ago)";
+        assert_eq!(with_dates(words), dates);
+        for other in ["", "12", "after x", "after", "after 99999999999999999999"] {
+            assert_eq!(with_dates(other), other);
+        }
+    }
+}
