@@ -147,7 +147,7 @@ impl Roster {
         }
     }
 
-    /// Drops a record; what outlives it is kept for now.
+    /// Drops a record; what outlives it is retired, not lost.
     fn retire(&mut self, name: NodeName) {
         let memory = self.records.remove(&name).map(|peer| peer.memory);
         self.retired.extend(memory.filter(|memory| memory.seen.is_some()).map(|memory| (name, memory)));
