@@ -148,6 +148,9 @@ pub enum Closed {
     Here,
     /// The peer closed it, with this reason.
     ByPeer(Bytes),
+    /// The peer does not accept this side's identity. A backend reports it so if it learns of it only after its own side of
+    /// the handshake was complete (TLS 1.3); otherwise the dial fails with [`DialError::Refused`].
+    Refused(String),
     /// The network, or the peer's process, is gone; the words say how that is known.
     Lost(String),
 }

@@ -210,7 +210,7 @@ impl End {
             Broken(match closed {
                 Closed::Here => "it was closed here".to_owned(),
                 Closed::ByPeer(_) => "the peer closed it".to_owned(),
-                Closed::Lost(words) => words.clone(),
+                Closed::Refused(words) | Closed::Lost(words) => words.clone(),
             })
         })
     }

@@ -1,8 +1,10 @@
 //! Dials of others: their handshakes, bounded in number and in time, and the connections that come of them.
 
-use crate::connection::QuicConnection;
+use crate::connection::{Own, QuicConnection};
+use crate::renewal::Renewal;
+use crate::tls::Claim;
 use crate::words;
-use quinn::{Endpoint, Incoming};
+use quinn::{Endpoint, Incoming, ServerConfig};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,16 +64,30 @@ impl Ready {
     }
 }
 
-/// How many handshakes there may be, and how long they may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+/// What the handshakes of others need, and their bounds.
+pub(crate) struct Acceptor {
+    pub(crate) identity: Renewal,
+    /// For the transport; the identity of a handshake is that of its time.
+    pub(crate) server: ServerConfig,
+    pub(crate) failure_timeout: Duration,
+    /// How many there may be.
     pub(crate) handshakes: usize,
+    /// How long one may take.
     pub(crate) deadline: Duration,
+    pub(crate) ready: Arc<Ready>,
+}
+
+/// A handshake failed: who, where, why.
+struct Failed {
+    claim: Claim,
+    remote: SocketAddr,
+    words: String,
 }
 
 /// The task that takes dials; it ends with the endpoint.
-pub(crate) async fn listen(endpoint: Endpoint, ready: Arc<Ready>, bounds: Bounds) {
-    let places = Arc::new(Semaphore::new(bounds.handshakes));
+pub(crate) async fn listen(endpoint: Endpoint, acceptor: Acceptor) {
+    let acceptor = Arc::new(acceptor);
+    let places = Arc::new(Semaphore::new(acceptor.handshakes));
     let mut handshakes = JoinSet::new();
     let mut log = RatedLog::default();
     loop {
@@ -79,22 +95,25 @@ pub(crate) async fn listen(endpoint: Endpoint, ready: Arc<Ready>, bounds: Bounds
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
                 let remote = incoming.remote_address();
-                match admit(incoming, &places, bounds.handshakes) {
+                match admit(incoming, &places, acceptor.handshakes) {
                     Admitted::Yes(incoming, place) => {
-                        handshakes.spawn(handshake(*incoming, bounds.deadline, Arc::clone(&ready), place));
+                        handshakes.spawn(Arc::clone(&acceptor).handshake(*incoming, place));
                     }
                     Admitted::Later => {}
-                    Admitted::No => log.warn(remote, "too many handshakes are under way"),
+                    Admitted::No => {
+                        let words = format!("{} handshakes are under way, no more are allowed", acceptor.handshakes);
+                        log.warn(&Failed { claim: Claim::default(), remote, words });
+                    }
                 }
             }
             Some(result) = handshakes.join_next() => match result {
                 Ok(Ok(())) => {}
-                Ok(Err((remote, words))) => log.warn(remote, &words),
+                Ok(Err(failed)) => log.warn(&failed),
                 Err(error) => tracing::error!(%error, "a handshake's task failed"),
             }
         }
     }
-    ready.close();
+    acceptor.ready.close();
 }
 
 enum Admitted {
@@ -118,22 +137,30 @@ fn admit(incoming: Incoming, places: &Arc<Semaphore>, bound: usize) -> Admitted 
     Admitted::Yes(Box::new(incoming), place)
 }
 
-async fn handshake(
-    incoming: Incoming,
-    deadline: Duration,
-    ready: Arc<Ready>,
-    place: OwnedSemaphorePermit,
-) -> Result<(), (SocketAddr, String)> {
-    let remote = incoming.remote_address();
-    let failed = |words: String| (remote, words);
-    let connecting = incoming.accept().map_err(|error| failed(words::failure(&error).words))?;
-    let connection = match timeout(deadline, connecting).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Err(failed(words::failure(&error).words)),
-        Err(_) => return Err(failed(format!("the handshake took longer than {deadline:?}"))),
-    };
-    ready.push(QuicConnection::new(connection).map_err(failed)?, place);
-    Ok(())
+impl Acceptor {
+    async fn handshake(self: Arc<Self>, incoming: Incoming, place: OwnedSemaphorePermit) -> Result<(), Failed> {
+        let (claim, remote) = (Claim::default(), incoming.remote_address());
+        match self.connect(incoming, &claim).await {
+            Ok(connection) => {
+                self.ready.push(connection, place);
+                Ok(())
+            }
+            Err(words) => Err(Failed { claim, remote, words }),
+        }
+    }
+
+    async fn connect(&self, incoming: Incoming, claim: &Claim) -> Result<QuicConnection, String> {
+        let tls = self.identity.current();
+        let own = Own { expires: tls.expires, failure_timeout: self.failure_timeout };
+        let mut server = self.server.clone();
+        server.crypto = tls.server(claim)?;
+        let failed = |error| words::failure(&error, own.expires).words;
+        let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
+        match timeout(self.deadline, connecting).await {
+            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own),
+            Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline)),
+        }
+    }
 }
 
 /// At most one line a second; the rest is counted.
@@ -144,13 +171,14 @@ struct RatedLog {
 }
 
 impl RatedLog {
-    fn warn(&mut self, remote: SocketAddr, reason: &str) {
+    fn warn(&mut self, failed: &Failed) {
         let now = Instant::now();
         if self.last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
             self.left_out += 1;
             return;
         }
-        tracing::warn!(%remote, reason, left_out = self.left_out, "a handshake failed");
+        let Failed { claim, remote, words } = failed;
+        tracing::warn!(peer = %claim, %remote, reason = words, left_out = self.left_out, "a handshake failed");
         (self.last, self.left_out) = (Some(now), 0);
     }
 }

@@ -15,7 +15,8 @@ pub struct QuicConfig {
     pub advertise: Vec<Address>,
     /// Who this node is.
     pub identity: Identity,
-    /// That of the Mesh. A connection that is silent for three of them is given up here too. Default 2 s.
+    /// That of the Mesh. A connection that is silent for three of them, and at least 90 s, is given up here too. It also times
+    /// how often a silent peer's port is tried. Default 2 s.
     pub failure_timeout: Duration,
     /// Server names with a lane of their own: that of the Mesh. Default 24. Three more lanes are the Mesh's own.
     pub lanes: usize,

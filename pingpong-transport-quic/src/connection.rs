@@ -1,7 +1,8 @@
 //! A connection and its lanes: each lane is one stream in one direction.
 
 use crate::link::address_of;
-use crate::{certificate, words};
+use crate::words::{self, Failure};
+use crate::{certificate, probe};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Priority};
 use pingpong_core::{Address, NodeName};
@@ -9,7 +10,10 @@ use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteErr
 use rustls::pki_types::CertificateDer;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::OnceLock;
 use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::Mutex;
 
 const NO_ERROR: VarInt = VarInt::from_u32(0);
 const GREATEST_REASON: usize = 512;
@@ -17,23 +21,42 @@ const GREATEST_REASON: usize = 512;
 /// A connection to a peer that has proved its name. Dropping it closes it, without a reason.
 #[derive(Debug)]
 pub struct QuicConnection {
-    inner: quinn::Connection,
+    pub(crate) inner: quinn::Connection,
     peer: NodeName,
     remote: Address,
+    own: Own,
+    /// Held by the one who looks whether the peer's port is still open.
+    looking: Mutex<()>,
+    /// Why this side gave the peer up.
+    gone: OnceLock<String>,
+}
+
+/// What a connection knows of its own side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own {
+    /// Until when the certificate holds, in seconds since 1970 (UTC).
+    pub(crate) expires: i64,
+    pub(crate) failure_timeout: Duration,
 }
 
 impl QuicConnection {
     /// Takes over a connection whose handshake is complete: reads the peer's name out of the certificate that was verified.
-    pub(crate) fn new(inner: quinn::Connection) -> Result<Self, String> {
+    pub(crate) fn new(inner: quinn::Connection, own: Own) -> Result<Self, String> {
         let remote = address_of(inner.remote_address()).map_err(|error| error.to_string())?;
         match peer_name(&inner) {
-            Ok(peer) => Ok(Self { inner, peer, remote }),
+            Ok(peer) => Ok(Self { inner, peer, remote, own, looking: Mutex::default(), gone: OnceLock::new() }),
             Err(words) => {
                 let words = format!("the certificate names no node: {words}");
                 inner.close(NO_ERROR, words.as_bytes());
                 Err(words)
             }
         }
+    }
+
+    /// Waits until the peer's system has proved that nobody listens there any more.
+    async fn refused(&self) {
+        let _looking = self.looking.lock().await;
+        probe::refused(self.inner.remote_address(), self.own.failure_timeout, || self.packets()).await;
     }
 }
 
@@ -43,8 +66,8 @@ fn peer_name(connection: &quinn::Connection) -> Result<NodeName, String> {
     certificate::node_name(chain.first().ok_or("there is none")?)
 }
 
-fn broken(error: &ConnectionError) -> Broken {
-    Broken(words::failure(error).words)
+fn broken(error: &ConnectionError, expires: i64) -> Broken {
+    Broken(words::failure(error, expires).words)
 }
 
 /// No lane ends alone (L2): the connection goes with it.
@@ -70,7 +93,7 @@ impl Connection for QuicConnection {
         let mut opening = pin!(self.inner.open_uni());
         let stream = poll_fn(|cx| {
             Poll::Ready(match opening.as_mut().poll(cx) {
-                Poll::Ready(opened) => opened.map_err(|error| broken(&error)),
+                Poll::Ready(opened) => opened.map_err(|error| broken(&error, self.own.expires)),
                 Poll::Pending => Err(Broken("the peer allows no further lane".to_owned())),
             })
         });
@@ -82,12 +105,12 @@ impl Connection for QuicConnection {
         };
         // It fails only for a stream that has ended.
         let _ = stream.set_priority(priority);
-        Ok(QuicSender { stream, connection: self.inner.clone() })
+        Ok(QuicSender { stream, connection: self.inner.clone(), expires: self.own.expires })
     }
 
     async fn accept(&self) -> Result<QuicReceiver, Broken> {
-        let stream = self.inner.accept_uni().await.map_err(|error| broken(&error))?;
-        Ok(QuicReceiver { stream, connection: self.inner.clone() })
+        let stream = self.inner.accept_uni().await.map_err(|error| broken(&error, self.own.expires))?;
+        Ok(QuicReceiver { stream, connection: self.inner.clone(), expires: self.own.expires })
     }
 
     fn send_datagram(&self, datagram: Bytes) {
@@ -96,7 +119,7 @@ impl Connection for QuicConnection {
     }
 
     async fn recv_datagram(&self) -> Result<Bytes, Broken> {
-        self.inner.read_datagram().await.map_err(|error| broken(&error))
+        self.inner.read_datagram().await.map_err(|error| broken(&error, self.own.expires))
     }
 
     fn packets(&self) -> u64 {
@@ -108,10 +131,26 @@ impl Connection for QuicConnection {
     }
 
     async fn closed(&self) -> Closed {
-        match self.inner.closed().await {
+        let ended = tokio::select! {
+            biased;
+            error = self.inner.closed() => error,
+            () = self.refused() => {
+                // The first one counts, as does the first close.
+                let _ = self.gone.set(format!("nobody listens at {} any more (ICMP port unreachable)", self.remote));
+                self.inner.close(NO_ERROR, b"");
+                self.inner.closed().await
+            }
+        };
+        match ended {
             ConnectionError::ApplicationClosed(close) => Closed::ByPeer(close.reason),
-            ConnectionError::LocallyClosed => Closed::Here,
-            error => Closed::Lost(words::failure(&error).words),
+            ConnectionError::LocallyClosed => match self.gone.get() {
+                Some(words) => Closed::Lost(words.clone()),
+                None => Closed::Here,
+            },
+            error => match words::failure(&error, self.own.expires) {
+                Failure { refused: true, words } => Closed::Refused(words),
+                Failure { words, .. } => Closed::Lost(words),
+            },
         }
     }
 }
@@ -127,12 +166,13 @@ impl Drop for QuicConnection {
 pub struct QuicSender {
     stream: SendStream,
     connection: quinn::Connection,
+    expires: i64,
 }
 
 impl LaneSender for QuicSender {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
         self.stream.write_chunk(bytes).await.map_err(|error| match error {
-            WriteError::ConnectionLost(error) => broken(&error),
+            WriteError::ConnectionLost(error) => broken(&error, self.expires),
             WriteError::Stopped(_) => lane_ended(&self.connection, "the peer gave up a lane that it receives"),
             WriteError::ClosedStream | WriteError::ZeroRttRejected => {
                 lane_ended(&self.connection, "the lane has ended here")
@@ -146,13 +186,14 @@ impl LaneSender for QuicSender {
 pub struct QuicReceiver {
     stream: RecvStream,
     connection: quinn::Connection,
+    expires: i64,
 }
 
 impl LaneReceiver for QuicReceiver {
     async fn recv(&mut self, chunks: &mut [Bytes]) -> Result<usize, Broken> {
         match self.stream.read_chunks(chunks).await {
             Ok(read) => Ok(read.unwrap_or(0)),
-            Err(ReadError::ConnectionLost(error)) => Err(broken(&error)),
+            Err(ReadError::ConnectionLost(error)) => Err(broken(&error, self.expires)),
             Err(ReadError::Reset(_)) => Err(lane_ended(&self.connection, "the peer gave up a lane that it sends")),
             Err(error) => Err(lane_ended(&self.connection, &format!("the lane cannot be read: {error}"))),
         }

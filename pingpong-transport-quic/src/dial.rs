@@ -1,7 +1,8 @@
 //! Dials of this node: an address is resolved anew each time, and all that it stands for are tried in turn.
 
-use crate::connection::QuicConnection;
-use crate::tls::Clients;
+use crate::connection::{Own, QuicConnection};
+use crate::renewal::Renewal;
+use crate::tls::Claim;
 use crate::words;
 use pingpong_core::link::{Connection, DialError};
 use pingpong_core::{Address, NodeName};
@@ -17,20 +18,30 @@ const UNKNOWN: &str = "unknown.invalid";
 /// What a dial needs.
 pub(crate) struct Dialler {
     pub(crate) endpoint: Endpoint,
-    pub(crate) clients: Clients,
+    pub(crate) identity: Renewal,
     pub(crate) transport: Arc<TransportConfig>,
-    /// How long one of several addresses may take before the next one is tried.
-    pub(crate) patience: Duration,
+    /// Also how long one of several addresses may take before the next one is tried.
+    pub(crate) failure_timeout: Duration,
 }
 
 impl Dialler {
     pub(crate) async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<QuicConnection, DialError> {
         let found = resolve(address).await?;
+        self.first(address, &found, expect).await
+    }
+
+    /// Tries what an address stands for, one after the other.
+    pub(crate) async fn first(
+        &self,
+        address: &Address,
+        found: &[SocketAddr],
+        expect: Option<&NodeName>,
+    ) -> Result<QuicConnection, DialError> {
         let mut failure = unreachable(address, "its name has no address".to_owned());
         for (index, &remote) in found.iter().enumerate() {
             let attempt = self.attempt(address, remote, expect);
             let result = match index + 1 < found.len() {
-                true => timeout(self.patience, attempt)
+                true => timeout(self.failure_timeout, attempt)
                     .await
                     .unwrap_or_else(|_| Err(unreachable(address, format!("no answer from {remote}")))),
                 false => attempt.await,
@@ -51,12 +62,13 @@ impl Dialler {
         remote: SocketAddr,
         expect: Option<&NodeName>,
     ) -> Result<QuicConnection, DialError> {
-        let (crypto, name) = match expect {
-            Some(name) => (&self.clients.named, name.as_str()),
-            None => (&self.clients.seed, UNKNOWN),
-        };
-        let mut config = ClientConfig::new(Arc::clone(crypto) as Arc<dyn quinn::crypto::ClientConfig>);
+        let tls = self.identity.current();
+        let own = Own { expires: tls.expires, failure_timeout: self.failure_timeout };
+        let claim = Claim::default();
+        let crypto = tls.client(expect.is_some(), &claim).map_err(|words| refused(address, words))?;
+        let mut config = ClientConfig::new(crypto);
         config.transport_config(Arc::clone(&self.transport));
+        let name = expect.map_or(UNKNOWN, NodeName::as_str);
         let connecting = self.endpoint.connect_with(config, remote, name).map_err(|error| match error {
             ConnectError::EndpointStopping => DialError::EndpointClosed,
             ConnectError::InvalidRemoteAddress(_) => {
@@ -67,14 +79,14 @@ impl Dialler {
         let connection = connecting.await.map_err(|error| match error {
             ConnectionError::LocallyClosed => DialError::EndpointClosed,
             error => {
-                let failure = words::failure(&error);
+                let failure = words::failure(&error, own.expires);
                 match failure.refused {
-                    true => refused(address, failure.words),
+                    true => refused(address, format!("{claim} answered; {}", failure.words)),
                     false => unreachable(address, failure.words),
                 }
             }
         })?;
-        let connection = QuicConnection::new(connection).map_err(|words| refused(address, words))?;
+        let connection = QuicConnection::new(connection, own).map_err(|words| refused(address, words))?;
         match expect {
             Some(name) if name != connection.peer() => {
                 Err(refused(address, format!("this side expects {name}, and {} answered", connection.peer())))

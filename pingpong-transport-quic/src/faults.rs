@@ -1,20 +1,24 @@
 //! Faults between the UDP sockets of one process, for tests (F1): no privileges, no relay.
 //!
-//! [`FaultNetwork::bind`] gives a real socket for `quinn::Endpoint::new_with_abstract_socket`. Every datagram is judged when it
+//! [`FaultNetwork::bind`] gives a real socket for [`QuicLink::bind_with`](crate::QuicLink::bind_with). Every datagram is judged when it
 //! leaves and again when it arrives. What is held or delayed reaches the other socket in memory, so that the kernel's buffers
 //! cannot lose a burst of it; what passes takes the kernel's way.
 
 mod initial;
+mod port;
 mod socket;
 
+pub use socket::FaultSocket;
+
+use crate::BindError;
+use crate::socket::{self as real, ClosableSocket};
 use initial::Header;
+use port::{Datagram, Packet, Port};
 use quinn::AsyncUdpSocket;
-use quinn::udp::EcnCodepoint;
-use socket::FaultSocket;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,8 +27,8 @@ use tokio::time::Instant;
 const HELD: usize = 4_096;
 /// How many datagrams are under way on one delayed path; one more is lost.
 const UNDER_WAY: usize = 16_384;
-/// How many datagrams wait for the reader of a socket; one more is lost.
-const INBOX: usize = 16_384;
+/// Bytes that the kernel's buffers are asked to hold.
+const BUFFER: usize = 4 << 20;
 
 /// The faults of a network of UDP sockets. Clones are the same network.
 ///
@@ -56,27 +60,6 @@ struct Path {
     delay: Duration,
 }
 
-/// A bound socket.
-#[derive(Debug)]
-struct Port {
-    id: u64,
-    socket: Weak<FaultSocket>,
-    /// Arrived, in order, but for the judgement at arrival.
-    inbox: VecDeque<Packet>,
-    /// Arrived too, behind what the kernel has: what a stall held, and what was sent after it.
-    behind: VecDeque<Packet>,
-    /// Under way with a delay, by sender, in order of their times.
-    under_way: BTreeMap<SocketAddr, VecDeque<(Instant, Packet)>>,
-    reader: Option<Waker>,
-}
-
-#[derive(Debug)]
-struct Packet {
-    from: SocketAddr,
-    ecn: Option<EcnCodepoint>,
-    data: Box<[u8]>,
-}
-
 /// What becomes of a datagram that leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -102,17 +85,17 @@ impl FaultNetwork {
     /// address is over.
     ///
     /// # Errors
-    /// `InvalidInput` for an unspecified address (`0.0.0.0`, `::`), since faults are known by address; otherwise what the
-    /// system says.
+    /// For an unspecified address (`0.0.0.0`, `::`), since faults are known by address; otherwise what the system says.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O and time, as tokio's own sockets do.
-    pub fn bind(&self, addr: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    pub fn bind(&self, addr: SocketAddr) -> Result<Arc<FaultSocket>, BindError> {
+        let unbound = |error| BindError::Socket { address: addr, error };
         if addr.ip().is_unspecified() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "faults need a specific address"));
+            return Err(unbound(io::Error::new(io::ErrorKind::InvalidInput, "faults need a specific address")));
         }
-        let inner = socket::open(addr)?;
-        let local = inner.local_addr()?;
+        let inner = Arc::new(ClosableSocket::new(real::bind(addr, BUFFER)?).map_err(unbound)?);
+        let local = inner.local_addr().map_err(unbound)?;
         let host = known(local);
         // What is replaced is dropped outside the lock: a waker may own a socket.
         let (socket, _old) = self.with(|state| {
@@ -224,7 +207,7 @@ impl FaultNetwork {
             state.ports.remove(&host)
         });
         if let Some(socket) = port.and_then(|port| port.socket.upgrade()) {
-            socket.close();
+            socket.inner().close();
         }
     }
 
@@ -352,62 +335,5 @@ impl State {
             }
         }
         wake
-    }
-}
-
-impl Port {
-    fn put(&mut self, packet: Packet) {
-        if self.inbox.len() < INBOX {
-            self.inbox.push_back(packet);
-        }
-    }
-
-    fn put_behind(&mut self, packet: Packet) {
-        if self.behind.len() < INBOX {
-            self.behind.push_back(packet);
-        }
-    }
-
-    /// The kernel has no more. Says whether that brought something to the inbox.
-    fn drained(&mut self) -> bool {
-        let came = !self.behind.is_empty();
-        for packet in std::mem::take(&mut self.behind) {
-            self.put(packet);
-        }
-        came
-    }
-
-    /// Moves what is due to the inbox; says when the next one is.
-    fn arrive(&mut self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for line in self.under_way.values_mut() {
-            while let Some((due, _)) = line.front() {
-                if *due > now {
-                    next = Some(next.map_or(*due, |next| next.min(*due)));
-                    break;
-                }
-                if let Some((_, packet)) = line.pop_front()
-                    && self.inbox.len() < INBOX
-                {
-                    self.inbox.push_back(packet);
-                }
-            }
-        }
-        self.under_way.retain(|_, line| !line.is_empty());
-        next
-    }
-}
-
-/// A datagram on its way out.
-struct Datagram<'a> {
-    from: SocketAddr,
-    to: SocketAddr,
-    ecn: Option<EcnCodepoint>,
-    data: &'a [u8],
-}
-
-impl Datagram<'_> {
-    fn kept(&self) -> Packet {
-        Packet { from: self.from, ecn: self.ecn, data: self.data.into() }
     }
 }

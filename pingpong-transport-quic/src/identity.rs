@@ -97,8 +97,7 @@ impl Identity {
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
         let identity = Self::unchecked(authority, chain, key)?;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        identity.check(i64::try_from(now).unwrap_or(i64::MAX))?;
+        identity.check_now()?;
         Ok(identity)
     }
 
@@ -117,7 +116,10 @@ impl Identity {
         Ok(Self { authority, chain, key, name, dates })
     }
 
-    fn check(&self, now: i64) -> Result<(), IdentityError> {
+    /// Checks the dates, and that its parts belong together.
+    pub(crate) fn check_now(&self) -> Result<(), IdentityError> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
         let name = self.name.clone();
         if now > self.dates.not_after {
             return Err(IdentityError::Expired { name, date: words::date(self.dates.not_after) });
@@ -136,6 +138,11 @@ impl Identity {
     /// When the certificate ceases to hold, in seconds since 1970 (UTC).
     pub fn expires(&self) -> i64 {
         self.dates.not_after
+    }
+
+    /// The same as a date.
+    pub(crate) fn expires_text(&self) -> String {
+        words::date(self.dates.not_after)
     }
 
     /// The authority's certificates as PEM.
@@ -172,7 +179,7 @@ impl Clone for Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let expires = words::date(self.dates.not_after);
-        f.debug_struct("Identity").field("name", &self.name).field("expires", &expires).finish_non_exhaustive()
+        let mut text = f.debug_struct("Identity");
+        text.field("name", &self.name).field("expires", &self.expires_text()).finish_non_exhaustive()
     }
 }

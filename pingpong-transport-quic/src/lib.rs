@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`QuicLink`] | an endpoint: dials, and accepts dials; tuned by [`QuicConfig`] |
 //! | [`QuicConnection`], [`QuicSender`], [`QuicReceiver`] | a connection, and its lanes: one stream each |
-//! | [`Identity`], [`Authority`] | certificates: read, checked, issued |
+//! | [`Identity`], [`Authority`], [`Renewal`] | certificates: read, checked, issued, replaced while a node runs |
 //!
 //! ```
 //! use pingpong_core::{ClusterName, NodeName};
@@ -34,6 +34,8 @@ mod dial;
 pub mod faults;
 mod identity;
 mod link;
+mod probe;
+mod renewal;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -45,3 +47,4 @@ pub use config::{BindError, QuicConfig};
 pub use connection::{QuicConnection, QuicReceiver, QuicSender};
 pub use identity::{Identity, IdentityError};
 pub use link::QuicLink;
+pub use renewal::{RenewError, Renewal};

@@ -1,16 +1,18 @@
 //! An endpoint: one UDP socket, and all connections through it.
 
-use crate::accept::{Bounds, Ready, listen};
+use crate::accept::{Acceptor, Ready, listen};
 use crate::config::{BindError, QuicConfig};
 use crate::connection::QuicConnection;
 use crate::dial::Dialler;
 use crate::identity::Identity;
-use crate::{socket, tls};
+use crate::renewal::Renewal;
+use crate::socket::{self, ClosableSocket};
+use crate::tls::Claim;
 use pingpong_core::address::AddressError;
 use pingpong_core::link::{DialError, Link};
 use pingpong_core::{Address, NodeName};
 use quinn::{
-    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime,
+    AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
     TransportConfig, VarInt,
 };
 use ring::{hkdf, hmac};
@@ -30,12 +32,16 @@ const SPARE_HANDSHAKES: usize = 8;
 const INCOMING_BYTES: u64 = 16 << 10;
 /// The shortest time that a handshake is given: long paths and loaded peers need it, whatever the failure timeout.
 const LEAST_HANDSHAKE: Duration = Duration::from_secs(2);
+/// The shortest time of silence after which QUIC gives a connection up. It takes the shorter one of two sides: so this is three
+/// failure timeouts of a node with one of 30 s, whatever that of its peer (L5).
+const LEAST_IDLE: Duration = Duration::from_secs(90);
 /// Random connection ids of this length can be recognised by a later run of the node.
 const CONNECTION_ID: usize = 16;
 
 /// An endpoint of the cluster's network over QUIC. Dropping it closes it, and its connections, without a reason.
 pub struct QuicLink {
-    dialler: Dialler,
+    pub(crate) dialler: Dialler,
+    pub(crate) socket: Arc<ClosableSocket>,
     ready: Arc<Ready>,
     advertise: Vec<Address>,
     local: SocketAddr,
@@ -60,46 +66,64 @@ impl QuicLink {
         tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let address = config.listen;
         let socket = socket::bind(address, config.socket_buffer)?;
-        let socket = TokioRuntime.wrap_udp_socket(socket).map_err(|error| BindError::Socket { address, error })?;
-        Self::start(config, socket)
+        let socket = ClosableSocket::new(socket).map_err(|error| BindError::Socket { address, error })?;
+        let socket = Arc::new(socket);
+        Self::start(config, Arc::clone(&socket) as _, socket)
     }
 
-    /// The same on a socket of one's own, for fault injection; `listen` is not used.
+    /// The same on a socket with faults; `listen` is not used.
     ///
     /// # Errors
     /// Those of [`bind`](Self::bind).
     #[cfg(feature = "faults")]
-    pub fn bind_with(config: QuicConfig, socket: Arc<dyn AsyncUdpSocket>) -> Result<Self, BindError> {
+    pub fn bind_with(config: QuicConfig, socket: Arc<crate::faults::FaultSocket>) -> Result<Self, BindError> {
         config.check()?;
         tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
-        Self::start(config, socket)
+        let real = Arc::clone(socket.inner());
+        Self::start(config, socket, real)
     }
 
-    fn start(config: QuicConfig, socket: Arc<dyn AsyncUdpSocket>) -> Result<Self, BindError> {
+    /// `real` is what is closed in the end; it lies below `socket`.
+    fn start(
+        config: QuicConfig,
+        socket: Arc<dyn AsyncUdpSocket>,
+        real: Arc<ClosableSocket>,
+    ) -> Result<Self, BindError> {
         let unusable = |words: String| BindError::Identity { name: config.identity.name().clone(), words };
         let unbound = |error: std::io::Error| BindError::Socket { address: config.listen, error };
         let local = socket.local_addr().map_err(unbound)?;
         let transport = Arc::new(transport(&config));
         let handshakes = config.max_peers.saturating_add(SPARE_HANDSHAKES);
-        let mut server = ServerConfig::with_crypto(tls::server(&config.identity).map_err(unusable)?);
+        let identity = Renewal::new(&config.identity).map_err(unusable)?;
+        let crypto = identity.current().server(&Claim::default()).map_err(unusable)?;
+        let mut server = ServerConfig::with_crypto(crypto);
         server
             .transport_config(Arc::clone(&transport))
             .max_incoming(handshakes)
             .incoming_buffer_size(INCOMING_BYTES)
             .incoming_buffer_size_total(INCOMING_BYTES.saturating_mul(handshakes as u64));
-        let clients = tls::clients(&config.identity).map_err(unusable)?;
         let mut settings = EndpointConfig::new(Arc::new(reset_key(&config.identity, local.port()).map_err(unusable)?));
         settings.cid_generator(|| Box::new(RandomIds));
         settings.max_udp_payload_size(config.max_udp_payload).map_err(|error| unusable(error.to_string()))?;
-        let endpoint = Endpoint::new_with_abstract_socket(settings, Some(server), socket, Arc::new(TokioRuntime));
+        let endpoint =
+            Endpoint::new_with_abstract_socket(settings, Some(server.clone()), socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(unbound)?;
 
         let ready = Arc::new(Ready::default());
-        let bounds = Bounds { handshakes, deadline: config.failure_timeout.max(LEAST_HANDSHAKE) };
-        let listener = tokio::spawn(listen(endpoint.clone(), Arc::clone(&ready), bounds));
+        let failure_timeout = config.failure_timeout;
+        let acceptor = Acceptor {
+            identity: identity.clone(),
+            server,
+            failure_timeout,
+            handshakes,
+            deadline: failure_timeout.max(LEAST_HANDSHAKE),
+            ready: Arc::clone(&ready),
+        };
+        let listener = tokio::spawn(listen(endpoint.clone(), acceptor));
         Ok(Self {
             advertise: advertise(&config, local),
-            dialler: Dialler { endpoint, clients, transport, patience: config.failure_timeout },
+            dialler: Dialler { endpoint, identity, transport, failure_timeout },
+            socket: real,
             ready,
             local,
             config: Sizes {
@@ -114,6 +138,11 @@ impl QuicLink {
     /// The address that was bound.
     pub fn local_address(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Replaces the identity while the endpoint runs. Get it before the link is given to a Mesh.
+    pub fn renewal(&self) -> Renewal {
+        self.dialler.identity.clone()
     }
 
     fn take_listener(&self) -> Option<JoinHandle<()>> {
@@ -155,7 +184,7 @@ fn transport(config: &QuicConfig) -> TransportConfig {
         .mtu_discovery_config(Some(mtu))
         // The Mesh sends heartbeats.
         .keep_alive_interval(None)
-        .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3)).ok());
+        .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)).ok());
     transport
 }
 
@@ -202,6 +231,7 @@ impl Link for QuicLink {
             // It was cancelled, or has ended.
             let _ = listener.await;
         }
+        self.socket.close();
     }
 }
 

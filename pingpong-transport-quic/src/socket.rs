@@ -1,9 +1,14 @@
-//! The UDP socket of an endpoint.
+//! The UDP socket of an endpoint: bound with large buffers, and closed when the endpoint is.
 
 use crate::config::BindError;
+use quinn::udp::{RecvMeta, Transmit};
+use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::task::{Context, Poll};
 
 /// Binds a socket, and asks for large buffers: with the system's default ones a burst of packets is lost.
 pub(crate) fn bind(address: SocketAddr, buffer: usize) -> Result<UdpSocket, BindError> {
@@ -32,4 +37,102 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+type SharedPoller = Mutex<Option<Pin<Box<dyn UdpPoller>>>>;
+
+/// A socket that is closed by a word, under the tasks of the endpoint that still have it: its port is free once
+/// [`close`](Self::close) returns. Closed, it takes whatever is sent, and receives nothing.
+#[derive(Debug)]
+pub(crate) struct ClosableSocket {
+    local: SocketAddr,
+    may_fragment: bool,
+    receive_segments: usize,
+    /// Whoever uses it holds the lock.
+    inner: RwLock<Option<Arc<dyn AsyncUdpSocket>>>,
+    /// They own the inner socket too.
+    pollers: Mutex<Vec<Weak<SharedPoller>>>,
+}
+
+impl ClosableSocket {
+    /// Takes a bound socket. Must be called within a tokio runtime.
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Self {
+            local: inner.local_addr()?,
+            may_fragment: inner.may_fragment(),
+            receive_segments: inner.max_receive_segments(),
+            inner: RwLock::new(Some(inner)),
+            pollers: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        let inner = self.inner.write().unwrap_or_else(PoisonError::into_inner).take();
+        let pollers = std::mem::take(&mut *self.pollers.lock().unwrap_or_else(PoisonError::into_inner));
+        for poller in pollers.iter().filter_map(Weak::upgrade) {
+            *poller.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        drop(inner);
+    }
+
+    #[cfg(feature = "faults")]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.with(true, |_| false)
+    }
+
+    fn with<T>(&self, closed: T, work: impl FnOnce(&Arc<dyn AsyncUdpSocket>) -> T) -> T {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(closed, work)
+    }
+}
+
+impl AsyncUdpSocket for ClosableSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
+        let poller = Mutex::new(self.with(None, |inner| Some(Arc::clone(inner).create_io_poller())));
+        let poller = Arc::new(poller);
+        pollers.retain(|poller| poller.strong_count() > 0);
+        pollers.push(Arc::downgrade(&poller));
+        Box::pin(ClosablePoller(poller))
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.with(Ok(()), |inner| inner.try_send(transmit))
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        self.with(Poll::Pending, |inner| inner.poll_recv(cx, bufs, meta))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local)
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.with(1, |inner| inner.max_transmit_segments())
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.receive_segments
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.may_fragment
+    }
+}
+
+/// Waits until the socket takes more. Closed, it always does.
+#[derive(Debug)]
+struct ClosablePoller(Arc<SharedPoller>);
+
+impl UdpPoller for ClosablePoller {
+    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut poller = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        poller.as_mut().map_or(Poll::Ready(Ok(())), |poller| poller.as_mut().poll_writable(cx))
+    }
 }

@@ -2,28 +2,33 @@
 //!
 //! Nothing here accepts a certificate unchecked. A dial to an address whose node is not known takes the name out of the
 //! certificate, and then verifies the certificate for that very name like any other.
+//!
+//! Each handshake has a [`Claim`] of its own: whom the peer said to be, for the log, also when it is not believed.
 
 use crate::certificate;
 use crate::identity::{Identity, IdentityError};
+use pingpong_core::NodeName;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
-use rustls::server::danger::ClientCertVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// The protocol, with its major version: nodes of another one refuse each other in the handshake.
 pub(crate) const PROTOCOL: &[u8] = b"pingpong/1";
 
 /// The TLS library refuses the identity; the words say why.
-type Unusable = String;
+pub(crate) type Unusable = String;
 
 /// ring, with AES-128-GCM first: the fastest by measurement.
 fn provider() -> Arc<CryptoProvider> {
@@ -56,69 +61,154 @@ pub(crate) fn check(identity: &Identity) -> Result<(), IdentityError> {
     verified.map(drop).map_err(|error| IdentityError::Authority(error.to_string()))
 }
 
-/// For dials of others to this node.
-pub(crate) fn server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Unusable> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|error| error.to_string())?
-        .with_client_cert_verifier(client_verifier(identity)?)
-        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(|error| error.to_string())?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    config.max_early_data_size = 0;
-    QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+/// Whom the peer of one handshake claims to be. Clones are the same claim.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claim(Arc<OnceLock<NodeName>>);
+
+impl Claim {
+    /// Notes the name, before the certificate is verified.
+    fn note(&self, certificate: &CertificateDer<'_>) {
+        if let Ok(name) = certificate::node_name(certificate) {
+            // The first one counts: a handshake has no second certificate.
+            let _ = self.0.set(name);
+        }
+    }
 }
 
-/// For dials of this node.
-#[derive(Clone)]
-pub(crate) struct Clients {
-    /// To a node whose name is known.
-    pub(crate) named: Arc<QuicClientConfig>,
-    /// To an address whose node is not known yet.
-    pub(crate) seed: Arc<QuicClientConfig>,
+/// The name, or that there is none.
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get() {
+            Some(name) => write!(f, "{name}"),
+            None => f.write_str("a peer that has shown no name"),
+        }
+    }
 }
 
-pub(crate) fn clients(identity: &Identity) -> Result<Clients, Unusable> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider())
-        .build()
-        .map_err(|error| error.to_string())?;
-    let seed = Arc::new(AnyOfTheCluster { verifier: Arc::clone(&verifier) });
-    Ok(Clients { named: client(identity, verifier)?, seed: client(identity, seed)? })
+/// What the handshakes of one identity need.
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    own: Arc<SingleCertAndKey>,
+    clients: Arc<dyn ClientCertVerifier>,
+    servers: Arc<WebPkiServerVerifier>,
+    /// Until when this side's certificate holds, in seconds since 1970 (UTC).
+    pub(crate) expires: i64,
 }
 
-fn client(identity: &Identity, verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<QuicClientConfig>, Unusable> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
-        .map_err(|error| error.to_string())?;
-    config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    config.resumption = Resumption::disabled();
-    config.enable_early_data = false;
-    // The name would go over the network in the clear, and no node has a second one to choose by it.
-    config.enable_sni = false;
-    QuicClientConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+impl Tls {
+    pub(crate) fn new(identity: &Identity) -> Result<Self, Unusable> {
+        let provider = provider();
+        let own = CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider);
+        let servers = WebPkiServerVerifier::builder_with_provider(roots(identity)?, Arc::clone(&provider));
+        Ok(Self {
+            own: Arc::new(own.map_err(|error| error.to_string())?.into()),
+            clients: client_verifier(identity)?,
+            servers: servers.build().map_err(|error| error.to_string())?,
+            expires: identity.expires(),
+            provider,
+        })
+    }
+
+    /// For one dial of another node to this one.
+    pub(crate) fn server(&self, claim: &Claim) -> Result<Arc<QuicServerConfig>, Unusable> {
+        let verifier = Arc::new(Members { verifier: Arc::clone(&self.clients), claim: claim.clone() });
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|error| error.to_string())?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&self.own) as _);
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        QuicServerConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// For one dial of this node. `known`: whether the name that is dialled must be that of the peer.
+    pub(crate) fn client(&self, known: bool, claim: &Claim) -> Result<Arc<QuicClientConfig>, Unusable> {
+        let verifier = Arc::new(Servers { verifier: Arc::clone(&self.servers), known, claim: claim.clone() });
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|error| error.to_string())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::clone(&self.own) as _);
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        config.resumption = Resumption::disabled();
+        config.enable_early_data = false;
+        // The name would go over the network in the clear, and no node has a second one to choose by it.
+        config.enable_sni = false;
+        QuicClientConfig::try_from(config).map(Arc::new).map_err(|error| error.to_string())
+    }
 }
 
-/// Believes every node of the cluster that it is who its certificate says, and nobody else.
+/// Lets in whom the ordinary verifier lets in.
 #[derive(Debug)]
-struct AnyOfTheCluster {
-    verifier: Arc<WebPkiServerVerifier>,
+struct Members {
+    verifier: Arc<dyn ClientCertVerifier>,
+    claim: Claim,
 }
 
-impl ServerCertVerifier for AnyOfTheCluster {
+impl ClientCertVerifier for Members {
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.claim.note(end_entity);
+        self.verifier.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
+/// Believes whom the ordinary verifier believes: to be the node that is dialled, or, if that is not known, to be the one that
+/// its certificate names.
+#[derive(Debug)]
+struct Servers {
+    verifier: Arc<WebPkiServerVerifier>,
+    known: bool,
+    claim: Claim,
+}
+
+impl ServerCertVerifier for Servers {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _dialled: &ServerName<'_>,
+        dialled: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        self.claim.note(end_entity);
+        if self.known {
+            return self.verifier.verify_server_cert(end_entity, intermediates, dialled, ocsp_response, now);
+        }
         let no_name = || rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
         let name = certificate::node_name(end_entity).map_err(|_| no_name())?;
         let name = DnsName::try_from(name.as_str()).map(|name| ServerName::DnsName(name.to_owned()));

@@ -39,15 +39,21 @@ fn with_dates(words: &str) -> String {
     result.join(" ")
 }
 
-/// An alert of TLS, as its standard names it, and what it means to the one who gets it.
-fn alert(code: u64) -> String {
+/// An alert of TLS, as its standard names it, and what it means to the one who gets it. `expires`: this side's certificate.
+fn alert(code: u64, expires: i64) -> String {
     let alert = AlertDescription::from(u8::try_from(code & 0xff).unwrap_or_default());
     let meaning = match alert {
         // The second one: an authority of the same name, with another key.
         AlertDescription::UnknownCA | AlertDescription::DecryptError => {
             "this node's certificate is not signed by an authority that the peer trusts"
         }
-        AlertDescription::CertificateExpired => "this node's certificate has expired, or is not valid yet",
+        AlertDescription::CertificateExpired => {
+            return format!(
+                "this node's certificate has expired, or is not valid yet by the peer's clock; it holds until {} (TLS alert \
+                 {alert:?})",
+                date(expires)
+            );
+        }
         AlertDescription::CertificateRevoked => "this node's certificate has been revoked",
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             "this node's certificate does not hold for the peer"
@@ -64,8 +70,8 @@ pub(crate) struct Failure {
     pub(crate) words: String,
 }
 
-/// Words for the end of a connection, or of an attempt.
-pub(crate) fn failure(error: &ConnectionError) -> Failure {
+/// Words for the end of a connection, or of an attempt. `expires`: until when this side's certificate holds.
+pub(crate) fn failure(error: &ConnectionError, expires: i64) -> Failure {
     let lost = |words: &str| Failure { refused: false, words: words.to_owned() };
     match error {
         ConnectionError::TransportError(error) => {
@@ -83,7 +89,7 @@ pub(crate) fn failure(error: &ConnectionError) -> Failure {
         }
         ConnectionError::ConnectionClosed(close) => match u64::from(close.error_code) {
             code if ALERTS.contains(&code) => {
-                Failure { refused: true, words: format!("the peer refuses this side: {}", alert(code)) }
+                Failure { refused: true, words: format!("the peer refuses this side: {}", alert(code, expires)) }
             }
             CONNECTION_REFUSED => lost("the peer takes no further connections at the moment"),
             _ => lost(&format!("the peer's QUIC ended the connection: {}", close.error_code)),

@@ -239,6 +239,12 @@ impl<L: Link> Driver<L> {
                 self.done = (reason == CloseReason::Done).then_some(conn);
                 Event::Closed { conn, reason }
             }
+            Closed::Refused(words) => {
+                tracing::warn!(peer = %name, remote = %known.connection.remote(), reason = words, "the peer refused this node");
+                let now = self.now();
+                self.redial.closed(&name, &CloseReason::Refused(words), now);
+                Event::Lost { conn }
+            }
             Closed::Lost(words) => {
                 tracing::debug!(peer = %name, words, "connection lost");
                 Event::Lost { conn }

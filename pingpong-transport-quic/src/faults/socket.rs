@@ -1,46 +1,31 @@
 //! A real socket whose datagrams suffer the faults of its network.
 
-use super::{Datagram, FaultNetwork, Packet, known};
+use super::port::{Datagram, Packet, Port};
+use super::{FaultNetwork, known};
+use crate::socket::ClosableSocket;
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
-use socket2::{Domain, Protocol, Socket, Type};
+use quinn::{AsyncUdpSocket, UdpPoller};
 use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep};
 
-const BUFFER: usize = 4 << 20;
 /// How often one call reads the kernel's buffer before others have their turn.
 const ROUNDS: usize = 64;
 
-type SharedPoller = Mutex<Option<Pin<Box<dyn UdpPoller>>>>;
-
+/// A real UDP socket in a [`FaultNetwork`].
 #[derive(Debug)]
-pub(super) struct FaultSocket {
+pub struct FaultSocket {
     network: FaultNetwork,
     id: u64,
     local: SocketAddr,
-    /// `None` after a crash. Whoever uses it holds the lock, so that it is closed once a crash returns.
-    inner: RwLock<Option<Arc<dyn AsyncUdpSocket>>>,
-    may_fragment: bool,
-    segments: usize,
-    /// They own the inner socket too.
-    pollers: Mutex<Vec<Weak<SharedPoller>>>,
+    /// Closed by a crash.
+    inner: Arc<ClosableSocket>,
     /// Until the next delayed datagram is due.
     timer: Mutex<Pin<Box<Sleep>>>,
-}
-
-/// Binds a real socket with large buffers; the kernel may grant less.
-pub(super) fn open(addr: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_recv_buffer_size(BUFFER)?;
-    socket.set_send_buffer_size(BUFFER)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    TokioRuntime.wrap_udp_socket(socket.into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,26 +40,14 @@ enum Step {
 }
 
 impl FaultSocket {
-    pub(super) fn new(network: FaultNetwork, id: u64, local: SocketAddr, inner: Arc<dyn AsyncUdpSocket>) -> Self {
-        Self {
-            network,
-            id,
-            local,
-            may_fragment: inner.may_fragment(),
-            segments: inner.max_receive_segments(),
-            inner: RwLock::new(Some(inner)),
-            pollers: Mutex::default(),
-            timer: Mutex::new(Box::pin(tokio::time::sleep_until(Instant::now()))),
-        }
+    pub(super) fn new(network: FaultNetwork, id: u64, local: SocketAddr, inner: Arc<ClosableSocket>) -> Self {
+        let timer = Mutex::new(Box::pin(tokio::time::sleep_until(Instant::now())));
+        Self { network, id, local, inner, timer }
     }
 
-    /// Closes the real socket under those who still have this one.
-    pub(super) fn close(&self) {
-        *self.inner.write().unwrap_or_else(PoisonError::into_inner) = None;
-        let pollers = std::mem::take(&mut *lock(&self.pollers));
-        for poller in pollers.iter().filter_map(Weak::upgrade) {
-            *lock(&poller) = None;
-        }
+    /// The real socket.
+    pub(crate) fn inner(&self) -> &Arc<ClosableSocket> {
+        &self.inner
     }
 
     /// Delivers from the inbox if there is something.
@@ -119,9 +92,8 @@ impl FaultSocket {
 
     fn drained(&self) -> bool {
         let host = known(self.local);
-        self.network.with(|state| {
-            state.ports.get_mut(&host).filter(|port| port.id == self.id).is_some_and(super::Port::drained)
-        })
+        self.network
+            .with(|state| state.ports.get_mut(&host).filter(|port| port.id == self.id).is_some_and(Port::drained))
     }
 
     /// Judges `read` messages of the kernel; says how many of them are delivered, at the front.
@@ -156,21 +128,17 @@ impl FaultSocket {
 
 impl AsyncUdpSocket for FaultSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let poller = Arc::new(Mutex::new(inner.clone().map(AsyncUdpSocket::create_io_poller)));
-        let mut pollers = lock(&self.pollers);
-        pollers.retain(|poller| poller.strong_count() > 0);
-        pollers.push(Arc::downgrade(&poller));
-        Box::pin(FaultPoller(poller))
+        Arc::clone(&self.inner).create_io_poller()
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(inner) = inner.as_ref() else { return Ok(()) };
+        if self.inner.is_closed() {
+            return Ok(());
+        }
         let packet =
             Datagram { from: self.local, to: transmit.destination, ecn: transmit.ecn, data: transmit.contents };
         match self.network.with(|state| state.depart(&packet)) {
-            Ok(()) => inner.try_send(transmit),
+            Ok(()) => self.inner.try_send(transmit),
             Err(wake) => {
                 if let Some(reader) = wake {
                     reader.wake();
@@ -186,8 +154,6 @@ impl AsyncUdpSocket for FaultSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(inner) = inner.as_ref() else { return Poll::Pending };
         for _ in 0..ROUNDS {
             match self.step(cx, bufs, meta) {
                 Step::Gone => return Poll::Pending,
@@ -201,7 +167,7 @@ impl AsyncUdpSocket for FaultSocket {
                     }
                 }
             }
-            let Poll::Ready(read) = inner.poll_recv(cx, bufs, meta) else {
+            let Poll::Ready(read) = self.inner.poll_recv(cx, bufs, meta) else {
                 if self.drained() {
                     continue;
                 }
@@ -228,11 +194,11 @@ impl AsyncUdpSocket for FaultSocket {
 
     /// As many as the kernel joins, whatever this end would like: shorter buffers would lose the rest.
     fn max_receive_segments(&self) -> usize {
-        self.segments
+        self.inner.max_receive_segments()
     }
 
     fn may_fragment(&self) -> bool {
-        self.may_fragment
+        self.inner.may_fragment()
     }
 }
 
@@ -244,15 +210,5 @@ impl Drop for FaultSocket {
             let mine = state.ports.get(&host).is_some_and(|port| port.id == self.id);
             if mine { state.ports.remove(&host) } else { None }
         });
-    }
-}
-
-/// Waits until the real socket takes more. After a crash it always does.
-#[derive(Debug)]
-struct FaultPoller(Arc<SharedPoller>);
-
-impl UdpPoller for FaultPoller {
-    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        lock(&self.0).as_mut().map_or(Poll::Ready(Ok(())), |poller| poller.as_mut().poll_writable(cx))
     }
 }

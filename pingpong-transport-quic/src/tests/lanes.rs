@@ -3,6 +3,7 @@
 use super::*;
 use bytes::Bytes;
 use pingpong_core::link::{Closed, Connection, LaneReceiver, LaneSender, Priority};
+use std::time::Instant;
 
 async fn read(lane: &mut impl LaneReceiver, length: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -88,6 +89,55 @@ async fn what_is_dropped_closes() {
     soon(a.close(SECOND)).await;
     assert!(matches!(soon(a.dial(&address(&b), None)).await, Err(pingpong_core::link::DialError::EndpointClosed)));
     assert!(soon(a.accept()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_closed_endpoint_has_freed_its_port() {
+    let authority = authority();
+    let Pair { a, dialled, .. } = pair().await;
+    let at = a.local_address();
+    a.close(Duration::ZERO).await;
+    let again = QuicLink::bind(QuicConfig::new(at, issue(&authority, "a")));
+    again.expect("the port is free, though the connection was not idle yet");
+    assert_eq!(soon(dialled.closed()).await, Closed::Here);
+}
+
+#[tokio::test]
+async fn a_process_that_is_gone_is_noticed_by_its_port() {
+    let pair = pair().await;
+    // Nothing is said any more: to the other side it is as if the process had been killed.
+    pair.b.socket.close();
+    let before = Instant::now();
+    match soon(pair.dialled.closed()).await {
+        Closed::Lost(words) => assert!(words.contains("nobody listens at 127.0.0.1:"), "{words}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(before.elapsed() < 20 * SECOND, "long before the idle timeout");
+}
+
+#[tokio::test]
+async fn packets_grow_as_large_as_the_path_takes() {
+    let pair = pair().await;
+    let mut lane = pair.dialled.open(Priority::Server).await.unwrap();
+    let mtu = || pair.dialled.inner.stats().path.current_mtu;
+    let send = async {
+        while mtu() < 6_000 {
+            lane.send(Bytes::from(vec![0; 64 << 10])).await.unwrap();
+        }
+    };
+    let read = async {
+        let mut lane = pair.accepted.accept().await.unwrap();
+        let mut chunks = vec![Bytes::new(); 8];
+        while lane.recv(&mut chunks).await.is_ok() {}
+    };
+    soon(async {
+        tokio::select! {
+            () = send => {}
+            () = read => panic!("the lane ended"),
+        }
+    })
+    .await;
+    assert!(mtu() <= 6_500);
 }
 
 #[tokio::test]

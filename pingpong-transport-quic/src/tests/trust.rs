@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{BindError, IdentityError};
-use pingpong_core::link::{Closed, Connection, DialError};
+use pingpong_core::link::{Closed, Connection, DialError, Priority};
 use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::net::UdpSocket;
@@ -23,7 +23,7 @@ async fn refusal(from: &QuicLink, to: &QuicLink, expect: Option<&NodeName>) -> S
 async fn refused_by_peer(from: &QuicLink, to: &QuicLink) -> String {
     match soon(from.dial(&address(to), None)).await {
         Ok(connection) => match soon(connection.closed()).await {
-            Closed::Lost(words) => words,
+            Closed::Refused(words) => words,
             other => panic!("{other:?}"),
         },
         Err(DialError::Refused { words, .. }) => words,
@@ -60,6 +60,7 @@ async fn another_authority_is_refused_on_both_sides() {
     let (a, b) = (bind(issue(&ours, "a")), bind(issue(&theirs, "b")));
     let words = refusal(&a, &b, None).await;
     assert!(words.contains("this side refuses the peer") && words.contains("not signed by"), "{words}");
+    assert!(words.starts_with("b answered"), "it is said who: {words}");
     assert!(refusal(&a, &b, Some(&name("b"))).await.contains("not signed by"));
 
     // It believes theirs, and proves itself with ours.
@@ -79,7 +80,35 @@ async fn an_expired_certificate_is_refused_with_its_date() {
     let words = refusal(&a, &b, None).await;
     assert!(words.contains("expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
     let words = refused_by_peer(&b, &a).await;
-    assert!(words.contains("has expired"), "{words}");
+    assert!(words.contains("has expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
+}
+
+#[tokio::test]
+async fn an_identity_is_renewed_while_the_endpoint_runs() {
+    let (old, new) = (authority(), authority());
+    let (a, b) = (bind(issue(&old, "a")), bind(issue(&old, "b")));
+    let to = address(&b);
+    let (before, accepted) = soon(async { tokio::join!(a.dial(&to, None), b.accept()) }).await;
+    let (before, _accepted) = (before.unwrap(), accepted.unwrap());
+
+    a.renewal().renew(&issue(&new, "a")).unwrap();
+    assert!(refusal(&a, &b, None).await.contains("not signed by"), "the new authority counts");
+    b.renewal().renew(&issue(&new, "b")).unwrap();
+    let b_name = name("b");
+    let (after, accepted) = soon(async { tokio::join!(a.dial(&to, Some(&b_name)), b.accept()) }).await;
+    assert_eq!((after.unwrap().peer(), accepted.unwrap().peer()), (&name("b"), &name("a")));
+    before.open(Priority::Server).await.expect("a connection that exists stays");
+}
+
+#[tokio::test]
+async fn only_a_valid_identity_of_the_same_node_takes_the_place_of_another() {
+    let authority = authority();
+    let (a, b) = (bind(issue(&authority, "a")), bind(issue(&authority, "b")));
+    let error = a.renewal().renew(&issue(&authority, "x")).unwrap_err().to_string();
+    assert!(error.contains("is that of x, and this node is a"), "{error}");
+    let error = a.renewal().renew(&authority.issue(&name("a"), past()).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("expired on 1972-01-01"), "{error}");
+    soon(a.dial(&address(&b), None)).await.expect("it goes on with the one that it had");
 }
 
 #[tokio::test]
@@ -112,6 +141,28 @@ async fn names_are_resolved() {
     let (a, b) = (bind(issue(&authority, "a")), bind(issue(&authority, "b")));
     let by_name = Address::new(&format!("localhost:{}", b.local_address().port())).unwrap();
     assert_eq!(soon(a.dial(&by_name, None)).await.unwrap().peer(), &name("b"));
+}
+
+#[tokio::test]
+async fn all_that_an_address_stands_for_is_tried() {
+    let authority = authority();
+    let mut hasty = config(issue(&authority, "a"));
+    hasty.failure_timeout = SECOND / 10;
+    let (a, b) = (QuicLink::bind(hasty).unwrap(), bind(issue(&authority, "b")));
+    // The first one takes packets and never answers.
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let found = [silent.local_addr().unwrap(), b.local_address()];
+    let dialled = soon(a.dialler.first(&address(&b), &found, None)).await.unwrap();
+    assert_eq!(dialled.peer(), &name("b"));
+
+    let stranger = bind(issue(&super::authority(), "b"));
+    let found = [stranger.local_address(), silent.local_addr().unwrap()];
+    let to = address(&b);
+    let refused = tokio::time::timeout(SECOND / 2, a.dialler.first(&to, &found, None)).await;
+    assert!(refused.is_err(), "the last one is given all the time there is");
+    let found = [stranger.local_address(), "[::1]:4000".parse().unwrap()];
+    let error = soon(a.dialler.first(&to, &found, None)).await.unwrap_err();
+    assert!(matches!(error, DialError::Refused { .. }), "a refusal says more than no answer: {error}");
 }
 
 #[tokio::test]
