@@ -13,7 +13,7 @@ use tokio::time::{interval, timeout};
 /// Refusals in a row that are a proof.
 const REFUSALS: u32 = 3;
 /// Looks at the peer's packets in one failure timeout.
-const LOOKS: u32 = 8;
+const LOOKS: u32 = 4;
 /// How long one answer is waited for: a round trip between continents.
 const PATIENCE: Duration = Duration::from_millis(300);
 

@@ -169,6 +169,7 @@ impl<L: Link> Driver<L> {
         match notice {
             Notice::Accepted(connection) => {
                 let from = connection.peer().clone();
+                self.redial.accepted(&from, self.now());
                 let conn = self.keep(connection);
                 self.feed(Event::Accepted { conn, from }).await;
             }

@@ -145,6 +145,7 @@ fn driver_of<L: Link>(
     let settings = RedialSettings {
         attempt_spacing: config.timeouts.redial,
         attempt_life: config.timeouts.dial,
+        handshake: config.timeouts.failure.max(config.timeouts.dial),
         max_peers: config.limits.max_peers,
         forget_after: config.timeouts.forget_after,
         ..RedialSettings::default()

@@ -329,15 +329,19 @@ impl Remote {
         self.peer_working.load(Ordering::Relaxed)
     }
 
-    /// A tick: what the detector says, and the heartbeat to send. `packets` is how many have arrived so far.
-    pub(super) fn tick(&self, packets: u64, now: Duration) -> (Verdict, Heartbeat) {
+    /// A tick: what the detector says. `packets` is how many have arrived so far.
+    pub(super) fn tick(&self, packets: u64, now: Duration) -> Verdict {
         let mut pulse = lock(&self.pulse);
         if pulse.packets != packets {
             pulse.packets = packets;
             pulse.detector.heard(now);
         }
-        let working = self.working.load(Ordering::Relaxed);
-        (pulse.detector.tick(now), pulse.clock.beat(now, working))
+        pulse.detector.tick(now)
+    }
+
+    /// The heartbeat to send.
+    pub(super) fn beat(&self, now: Duration) -> Heartbeat {
+        lock(&self.pulse).clock.beat(now, self.working.load(Ordering::Relaxed))
     }
 
     /// A lane of the peer begins. `false`: it has one of that number.

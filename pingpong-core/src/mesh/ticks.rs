@@ -4,7 +4,7 @@ use super::connection::Notice;
 use super::driver::Driver;
 use super::session::{Session, Trouble};
 use crate::link::{Connection, Link};
-use crate::session::{Event, Handshake, Message, Target, Verdict, tick_length};
+use crate::session::{Event, Handshake, Message, TICKS_PER_HEARTBEAT, Target, Verdict, tick_length};
 use crate::wire::encode_heartbeat;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,9 +34,11 @@ impl<L: Link> Driver<L> {
     fn beat(&mut self, session: &Arc<Session>, now: Duration) {
         let Some(remote) = session.as_remote() else { return };
         let Some(conn) = self.conns.get(&remote.conn) else { return };
-        let (verdict, beat) = remote.tick(conn.connection.packets(), now);
-        conn.connection.send_datagram(encode_heartbeat(&beat));
-        if verdict == Verdict::Lost {
+        // Half of the links at each tick.
+        if self.ticks.wrapping_add(remote.conn.0).is_multiple_of(u64::from(TICKS_PER_HEARTBEAT)) {
+            conn.connection.send_datagram(encode_heartbeat(&remote.beat(now)));
+        }
+        if remote.tick(conn.connection.packets(), now) == Verdict::Lost {
             tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
             self.pending.push_back(Event::Lost { conn: remote.conn });
         }
@@ -56,7 +58,11 @@ impl<L: Link> Driver<L> {
     }
 
     fn end_late_handshakes(&mut self) {
-        let patience = self.shared.timeouts.failure;
+        let timeouts = &self.shared.timeouts;
+        let patience = match self.redial.is_crowded() {
+            true => timeouts.failure.max(timeouts.dial),
+            false => timeouts.failure,
+        };
         for (id, conn) in &self.conns {
             let limit = match self.machine.handshaking(*id) {
                 Some(Handshake::Open) => patience,

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use pingpong_conformance::{
     Capabilities, Capability, Greeted, Harness, Place, StartError, StartOptions, Store, Timing,
 };
+use pingpong_core::config::Timeouts;
 use pingpong_core::link::Link;
 use pingpong_core::mesh::Mesh;
 use pingpong_core::session::Versions;
@@ -32,6 +33,7 @@ fn fresh_host() -> IpAddr {
 /// A world of nodes on one loopback address.
 pub(crate) struct QuicHarness {
     host: IpAddr,
+    timing: Timing,
     network: FaultNetwork,
     authority: Authority,
     begin: OnceLock<Instant>,
@@ -42,9 +44,21 @@ pub(crate) struct QuicHarness {
 }
 
 impl QuicHarness {
+    /// For the cases: fast.
     pub(crate) fn new() -> Self {
+        Self::with(Duration::from_secs(1), Duration::from_secs(2))
+    }
+
+    /// For the stories: as a node is by default. One of them has fifty nodes on this machine.
+    pub(crate) fn by_default() -> Self {
+        let timeouts = Timeouts::default();
+        Self::with(timeouts.failure, timeouts.stall)
+    }
+
+    fn with(failure: Duration, stall: Duration) -> Self {
         Self {
             host: fresh_host(),
+            timing: Timing { failure, stall, exact: false, factor: 5 },
             network: FaultNetwork::new(),
             authority: Authority::new(&ClusterName::new(CLUSTER).unwrap(), Duration::from_secs(86_400)).unwrap(),
             begin: OnceLock::new(),
@@ -115,8 +129,7 @@ impl Harness for QuicHarness {
     }
 
     fn timing(&self) -> Timing {
-        let (failure, stall) = (Duration::from_secs(1), Duration::from_secs(2));
-        Timing { failure, stall, exact: false, factor: 5 }
+        self.timing
     }
 
     async fn start(&self, options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {

@@ -13,5 +13,5 @@ mod suite {
 }
 
 mod stories {
-    pingpong_conformance::exercise_stories!(crate::QuicHarness::new);
+    pingpong_conformance::exercise_stories!(crate::QuicHarness::by_default);
 }

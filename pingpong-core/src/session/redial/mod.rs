@@ -30,7 +30,7 @@ use std::time::Duration;
 /// The dialling of one node: pure and deterministic.
 ///
 /// Invariants: at most `max_peers` names, unless more are linked; at most `attempts_under_way` attempts are counted for a
-/// target, and none for a linked name; ids rise with the time of start.
+/// target, one if `attempts_in_all` are under way, and none for a linked name; ids rise with the time of start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redial {
     own: NodeName,
@@ -58,10 +58,12 @@ impl Redial {
         if !self.abandoned.is_empty() {
             return Some(self.now);
         }
-        let dials = self.dialled().filter_map(|(_, pace)| pace.due(&self.settings));
+        let crowded = self.is_crowded();
+        let dials = self.dialled().filter_map(|(_, pace)| pace.due(&self.settings, crowded));
+        let less_crowded = self.handshakes().min().filter(|_| crowded);
         let oldest = self.under_way.values().next().map(|attempt| self.end_of(attempt));
         let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));
-        dials.chain(oldest).chain(forgotten).min()
+        dials.chain(oldest).chain(forgotten).chain(less_crowded).min()
     }
 
     /// Starts what is due and gives up what is too old. The random bits are for the jitter.
@@ -70,7 +72,8 @@ impl Redial {
         self.give_up_old(now);
         let forgotten = self.forget_old(now);
         let cap = self.longest_spacing();
-        let is_due = |pace: &Pace| pace.due(&self.settings).is_some_and(|due| due <= now);
+        let crowded = self.is_crowded();
+        let is_due = |pace: &Pace| pace.due(&self.settings, crowded).is_some_and(|due| due <= now);
         let due: Vec<_> = self.dialled().filter(|(_, pace)| is_due(pace)).map(|(target, _)| target).collect();
         let start = due.into_iter().filter_map(|target| self.start(target, cap, random, now)).collect();
         Due { start, abandon: std::mem::take(&mut self.abandoned), forgotten }
@@ -97,6 +100,14 @@ impl Redial {
         }
     }
 
+    /// A name dialled this node: what its handshake may take need not be dialled.
+    pub fn accepted(&mut self, name: &NodeName, now: Duration) {
+        let now = self.advance(now);
+        if let Some(wanted) = self.names.get_mut(name) {
+            wanted.pace.handshake_began(now);
+        }
+    }
+
     /// A name is linked; the addresses are those of its own `Hello`. Called again when they change.
     pub fn up(&mut self, name: &NodeName, addresses: &[Address], now: Duration) {
         let now = self.advance(now);
@@ -109,6 +120,7 @@ impl Redial {
         let pace = Pace::new(&self.settings, now);
         let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
         wanted.linked = true;
+        wanted.pace.handshake_ended();
         let own = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
         wanted.known = Some(Known { since: now, own });
         wanted.first_address_next();
@@ -148,10 +160,12 @@ impl Redial {
             if *name == self.own || name == by || !room {
                 continue;
             }
-            let pace = Pace::new(&self.settings, now);
+            let pace = Pace::waiting(&self.settings, now);
             let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
             if wanted.tell(by, addresses) {
-                wanted.pace.news(&self.settings, Duration::ZERO, now);
+                // It is told of this node too: the smaller name has a start, so that one handshake is made and not two.
+                let start = if self.own < *name { Duration::ZERO } else { self.settings.attempt_spacing };
+                wanted.pace.news(&self.settings, start, now);
             }
         }
     }
@@ -170,6 +184,7 @@ impl Redial {
         let seeds = self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name));
         let paces = seeds.map(|seed| &mut seed.pace);
         for pace in paces.chain(self.names.get_mut(name).map(|wanted| &mut wanted.pace)) {
+            pace.handshake_ended();
             match reason {
                 CloseReason::Full | CloseReason::Refused(_) => pace.hold_back(cap, now),
                 _ => pace.news(&self.settings, self.settings.attempt_spacing, now),
@@ -208,6 +223,18 @@ impl Redial {
     fn advance(&mut self, now: Duration) -> Duration {
         self.now = self.now.max(now);
         self.now
+    }
+
+    /// True if so much is under way that more would make it late: it is given more time instead.
+    pub fn is_crowded(&self) -> bool {
+        self.under_way.len() + self.handshakes().count() >= self.settings.attempts_in_all
+    }
+
+    /// When each handshake that is under way is out of time.
+    fn handshakes(&self) -> impl Iterator<Item = Duration> {
+        let seeds = self.seeds.values().map(|seed| &seed.pace);
+        let names = self.names.values().filter(|wanted| !wanted.linked).map(|wanted| &wanted.pace);
+        seeds.chain(names).filter_map(|pace| pace.handshake_end(&self.settings)).filter(|end| *end > self.now)
     }
 
     /// Every target that has to be dialled, with its rhythm.

@@ -14,18 +14,45 @@ pub(super) struct Pace {
     /// The target's last answer asked for patience; a mere connection to it is no news.
     capped: bool,
     under_way: usize,
+    /// When a connection with the target was made whose handshake has not ended yet.
+    connected: Option<Duration>,
 }
 
 impl Pace {
     /// Dials at once.
     pub(super) fn new(settings: &RedialSettings, now: Duration) -> Self {
         let spacing = settings.attempt_spacing;
-        Self { spacing, quiet_since: now, last: None, next: now, capped: false, under_way: 0 }
+        Self { spacing, quiet_since: now, last: None, next: now, capped: false, under_way: 0, connected: None }
     }
 
-    /// When the next attempt is due; none while as many as allowed are under way.
-    pub(super) fn due(&self, settings: &RedialSettings) -> Option<Duration> {
-        (self.under_way < settings.attempts_under_way).then_some(self.next)
+    /// Dials when there is news.
+    pub(super) fn waiting(settings: &RedialSettings, now: Duration) -> Self {
+        Self { next: Duration::MAX, ..Self::new(settings, now) }
+    }
+
+    /// When the next attempt is due; none while as many as allowed are under way. If the node has many elsewhere, that is one,
+    /// and it waits for the handshake of a connection that was made.
+    pub(super) fn due(&self, settings: &RedialSettings, crowded: bool) -> Option<Duration> {
+        if !crowded {
+            return (self.under_way < settings.attempts_under_way).then_some(self.next);
+        }
+        let handshake = self.handshake_end(settings).unwrap_or_default();
+        (self.under_way == 0).then_some(self.next.max(handshake))
+    }
+
+    /// When the handshake that is under way is out of time.
+    pub(super) fn handshake_end(&self, settings: &RedialSettings) -> Option<Duration> {
+        self.connected.map(|since| since.saturating_add(settings.handshake))
+    }
+
+    /// A connection with the target was made, by either side.
+    pub(super) fn handshake_began(&mut self, now: Duration) {
+        self.connected = Some(now);
+    }
+
+    /// Its handshake ended, however.
+    pub(super) fn handshake_ended(&mut self) {
+        self.connected = None;
     }
 
     /// An attempt starts: the next one follows at the spacing, up to a fifth sooner, so that nodes that lost each other at
@@ -59,6 +86,7 @@ impl Pace {
 
     /// The target answered a dial; its handshake gets one spacing before the next attempt.
     pub(super) fn connected(&mut self, settings: &RedialSettings, now: Duration) {
+        self.handshake_began(now);
         if !self.capped {
             self.news(settings, Duration::ZERO, now);
             self.next = self.next.max(now.saturating_add(self.spacing));

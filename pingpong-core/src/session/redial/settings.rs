@@ -12,6 +12,11 @@ pub struct RedialSettings {
     pub attempt_life: Duration,
     /// At most so many attempts at one target at a time.
     pub attempts_under_way: usize,
+    /// With so many attempts and handshakes under way at all targets together, each target has one at a time. Busy machines
+    /// answer late; to dial them the more for that would make them busier still, until no handshake ends in time.
+    pub attempts_in_all: usize,
+    /// How long the handshake of a connection may take.
+    pub handshake: Duration,
     /// After this time without an answer the spacing doubles with each attempt.
     pub patience: Duration,
     /// The spacing does not grow beyond this ...
@@ -32,6 +37,8 @@ impl Default for RedialSettings {
             attempt_spacing: Duration::from_millis(300),
             attempt_life: Duration::from_secs(5),
             attempts_under_way: 17,
+            attempts_in_all: 32,
+            handshake: Duration::from_secs(2),
             patience: Duration::from_secs(60),
             longest_spacing: Duration::from_secs(2),
             spacing_per_dead_peer: Duration::from_millis(20),

@@ -288,13 +288,13 @@ fn what_was_told_goes_with_the_last_that_tells_it() {
     }
     redial.told(&name("d"), &told("b", &["b:1", "b:2"]), START);
     assert_eq!(redial.addresses(&name("b")), [at("b:1"), at("b:2")], "what two tell comes first");
-    let attempt = run(&mut redial, START).remove(0).1;
-    redial.told(&name("c"), &gone("b"), MS);
+    let attempt = run(&mut redial, 300 * MS).remove(0).1;
+    redial.told(&name("c"), &gone("b"), 301 * MS);
     assert!(redial.is_wanted(&name("b")));
-    redial.down(&name("d"), true, MS);
+    redial.down(&name("d"), true, 301 * MS);
     assert!(!redial.is_wanted(&name("b")));
-    assert_eq!(redial.due(MS, 0).abandon, [attempt.id]);
-    redial.told(&name("d"), &told("b", &["b:1"]), MS);
+    assert_eq!(redial.due(301 * MS, 0).abandon, [attempt.id]);
+    redial.told(&name("d"), &told("b", &["b:1"]), 301 * MS);
     assert!(!redial.is_wanted(&name("b")), "only linked neighbours are heard");
 }
 
@@ -317,10 +317,10 @@ fn a_told_name_that_was_linked_keeps_its_own_addresses_only() {
     let mut redial = redial(&[]);
     redial.up(&name("c"), &[], START);
     redial.told(&name("c"), &told("b", &["b:1"]), START);
-    let attempt = run(&mut redial, START).remove(0).1;
-    redial.answered(attempt.id, Outcome::Connected(name("b")), MS);
-    redial.up(&name("b"), &[at("b:2")], MS);
-    redial.told(&name("c"), &told("b", &["b:3"]), MS);
+    let attempt = run(&mut redial, 300 * MS).remove(0).1;
+    redial.answered(attempt.id, Outcome::Connected(name("b")), 301 * MS);
+    redial.up(&name("b"), &[at("b:2")], 301 * MS);
+    redial.told(&name("c"), &told("b", &["b:3"]), 301 * MS);
     redial.down(&name("b"), true, S);
     assert_eq!(redial.addresses(&name("b")), [at("b:1"), at("b:2"), at("b:3")], "reached, its own, told");
     redial.down(&name("c"), true, S);
@@ -355,4 +355,63 @@ fn a_thousand_told_names_stay_bounded_and_do_not_keep_a_link_out() {
     assert!(redial.names.values().all(|wanted| wanted.linked));
     run(&mut redial, 10 * S);
     assert!(redial.under_way.is_empty());
+}
+
+/// A node that was told of `others` names, by one neighbour.
+fn told_many(own: &str, others: usize) -> Redial {
+    let mut redial = Redial::new(name(own), vec![], no_jitter());
+    redial.up(&name("neighbour"), &[at("neighbour:1")], START);
+    for number in 0..others {
+        redial.told(&name("neighbour"), &told(&format!("n{number:03}"), &[&format!("n{number:03}:1")]), START);
+    }
+    redial
+}
+
+#[test]
+fn in_a_crowd_each_target_has_one_attempt_at_a_time() {
+    let mut few = told_many("a", 3);
+    assert_eq!(run(&mut few, S).len(), 3 * 4, "at 0, 300, 600 and 900 ms");
+    let mut many = told_many("a", 40);
+    assert_eq!(run(&mut many, S).len(), 40, "one each, and no second one while these are under way");
+    // The first attempts end with their life; then each has its next one.
+    assert_eq!(run(&mut many, 5 * S).len(), 40);
+}
+
+#[test]
+fn in_a_crowd_a_handshake_is_waited_for() {
+    let mut redial = told_many("a", 40);
+    let started = run(&mut redial, S);
+    for (_, attempt) in &started {
+        let Target::Name(name) = &attempt.target else { panic!("no seeds here") };
+        redial.answered(attempt.id, Outcome::Connected(name.clone()), S);
+    }
+    assert!(run(&mut redial, 2 * S).is_empty(), "forty handshakes are under way");
+    redial.closed(&name("n000"), &CloseReason::Stale, 2 * S);
+    assert_eq!(dialled(&run(&mut redial, 2 * S + 300 * MS)), ["n000:1"], "its handshake has ended");
+    for number in 1..10 {
+        redial.up(&name(&format!("n{number:03}")), &[], 2 * S + 300 * MS);
+    }
+    let rest = run(&mut redial, 2 * S + 300 * MS).len();
+    assert!(rest >= 30, "thirty are no crowd: {rest} are dialled again");
+}
+
+#[test]
+fn in_a_crowd_a_name_that_dials_us_is_not_dialled() {
+    let mut redial = told_many("z", 40);
+    for number in 0..40 {
+        redial.accepted(&name(&format!("n{number:03}")), START);
+    }
+    assert!(run(&mut redial, S).is_empty());
+    assert_eq!(run(&mut redial, 3 * S).len(), 40, "its handshake came to nothing, and nobody said so");
+}
+
+#[test]
+fn of_two_that_are_told_of_each_other_the_smaller_name_dials_first() {
+    let news = |own, other: &str| {
+        let mut redial = Redial::new(name(own), vec![], no_jitter());
+        redial.up(&name("neighbour"), &[], START);
+        redial.told(&name("neighbour"), &told(other, &["x:1"]), START);
+        times(&run(&mut redial, S))[0]
+    };
+    assert_eq!((news("a", "b"), news("b", "a")), (START, 300 * MS));
 }

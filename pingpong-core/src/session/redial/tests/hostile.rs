@@ -64,8 +64,15 @@ proptest! {
     fn next_due_never_lies_and_all_bounds_hold(
         calls in prop::collection::vec((call(), any::<u64>()), 0..120),
         jitter in 0..6_u32,
+        crowd in 1..40_usize,
     ) {
-        let settings = RedialSettings { jitter, max_peers: 5, forget_after: 20 * S, ..RedialSettings::default() };
+        let settings = RedialSettings {
+            jitter,
+            max_peers: 5,
+            forget_after: 20 * S,
+            attempts_in_all: crowd,
+            ..RedialSettings::default()
+        };
         let mut redial = Redial::new(name("me"), vec![at("x:1"), at("s")], settings.clone());
         let mut now = Duration::ZERO;
         for (call, random) in calls {
