@@ -23,7 +23,7 @@ fn pair(failure_timeout: Duration) -> (FaultNetwork, QuicLink, QuicLink) {
 
 #[tokio::test]
 async fn a_cut_that_is_longer_than_the_failure_timeout_loses_nothing() {
-    let failure = Duration::from_millis(400);
+    let failure = Duration::from_millis(500);
     let (network, a, b) = pair(failure);
     let (dialled, accepted) = connect(&a, &b).await;
     let mut lane = dialled.open(Priority::Server).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_cut_that_is_longer_than_the_failure_timeout_loses_nothing() {
 
 #[tokio::test]
 async fn silence_ends_a_connection_after_three_failure_timeouts_and_not_before() {
-    let failure = Duration::from_millis(200);
+    let failure = Duration::from_millis(300);
     let (network, a, b) = pair(failure);
     let (dialled, accepted) = connect(&a, &b).await;
     // Before the last packet of either side.

@@ -63,8 +63,9 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// A connection of `from` to `to`: the end of each.
 async fn connect(from: &QuicLink, to: &QuicLink) -> (QuicConnection, QuicConnection) {
     let at = address(to.local_address());
-    let (dialled, accepted) = soon(async { tokio::join!(from.dial(&at, None), to.accept()) }).await;
-    (dialled.unwrap(), accepted.unwrap())
+    // In this order: a dial that fails shows why, and does not wait for the other end.
+    let dialled = soon(from.dial(&at, None)).await.unwrap();
+    (dialled, soon(to.accept()).await.unwrap())
 }
 
 /// The next connection is that of a node which comes after all that must not be let in.
