@@ -1,8 +1,7 @@
-//! Silence is the Mesh's to judge (L5).
+//! A cut ends nothing, and loses nothing (L5, F2).
 
 use super::*;
-use pingpong_core::link::Closed;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// Both sides send heartbeats, as those of a Mesh do.
 async fn beat(one: &QuicConnection, other: &QuicConnection) {
@@ -14,17 +13,13 @@ async fn beat(one: &QuicConnection, other: &QuicConnection) {
     }
 }
 
-fn pair(failure_timeout: Duration) -> (FaultNetwork, QuicLink, QuicLink) {
-    let (network, authority) = (FaultNetwork::new(), authority());
-    let link = |own| bind_at(&network, ANY.parse().unwrap(), config(issue(&authority, own), failure_timeout));
-    let (a, b) = (link("a"), link("b"));
-    (network, a, b)
-}
-
 #[tokio::test]
-async fn a_cut_that_is_longer_than_the_failure_timeout_loses_nothing() {
-    let failure = Duration::from_millis(500);
-    let (network, a, b) = pair(failure);
+async fn a_cut_loses_nothing_even_if_the_peer_has_a_much_shorter_failure_timeout() {
+    let (network, authority) = (FaultNetwork::new(), authority());
+    // QUIC takes the shorter one of what two sides allow: less than three of the longer one must not come of it.
+    let (long, short) = (SECOND, SECOND / 10);
+    let [a, b] = [("a", long), ("b", short)]
+        .map(|(own, failure)| bind_at(&network, ANY.parse().unwrap(), config(issue(&authority, own), failure)));
     let (dialled, accepted) = connect(&a, &b).await;
     let mut lane = dialled.open(Priority::Server).await.unwrap();
     soon(lane.send(Bytes::from_static(b"before"))).await.unwrap();
@@ -41,7 +36,7 @@ async fn a_cut_that_is_longer_than_the_failure_timeout_loses_nothing() {
         () = beat(&dialled, &accepted) => {}
         early = received.recv(&mut chunks) => panic!("through the cut: {early:?}"),
         // What is tested is the length of the cut itself.
-        () = sleep(failure + failure / 4) => {}
+        () = sleep(5 * short) => {}
     }
     network.heal(a.local_address(), b.local_address());
     tokio::select! {
@@ -51,25 +46,5 @@ async fn a_cut_that_is_longer_than_the_failure_timeout_loses_nothing() {
     for connection in [&dialled, &accepted] {
         let end = timeout(Duration::ZERO, connection.closed()).await;
         assert!(end.is_err(), "{end:?}");
-    }
-}
-
-#[tokio::test]
-async fn silence_ends_a_connection_after_three_failure_timeouts_and_not_before() {
-    let failure = Duration::from_millis(300);
-    let (network, a, b) = pair(failure);
-    let (dialled, accepted) = connect(&a, &b).await;
-    // Before the last packet of either side.
-    let start = Instant::now();
-    let _lanes = settle(&dialled, &accepted).await;
-    network.cut(a.local_address(), b.local_address());
-    let ends = async { tokio::join!(dialled.closed(), accepted.closed()) };
-    let (one, other) = tokio::select! {
-        () = beat(&dialled, &accepted) => unreachable!(),
-        ends = soon(ends) => ends,
-    };
-    assert!(start.elapsed() >= 3 * failure, "after {:?}", start.elapsed());
-    for end in [one, other] {
-        assert!(matches!(&end, Closed::Lost(words) if words.contains("nothing came")), "{end:?}");
     }
 }

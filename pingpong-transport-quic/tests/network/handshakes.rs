@@ -5,7 +5,6 @@ use super::*;
 use pingpong_core::link::DialError;
 use quinn::ClientConfig;
 use tokio::net::UdpSocket;
-use tokio::time::timeout;
 
 /// Handshakes that a link for one peer takes at once.
 const PLACES: usize = 9;
@@ -87,8 +86,7 @@ async fn addresses_that_never_answer_hold_half_of_the_places_at_most() {
 #[tokio::test]
 async fn a_handshake_that_does_not_go_on_frees_its_place_at_its_deadline() {
     let authority = authority();
-    let failure = 2 * SECOND;
-    let (b, client) = for_one_peer(&authority, failure);
+    let (b, client) = for_one_peer(&authority, SECOND);
     let mut half_opens = Vec::new();
     for _ in 0..PLACES {
         let (answer, socket) = half_open(&client, b.local_address(), true).await;
@@ -107,7 +105,7 @@ async fn a_handshake_that_does_not_go_on_frees_its_place_at_its_deadline() {
             }
         }
     };
-    // Well before QUIC would give up for silence, after three failure timeouts.
-    let _dialled = timeout(5 * failure / 2, dials).await.expect("a place is free");
+    // Well before QUIC would give up for silence.
+    let _dialled = soon(dials).await;
     assert_eq!(soon(b.accept()).await.unwrap().peer(), &name("honest"));
 }
