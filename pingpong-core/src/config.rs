@@ -76,7 +76,7 @@ pub struct Limits {
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
     pub max_calls: usize,
-    /// The greatest sum of all bounds, in bytes. Default 8 GiB: what the defaults come to on the QUIC backend, rounded up.
+    /// The greatest sum of all bounds, in bytes. Default 16 GiB: what the defaults come to on the QUIC backend, rounded up.
     pub max_memory: u64,
 }
 
@@ -91,7 +91,7 @@ impl Default for Limits {
             max_message: 64 << 20,
             large_bytes: 256 << 20,
             max_calls: 4_096,
-            max_memory: 8 << 30,
+            max_memory: 16 << 30,
         }
     }
 }

@@ -5,13 +5,22 @@ use crate::renewal::Renewal;
 use crate::tls::Claim;
 use crate::words;
 use quinn::{Endpoint, Incoming, ServerConfig};
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval, timeout};
+
+/// With so many connections open, an address must be shown to be one's own (RFC 9000, section 8.1.2): one round trip more.
+const UNVALIDATED: usize = 16;
+/// How long failures at one address are counted after one was logged.
+const QUIET: Duration = Duration::from_secs(1);
+/// Addresses whose failures are logged in that time.
+const LINES: usize = 16;
+/// How often it is said how many failures were not logged.
+const SUMMARY: Duration = Duration::from_secs(10);
 
 /// Connections that were not accepted yet. Each keeps the place that its handshake had, so that their number is bounded.
 #[derive(Debug, Default)]
@@ -46,7 +55,11 @@ impl Ready {
             let changed = self.changed.notified();
             let (next, closed) = self.with(|queue| (queue.connections.pop_front(), queue.closed));
             match next {
-                Some((connection, _place)) => return Some(connection),
+                Some((connection, _place)) => {
+                    // One call of `push` wakes one reader, and there may be several of both.
+                    self.changed.notify_one();
+                    return Some(connection);
+                }
                 None if closed => return None,
                 None => changed.await,
             }
@@ -72,6 +85,8 @@ pub(crate) struct Acceptor {
     pub(crate) failure_timeout: Duration,
     /// How many there may be.
     pub(crate) handshakes: usize,
+    /// How many connections of any kind, also those that end, there may be for another one to be begun.
+    pub(crate) connections: usize,
     /// How long one may take.
     pub(crate) deadline: Duration,
     pub(crate) ready: Arc<Ready>,
@@ -90,22 +105,21 @@ pub(crate) async fn listen(endpoint: Endpoint, acceptor: Acceptor) {
     let places = Arc::new(Semaphore::new(acceptor.handshakes));
     let mut handshakes = JoinSet::new();
     let mut log = RatedLog::default();
+    let mut summary = interval(SUMMARY);
     loop {
         tokio::select! {
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
                 let remote = incoming.remote_address();
-                match admit(incoming, &places, acceptor.handshakes) {
+                match acceptor.admit(incoming, &places, endpoint.open_connections()) {
                     Admitted::Yes(incoming, place) => {
                         handshakes.spawn(Arc::clone(&acceptor).handshake(*incoming, place));
                     }
                     Admitted::Later => {}
-                    Admitted::No => {
-                        let words = format!("{} handshakes are under way, no more are allowed", acceptor.handshakes);
-                        log.warn(&Failed { claim: Claim::default(), remote, words });
-                    }
+                    Admitted::No(words) => log.warn(&Failed { claim: Claim::default(), remote, words }),
                 }
             }
+            _ = summary.tick() => log.summary(),
             Some(result) = handshakes.join_next() => match result {
                 Ok(Ok(())) => {}
                 Ok(Err(failed)) => log.warn(&failed),
@@ -120,24 +134,36 @@ enum Admitted {
     Yes(Box<Incoming>, OwnedSemaphorePermit),
     /// It must show first that its address is its own.
     Later,
-    No,
-}
-
-fn admit(incoming: Incoming, places: &Arc<Semaphore>, bound: usize) -> Admitted {
-    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-        incoming.refuse();
-        return Admitted::No;
-    };
-    let busy = places.available_permits() < bound / 2;
-    if busy && incoming.may_retry() && !incoming.remote_address_validated() {
-        // It fails only if it was not allowed, which has just been asked.
-        let _ = incoming.retry();
-        return Admitted::Later;
-    }
-    Admitted::Yes(Box::new(incoming), place)
+    No(String),
 }
 
 impl Acceptor {
+    /// `open`: connections that there are. Whoever does not show its address costs memory before it costs its sender anything:
+    /// beyond a few it must.
+    fn admit(&self, incoming: Incoming, places: &Arc<Semaphore>, open: usize) -> Admitted {
+        if open >= self.connections {
+            incoming.refuse();
+            return Admitted::No(format!(
+                "{open} connections are open or end, more than {} are not allowed",
+                self.connections
+            ));
+        }
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            incoming.refuse();
+            return Admitted::No(format!(
+                "{0} handshakes are under way, more than {0} are not allowed",
+                self.handshakes
+            ));
+        };
+        let busy = open >= UNVALIDATED || places.available_permits() < self.handshakes / 2;
+        if busy && incoming.may_retry() && !incoming.remote_address_validated() {
+            // It fails only if it was not allowed, which has just been asked.
+            let _ = incoming.retry();
+            return Admitted::Later;
+        }
+        Admitted::Yes(Box::new(incoming), place)
+    }
+
     async fn handshake(self: Arc<Self>, incoming: Incoming, place: OwnedSemaphorePermit) -> Result<(), Failed> {
         let (claim, remote) = (Claim::default(), incoming.remote_address());
         match self.connect(incoming, &claim).await {
@@ -163,22 +189,31 @@ impl Acceptor {
     }
 }
 
-/// At most one line a second; the rest is counted.
+/// At most one line in [`QUIET`] for each address, and [`LINES`] in all; the rest is counted.
 #[derive(Default)]
 struct RatedLog {
-    last: Option<Instant>,
+    lines: HashMap<IpAddr, Instant>,
     left_out: u64,
 }
 
 impl RatedLog {
     fn warn(&mut self, failed: &Failed) {
         let now = Instant::now();
-        if self.last.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
+        self.lines.retain(|_, last| now.duration_since(*last) < QUIET);
+        let Failed { claim, remote, words } = failed;
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        if self.lines.len() >= LINES || self.lines.contains_key(&remote.ip()) {
             self.left_out += 1;
             return;
         }
-        let Failed { claim, remote, words } = failed;
-        tracing::warn!(peer = %claim, %remote, reason = words, left_out = self.left_out, "a handshake failed");
-        (self.last, self.left_out) = (Some(now), 0);
+        self.lines.insert(remote.ip(), now);
+        tracing::warn!(peer = %claim, %remote, reason = words, "a handshake failed");
+    }
+
+    fn summary(&mut self) {
+        if self.left_out > 0 {
+            let left_out = std::mem::take(&mut self.left_out);
+            tracing::warn!(left_out, "more handshakes failed");
+        }
     }
 }

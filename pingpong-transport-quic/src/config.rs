@@ -20,7 +20,8 @@ pub struct QuicConfig {
     pub failure_timeout: Duration,
     /// Server names with a lane of their own: that of the Mesh. Default 24. Three more lanes are the Mesh's own.
     pub lanes: usize,
-    /// Peers that may be linked at once: that of the Mesh. Default 128. Handshakes under way are bounded by it, and eight more.
+    /// Peers that may be linked at once: that of the Mesh. Default 128. Handshakes under way are bounded by it, and eight more;
+    /// connections of any kind, before and after authentication and while they end, by four times as many, and 64 more.
     pub max_peers: usize,
     /// Bytes that a lane holds at its receiving end. Default 1 MiB.
     pub lane_window: u32,

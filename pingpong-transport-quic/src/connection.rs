@@ -10,7 +10,7 @@ use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteErr
 use rustls::pki_types::CertificateDer;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -23,13 +23,16 @@ const GREATEST_REASON: usize = 512;
 pub struct QuicConnection {
     pub(crate) inner: quinn::Connection,
     peer: NodeName,
+    /// Where it was at first.
     remote: Address,
     own: Own,
     /// Held by the one who looks whether the peer's port is still open.
     looking: Mutex<()>,
-    /// Why this side gave the peer up.
-    gone: OnceLock<String>,
+    ended: Ended,
 }
+
+/// Why this side ended the connection, other than by a close. The first word counts.
+type Ended = Arc<OnceLock<String>>;
 
 /// What a connection knows of its own side.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +47,10 @@ impl QuicConnection {
     pub(crate) fn new(inner: quinn::Connection, own: Own) -> Result<Self, String> {
         let remote = address_of(inner.remote_address()).map_err(|error| error.to_string())?;
         match peer_name(&inner) {
-            Ok(peer) => Ok(Self { inner, peer, remote, own, looking: Mutex::default(), gone: OnceLock::new() }),
+            Ok(peer) => Ok(Self { inner, peer, remote, own, looking: Mutex::default(), ended: Ended::default() }),
             Err(words) => {
                 let words = format!("the certificate names no node: {words}");
-                inner.close(NO_ERROR, words.as_bytes());
+                inner.close(words::REFUSED, words.as_bytes());
                 Err(words)
             }
         }
@@ -56,7 +59,7 @@ impl QuicConnection {
     /// Waits until the peer's system has proved that nobody listens there any more.
     async fn refused(&self) {
         let _looking = self.looking.lock().await;
-        probe::refused(self.inner.remote_address(), self.own.failure_timeout, || self.packets()).await;
+        probe::refused(|| self.inner.remote_address(), self.own.failure_timeout, || self.packets()).await;
     }
 }
 
@@ -71,9 +74,10 @@ fn broken(error: &ConnectionError, expires: i64) -> Broken {
 }
 
 /// No lane ends alone (L2): the connection goes with it.
-fn lane_ended(connection: &quinn::Connection, words: &str) -> Broken {
+fn lane_ended(connection: &quinn::Connection, ended: &Ended, words: String) -> Broken {
+    let words = ended.get_or_init(|| words).clone();
     connection.close(NO_ERROR, b"");
-    Broken(words.to_owned())
+    Broken(words)
 }
 
 impl Connection for QuicConnection {
@@ -85,7 +89,8 @@ impl Connection for QuicConnection {
     }
 
     fn remote(&self) -> Address {
-        self.remote.clone()
+        // It may have moved.
+        address_of(self.inner.remote_address()).unwrap_or_else(|_| self.remote.clone())
     }
 
     /// Never waits: what the peer allows is known since the handshake, and grows only when lanes end.
@@ -105,12 +110,22 @@ impl Connection for QuicConnection {
         };
         // It fails only for a stream that has ended.
         let _ = stream.set_priority(priority);
-        Ok(QuicSender { stream, connection: self.inner.clone(), expires: self.own.expires })
+        Ok(QuicSender {
+            stream,
+            connection: self.inner.clone(),
+            expires: self.own.expires,
+            ended: Arc::clone(&self.ended),
+        })
     }
 
     async fn accept(&self) -> Result<QuicReceiver, Broken> {
         let stream = self.inner.accept_uni().await.map_err(|error| broken(&error, self.own.expires))?;
-        Ok(QuicReceiver { stream, connection: self.inner.clone(), expires: self.own.expires })
+        Ok(QuicReceiver {
+            stream,
+            connection: self.inner.clone(),
+            expires: self.own.expires,
+            ended: Arc::clone(&self.ended),
+        })
     }
 
     fn send_datagram(&self, datagram: Bytes) {
@@ -122,8 +137,14 @@ impl Connection for QuicConnection {
         self.inner.read_datagram().await.map_err(|error| broken(&error, self.own.expires))
     }
 
+    /// Frames, since a packet is counted there only once it is known to be the peer's, and no copy. Every kind counts that a
+    /// packet may consist of alone.
     fn packets(&self) -> u64 {
-        self.inner.stats().udp_rx.datagrams
+        let frames = self.inner.stats().frame_rx;
+        let lanes =
+            frames.stream + frames.max_data + frames.max_stream_data + frames.data_blocked + frames.stream_data_blocked;
+        let ids = frames.new_connection_id + frames.retire_connection_id + frames.path_challenge + frames.path_response;
+        frames.acks + frames.datagram + frames.ping + frames.crypto + lanes + ids
     }
 
     fn close(&self, reason: Bytes) {
@@ -135,15 +156,18 @@ impl Connection for QuicConnection {
             biased;
             error = self.inner.closed() => error,
             () = self.refused() => {
-                // The first one counts, as does the first close.
-                let _ = self.gone.set(format!("nobody listens at {} any more (ICMP port unreachable)", self.remote));
+                let words = || format!("nobody listens at {} any more (ICMP port unreachable)", self.remote());
+                self.ended.get_or_init(words);
                 self.inner.close(NO_ERROR, b"");
                 self.inner.closed().await
             }
         };
         match ended {
+            ConnectionError::ApplicationClosed(close) if close.error_code == words::REFUSED => {
+                Closed::Refused(words::said(&close.reason))
+            }
             ConnectionError::ApplicationClosed(close) => Closed::ByPeer(close.reason),
-            ConnectionError::LocallyClosed => match self.gone.get() {
+            ConnectionError::LocallyClosed => match self.ended.get() {
                 Some(words) => Closed::Lost(words.clone()),
                 None => Closed::Here,
             },
@@ -167,15 +191,18 @@ pub struct QuicSender {
     stream: SendStream,
     connection: quinn::Connection,
     expires: i64,
+    ended: Ended,
 }
 
 impl LaneSender for QuicSender {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
         self.stream.write_chunk(bytes).await.map_err(|error| match error {
             WriteError::ConnectionLost(error) => broken(&error, self.expires),
-            WriteError::Stopped(_) => lane_ended(&self.connection, "the peer gave up a lane that it receives"),
+            WriteError::Stopped(_) => {
+                lane_ended(&self.connection, &self.ended, "the peer gave up a lane that it receives".to_owned())
+            }
             WriteError::ClosedStream | WriteError::ZeroRttRejected => {
-                lane_ended(&self.connection, "the lane has ended here")
+                lane_ended(&self.connection, &self.ended, "the lane has ended here".to_owned())
             }
         })
     }
@@ -187,6 +214,7 @@ pub struct QuicReceiver {
     stream: RecvStream,
     connection: quinn::Connection,
     expires: i64,
+    ended: Ended,
 }
 
 impl LaneReceiver for QuicReceiver {
@@ -194,8 +222,10 @@ impl LaneReceiver for QuicReceiver {
         match self.stream.read_chunks(chunks).await {
             Ok(read) => Ok(read.unwrap_or(0)),
             Err(ReadError::ConnectionLost(error)) => Err(broken(&error, self.expires)),
-            Err(ReadError::Reset(_)) => Err(lane_ended(&self.connection, "the peer gave up a lane that it sends")),
-            Err(error) => Err(lane_ended(&self.connection, &format!("the lane cannot be read: {error}"))),
+            Err(ReadError::Reset(_)) => {
+                Err(lane_ended(&self.connection, &self.ended, "the peer gave up a lane that it sends".to_owned()))
+            }
+            Err(error) => Err(lane_ended(&self.connection, &self.ended, format!("the lane cannot be read: {error}"))),
         }
     }
 }

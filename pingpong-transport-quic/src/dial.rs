@@ -1,26 +1,31 @@
-//! Dials of this node: an address is resolved anew each time, and all that it stands for are tried in turn.
+//! Dials of this node: an address is resolved anew each time, and all that it stands for are tried.
 
 use crate::connection::{Own, QuicConnection};
 use crate::renewal::Renewal;
 use crate::tls::Claim;
 use crate::words;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use pingpong_core::link::{Connection, DialError};
 use pingpong_core::{Address, NodeName};
 use quinn::{ClientConfig, ConnectError, ConnectionError, Endpoint, TransportConfig};
+use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 /// Stands for a name that is not known; it is never sent, and no node may have it.
 const UNKNOWN: &str = "unknown.invalid";
+
+/// How long one of several addresses is alone (RFC 8305, section 8, "Connection Attempt Delay").
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// What a dial needs.
 pub(crate) struct Dialler {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Renewal,
     pub(crate) transport: Arc<TransportConfig>,
-    /// Also how long one of several addresses may take before the next one is tried.
     pub(crate) failure_timeout: Duration,
 }
 
@@ -30,7 +35,7 @@ impl Dialler {
         self.first(address, &found, expect).await
     }
 
-    /// Tries what an address stands for, one after the other.
+    /// Tries what an address stands for, each a little later than the one before it (RFC 8305); the first that answers wins.
     pub(crate) async fn first(
         &self,
         address: &Address,
@@ -38,22 +43,27 @@ impl Dialler {
         expect: Option<&NodeName>,
     ) -> Result<QuicConnection, DialError> {
         let mut failure = unreachable(address, "its name has no address".to_owned());
-        for (index, &remote) in found.iter().enumerate() {
-            let attempt = self.attempt(address, remote, expect);
-            let result = match index + 1 < found.len() {
-                true => timeout(self.failure_timeout, attempt)
-                    .await
-                    .unwrap_or_else(|_| Err(unreachable(address, format!("no answer from {remote}")))),
-                false => attempt.await,
+        let mut rest = found.iter();
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            let more = rest.next().map(|&remote| under_way.push(self.attempt(address, remote, expect))).is_some();
+            let patience = async {
+                match more {
+                    true => sleep(STAGGER).await,
+                    false => pending().await,
+                }
             };
-            match result {
-                // What one side refuses says more than what another address does not answer.
-                Err(DialError::Unreachable { .. }) if matches!(failure, DialError::Refused { .. }) => {}
-                Err(error) => failure = error,
-                Ok(connection) => return Ok(connection),
+            tokio::select! {
+                ended = under_way.next() => match ended {
+                    None => return Err(failure),
+                    Some(Ok(connection)) => return Ok(connection),
+                    // What one side refuses says more than what another address does not answer.
+                    Some(Err(DialError::Unreachable { .. })) if matches!(failure, DialError::Refused { .. }) => {}
+                    Some(Err(error)) => failure = error,
+                },
+                () = patience => {}
             }
         }
-        Err(failure)
     }
 
     async fn attempt(
@@ -69,6 +79,10 @@ impl Dialler {
         let mut config = ClientConfig::new(crypto);
         config.transport_config(Arc::clone(&self.transport));
         let name = expect.map_or(UNKNOWN, NodeName::as_str);
+        let failed = |words: String| match expect {
+            Some(name) => format!("{name} at {remote}: {words}"),
+            None => format!("{remote}: {words}"),
+        };
         let connecting = self.endpoint.connect_with(config, remote, name).map_err(|error| match error {
             ConnectError::EndpointStopping => DialError::EndpointClosed,
             ConnectError::InvalidRemoteAddress(_) => {
@@ -81,12 +95,12 @@ impl Dialler {
             error => {
                 let failure = words::failure(&error, own.expires);
                 match failure.refused {
-                    true => refused(address, format!("{claim} answered; {}", failure.words)),
-                    false => unreachable(address, failure.words),
+                    true => refused(address, failed(format!("{claim} answered; {}", failure.words))),
+                    false => unreachable(address, failed(failure.words)),
                 }
             }
         })?;
-        let connection = QuicConnection::new(connection, own).map_err(|words| refused(address, words))?;
+        let connection = QuicConnection::new(connection, own).map_err(|words| refused(address, failed(words)))?;
         match expect {
             Some(name) if name != connection.peer() => {
                 Err(refused(address, format!("this side expects {name}, and {} answered", connection.peer())))

@@ -57,6 +57,12 @@ pub enum IdentityError {
     /// The key is not the certificate's, or of a kind that is not supported.
     #[error("the key does not go with the certificate: {0}; give the key that the certificate was issued for")]
     Key(String),
+    /// The certificate may not be used in both roles.
+    #[error(
+        "the certificate of {0} may be used by a client or a server alone, and a node is both; issue one with clientAuth and \
+         serverAuth in its extended key usage"
+    )]
+    Usage(NodeName),
     /// The authority cannot be used, or does not vouch for the certificate.
     #[error("the authority does not vouch for the certificate: {0}; give the one that signed it")]
     Authority(String),

@@ -4,7 +4,7 @@ use crate::accept::{Acceptor, Ready, listen};
 use crate::config::{BindError, QuicConfig};
 use crate::connection::QuicConnection;
 use crate::dial::Dialler;
-use crate::identity::Identity;
+use crate::identity::{Identity, IdentityError};
 use crate::renewal::Renewal;
 use crate::socket::{self, ClosableSocket};
 use crate::tls::Claim;
@@ -32,6 +32,8 @@ const SPARE_HANDSHAKES: usize = 8;
 const INCOMING_BYTES: u64 = 16 << 10;
 /// The shortest time that a handshake is given: long paths and loaded peers need it, whatever the failure timeout.
 const LEAST_HANDSHAKE: Duration = Duration::from_secs(2);
+/// The longest one: who is silent keeps the places of others.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(5);
 /// The shortest time of silence after which QUIC gives a connection up. It takes the shorter one of two sides: so this is three
 /// failure timeouts of a node with one of 30 s, whatever that of its peer (L5).
 const LEAST_IDLE: Duration = Duration::from_secs(90);
@@ -62,6 +64,16 @@ impl QuicLink {
     /// # Errors
     /// [`BindError`] names the address or the field, and the remedy.
     pub fn bind(config: QuicConfig) -> Result<Self, BindError> {
+        let wrong = |error: IdentityError| BindError::Identity {
+            name: config.identity.name().clone(),
+            words: error.to_string(),
+        };
+        config.identity.check_now().map_err(wrong)?;
+        Self::bind_unchecked(config)
+    }
+
+    /// With an identity that may have expired.
+    pub(crate) fn bind_unchecked(config: QuicConfig) -> Result<Self, BindError> {
         config.check()?;
         tokio::runtime::Handle::try_current().map_err(|_| BindError::NoRuntime)?;
         let address = config.listen;
@@ -116,7 +128,8 @@ impl QuicLink {
             server,
             failure_timeout,
             handshakes,
-            deadline: failure_timeout.max(LEAST_HANDSHAKE),
+            connections: config.max_peers.saturating_mul(4).saturating_add(64),
+            deadline: failure_timeout.clamp(LEAST_HANDSHAKE, LONGEST_HANDSHAKE),
             ready: Arc::clone(&ready),
         };
         let listener = tokio::spawn(listen(endpoint.clone(), acceptor));
@@ -206,10 +219,11 @@ impl Link for QuicLink {
         self.advertise.clone()
     }
 
-    /// A window for each lane that a peer may open, what is sent and not acknowledged, and the datagrams of both directions.
+    /// For each lane that a peer may open two and a half windows, since what arrives in small pieces is kept in buffers that may
+    /// be so much larger before it is copied together; what is sent and not acknowledged, and the datagrams of both directions.
     fn connection_bytes(&self, lanes: usize) -> u64 {
         let lanes = lanes.max(self.config.streams) as u64;
-        let windows = lanes.saturating_mul(self.config.lane_window);
+        let windows = lanes.saturating_mul(self.config.lane_window / 2).saturating_mul(5);
         windows.saturating_add(self.config.send_window).saturating_add(2 * DATAGRAMS as u64 + FIXED)
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 /// Refusals in a row that are a proof.
 const REFUSALS: u32 = 3;
@@ -17,30 +17,40 @@ const LOOKS: u32 = 4;
 /// How long one answer is waited for: a round trip between continents.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Waits until it is proved that nobody listens at `remote`. `packets` counts what has come from there.
-pub(crate) async fn refused(remote: SocketAddr, failure_timeout: Duration, packets: impl Fn() -> u64) {
-    let mut looks = interval(failure_timeout / LOOKS);
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut heard = packets();
+/// Waits until it is proved that nobody listens at `remote`, which may move. `packets` counts what has come from there.
+///
+/// A router or a firewall may refuse every stranger. So each address is tried once while packets come from there: if that is
+/// refused, refusals prove nothing there.
+pub(crate) async fn refused(remote: impl Fn() -> SocketAddr, failure_timeout: Duration, packets: impl Fn() -> u64) {
+    let period = failure_timeout / LOOKS;
+    let mut looks = interval_at(Instant::now() + period, period);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut heard, mut open) = (packets(), None);
     loop {
         looks.tick().await;
-        let now = packets();
-        if now == heard && proved(remote, || packets() == heard).await {
-            return;
-        }
+        let (at, before) = (remote(), heard);
         heard = packets();
+        let known = open.filter(|(address, _)| *address == at).map(|(_, open)| open);
+        match known {
+            None if heard != before => open = Some((at, !is_refused(at).await)),
+            Some(true) if heard == before && proved(at, || packets() == heard).await => return,
+            _ => {}
+        }
     }
 }
 
 async fn proved(remote: SocketAddr, silent: impl Fn() -> bool) -> bool {
     for _ in 0..REFUSALS {
-        // Any other failure proves nothing: this side may be out of sockets, or of routes.
-        let refusal = matches!(knock(remote).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
-        if !refusal || !silent() {
+        if !is_refused(remote).await || !silent() {
             return false;
         }
     }
     true
+}
+
+/// Any other failure proves nothing: this side may be out of sockets, or of routes.
+async fn is_refused(remote: SocketAddr) -> bool {
+    matches!(knock(remote).await, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// Sends a byte, which no QUIC endpoint answers, and waits for what the system says to it.
@@ -61,7 +71,7 @@ async fn knock(remote: SocketAddr) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     const TIMEOUT: Duration = Duration::from_millis(100);
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -72,24 +82,76 @@ mod tests {
         (socket, address)
     }
 
+    /// A peer that is heard until its port was tried, and then never again.
+    struct Heard {
+        packets: AtomicU64,
+        silent: AtomicBool,
+    }
+
+    impl Heard {
+        fn new() -> Self {
+            Self { packets: AtomicU64::new(0), silent: AtomicBool::new(false) }
+        }
+
+        fn packets(&self) -> u64 {
+            match self.silent.load(Ordering::Relaxed) {
+                true => self.packets.load(Ordering::Relaxed),
+                false => self.packets.fetch_add(1, Ordering::Relaxed),
+            }
+        }
+    }
+
     #[tokio::test]
-    async fn a_closed_port_is_a_proof() {
-        let (socket, address) = port().await;
-        drop(socket);
-        timeout(DEADLINE, refused(address, TIMEOUT, || 0)).await.expect("proved");
+    async fn a_port_that_closes_is_a_proof() {
+        let ((socket, address), peer) = (port().await, Heard::new());
+        let dies = async {
+            socket.recv(&mut [0; 8]).await.unwrap();
+            peer.silent.store(true, Ordering::Relaxed);
+            drop(socket);
+        };
+        let looks = refused(|| address, TIMEOUT, || peer.packets());
+        timeout(DEADLINE, async { tokio::join!(looks, dies) }).await.expect("proved");
     }
 
     #[tokio::test]
     async fn an_open_port_is_none_however_silent() {
-        let (socket, address) = port().await;
+        let ((socket, address), peer) = (port().await, Heard::new());
         let knocked = async {
+            socket.recv(&mut [0; 8]).await.unwrap();
+            peer.silent.store(true, Ordering::Relaxed);
             for _ in 0..3 {
                 socket.recv(&mut [0; 8]).await.unwrap();
             }
         };
         tokio::select! {
-            () = refused(address, TIMEOUT, || 0) => panic!("the port is open"),
+            () = refused(|| address, TIMEOUT, || peer.packets()) => panic!("the port is open"),
             knocked = timeout(DEADLINE, knocked) => knocked.expect("it knocks while there is silence"),
+        }
+    }
+
+    #[tokio::test]
+    async fn where_strangers_are_refused_refusals_prove_nothing() {
+        let ((socket, address), peer) = (port().await, Heard::new());
+        // The peer is heard, and its firewall refuses strangers.
+        drop(socket);
+        let looks = AtomicU64::new(0);
+        let watched = async {
+            while looks.load(Ordering::Relaxed) < 6 {
+                tokio::task::yield_now().await;
+            }
+            peer.silent.store(true, Ordering::Relaxed);
+            let now = looks.load(Ordering::Relaxed);
+            while looks.load(Ordering::Relaxed) < now + 6 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let packets = || {
+            looks.fetch_add(1, Ordering::Relaxed);
+            peer.packets()
+        };
+        tokio::select! {
+            () = refused(|| address, TIMEOUT, packets) => panic!("it was refused while the peer was heard"),
+            watched = timeout(DEADLINE, watched) => watched.expect("it looks on"),
         }
     }
 

@@ -46,40 +46,58 @@ fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, Unusable> {
     Ok(Arc::new(roots))
 }
 
+fn server_verifier(identity: &Identity) -> Result<Arc<WebPkiServerVerifier>, Unusable> {
+    let builder = WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider());
+    builder.build().map_err(|error| error.to_string())
+}
+
 fn client_verifier(identity: &Identity) -> Result<Arc<dyn ClientCertVerifier>, Unusable> {
     let builder = WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider());
     builder.build().map_err(|error| error.to_string())
 }
 
-/// Checks that the key is the certificate's, and that the authority vouches for it now.
+/// Checks that the key is the certificate's, and that the authority vouches for it now, in both roles: a node dials and is
+/// dialled.
 pub(crate) fn check(identity: &Identity) -> Result<(), IdentityError> {
     CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider())
         .map_err(|error| IdentityError::Key(error.to_string()))?;
-    let verifier = client_verifier(identity).map_err(IdentityError::Authority)?;
     let Some((own, between)) = identity.chain.split_first() else { return Ok(()) };
-    let verified = verifier.verify_client_cert(own, between, UnixTime::now());
-    verified.map(drop).map_err(|error| IdentityError::Authority(error.to_string()))
+    let unfit = |error: rustls::Error| match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        ) => IdentityError::Usage(identity.name().clone()),
+        error => IdentityError::Authority(error.to_string()),
+    };
+    let dials = client_verifier(identity).map_err(IdentityError::Authority)?;
+    dials.verify_client_cert(own, between, UnixTime::now()).map_err(unfit)?;
+    let dialled = server_verifier(identity).map_err(IdentityError::Authority)?;
+    let name = server_name(identity.name()).map_err(IdentityError::Name)?;
+    dialled.verify_server_cert(own, between, &name, &[], UnixTime::now()).map_err(unfit)?;
+    Ok(())
+}
+
+fn server_name(name: &NodeName) -> Result<ServerName<'static>, String> {
+    let name = DnsName::try_from(name.as_str().to_owned()).map_err(|error| format!("{name}: {error}"))?;
+    Ok(ServerName::DnsName(name))
 }
 
 /// Whom the peer of one handshake claims to be. Clones are the same claim.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Claim(Arc<OnceLock<NodeName>>);
+pub(crate) struct Claim(Arc<OnceLock<Result<NodeName, String>>>);
 
 impl Claim {
-    /// Notes the name, before the certificate is verified.
-    fn note(&self, certificate: &CertificateDer<'_>) {
-        if let Ok(name) = certificate::node_name(certificate) {
-            // The first one counts: a handshake has no second certificate.
-            let _ = self.0.set(name);
-        }
+    /// Notes the name, before the certificate is verified. The first one counts: a handshake has no second certificate.
+    fn note(&self, certificate: &CertificateDer<'_>) -> &Result<NodeName, String> {
+        self.0.get_or_init(|| certificate::node_name(certificate))
     }
 }
 
-/// The name, or that there is none.
+/// The name, or why there is none.
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.get() {
-            Some(name) => write!(f, "{name}"),
+            Some(Ok(name)) => write!(f, "{name}"),
+            Some(Err(words)) => write!(f, "a peer whose certificate names no node ({})", words.escape_debug()),
             None => f.write_str("a peer that has shown no name"),
         }
     }
@@ -99,11 +117,10 @@ impl Tls {
     pub(crate) fn new(identity: &Identity) -> Result<Self, Unusable> {
         let provider = provider();
         let own = CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider);
-        let servers = WebPkiServerVerifier::builder_with_provider(roots(identity)?, Arc::clone(&provider));
         Ok(Self {
             own: Arc::new(own.map_err(|error| error.to_string())?.into()),
             clients: client_verifier(identity)?,
-            servers: servers.build().map_err(|error| error.to_string())?,
+            servers: server_verifier(identity)?,
             expires: identity.expires(),
             provider,
         })
@@ -205,14 +222,12 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        self.claim.note(end_entity);
+        let claimed = self.claim.note(end_entity);
         if self.known {
             return self.verifier.verify_server_cert(end_entity, intermediates, dialled, ocsp_response, now);
         }
-        let no_name = || rustls::Error::InvalidCertificate(CertificateError::NotValidForName);
-        let name = certificate::node_name(end_entity).map_err(|_| no_name())?;
-        let name = DnsName::try_from(name.as_str()).map(|name| ServerName::DnsName(name.to_owned()));
-        let name = name.map_err(|_| no_name())?;
+        let name = claimed.as_ref().map_err(String::clone).and_then(server_name);
+        let name = name.map_err(|_| rustls::Error::InvalidCertificate(CertificateError::NotValidForName))?;
         self.verifier.verify_server_cert(end_entity, intermediates, &name, ocsp_response, now)
     }
 

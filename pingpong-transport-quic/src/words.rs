@@ -1,6 +1,6 @@
 //! Failures in words: dates, TLS alerts, and which side refused what.
 
-use quinn::ConnectionError;
+use quinn::{ConnectionError, VarInt};
 use rustls::AlertDescription;
 use time::OffsetDateTime;
 
@@ -8,6 +8,15 @@ use time::OffsetDateTime;
 const ALERTS: std::ops::Range<u64> = 0x100..0x200;
 /// The endpoint takes no new connections (RFC 9000, section 20.1).
 const CONNECTION_REFUSED: u64 = 2;
+
+/// The code of a close by a side that does not accept the other, outside of TLS. The reason is text for people.
+pub(crate) const REFUSED: VarInt = VarInt::from_u32(1);
+
+/// Text of a peer that may not have proved who it is: cut, and nothing in it that a terminal or a log would take for its own.
+pub(crate) fn said(text: &[u8]) -> String {
+    const MOST: usize = 200;
+    String::from_utf8_lossy(text.get(..MOST).unwrap_or(text)).escape_debug().to_string()
+}
 
 /// Seconds since 1970 as a date.
 pub(crate) fn date(seconds: i64) -> String {
@@ -56,7 +65,7 @@ fn alert(code: u64, expires: i64) -> String {
         }
         AlertDescription::CertificateRevoked => "this node's certificate has been revoked",
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
-            "this node's certificate does not hold for the peer"
+            "this node's certificate does not hold for the peer, or is not that of the node that it dialled"
         }
         AlertDescription::NoApplicationProtocol => "the peer speaks another major version of the protocol",
         _ => "the peer ended the handshake",
@@ -95,7 +104,7 @@ pub(crate) fn failure(error: &ConnectionError, expires: i64) -> Failure {
             _ => lost(&format!("the peer's QUIC ended the connection: {}", close.error_code)),
         },
         ConnectionError::ApplicationClosed(close) => {
-            Failure { refused: true, words: format!("the peer closed: {}", String::from_utf8_lossy(&close.reason)) }
+            Failure { refused: close.error_code == REFUSED, words: format!("the peer closed: {}", said(&close.reason)) }
         }
         ConnectionError::VersionMismatch => {
             Failure { refused: true, words: "the peer speaks no version of QUIC that this side does".to_owned() }
@@ -110,6 +119,12 @@ pub(crate) fn failure(error: &ConnectionError, expires: i64) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_a_peer_is_cut_and_escaped() {
+        assert_eq!(said(b"full\n\x1b[31m\xff"), "full\\n\\u{1b}[31m\u{fffd}");
+        assert_eq!(said(&[b'x'; 1_000]).len(), 200);
+    }
 
     #[test]
     fn times_become_dates() {
