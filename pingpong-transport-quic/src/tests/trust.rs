@@ -3,7 +3,10 @@
 use super::*;
 use crate::{BindError, IdentityError};
 use pingpong_core::link::{Closed, Connection, DialError, Priority};
-use std::sync::Arc;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
@@ -81,6 +84,54 @@ async fn an_expired_certificate_is_refused_with_its_date() {
     assert!(words.contains("expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
     let words = refused_by_peer(&b, &a).await;
     assert!(words.contains("has expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
+}
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self, with: &str) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains(with)).map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_stands_in_the_log_and_does_not_fill_it() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logs = tracing::subscriber::set_default(subscriber);
+    let authority = authority();
+    let expired = authority.issue(&name("b"), past()).unwrap();
+    let (a, b) = (bind(issue(&authority, "a")), QuicLink::bind_unchecked(config(expired)).unwrap());
+    for _ in 0..5 {
+        refused_by_peer(&b, &a).await;
+    }
+    soon(async {
+        while log.lines("a handshake failed").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let lines = log.lines("a handshake failed");
+    assert_eq!(lines.len(), 1, "one a second for an address: {lines:?}");
+    let at = address(&b).to_string();
+    for part in ["peer=b ", &format!("remote={at} "), "expired", "1972-01-01 00:00:00 UTC"] {
+        assert!(lines[0].contains(part), "{part} is missing: {}", lines[0]);
+    }
 }
 
 #[tokio::test]
@@ -222,6 +273,57 @@ async fn nobody_beyond_the_bound_is_let_in_before_others_are_taken() {
     assert!(matches!(&error, DialError::Unreachable { words, .. } if words.contains("no further")), "{error}");
     soon(b.accept()).await.unwrap();
     soon(a.dial(&address(&b), None)).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_of_any_kind_are_bounded() {
+    let authority = authority();
+    let mut small = config(issue(&authority, "b"));
+    small.max_peers = 1;
+    let (a, b) = (bind(issue(&authority, "a")), QuicLink::bind(small).unwrap());
+    let (mut kept, to) = (Vec::new(), address(&b));
+    // 4 x max_peers + 64, each taken over at once, so that no handshake's place is missing.
+    for _ in 0..68 {
+        let (dialled, accepted) = soon(async { tokio::join!(a.dial(&to, None), b.accept()) }).await;
+        kept.push((dialled.unwrap(), accepted.unwrap()));
+    }
+    let error = soon(a.dial(&to, None)).await.unwrap_err();
+    assert!(matches!(&error, DialError::Unreachable { words, .. } if words.contains("no further")), "{error}");
+    drop(kept);
+    soon(async { while a.dial(&to, None).await.is_err() {} }).await;
+}
+
+/// An authority of one's own, and what it signs.
+fn signed(names: &[&str], uses: &[ExtendedKeyUsagePurpose]) -> Result<Identity, IdentityError> {
+    let key = || KeyPair::generate().unwrap();
+    let (own, authority) = (key(), key());
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(&authority).unwrap().der().clone();
+    let issuer = Issuer::new(params, authority);
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+    params.extended_key_usages = uses.to_vec();
+    let own_certificate = params.signed_by(&own, &issuer).unwrap().der().clone();
+    Identity::from_der(vec![root], vec![own_certificate], PrivatePkcs8KeyDer::from(own.serialize_der()).into())
+}
+
+#[test]
+fn a_certificate_must_do_for_both_roles() {
+    let (client, server) = (ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth);
+    signed(&["a"], &[client.clone(), server.clone()]).unwrap();
+    signed(&["a"], &[]).unwrap();
+    for alone in [client, server] {
+        let error = signed(&["a"], &[alone]).unwrap_err();
+        assert_eq!(error, IdentityError::Usage(name("a")), "{error}");
+    }
+    assert!(signed(&["a", "b"], &[]).unwrap_err().to_string().contains("has 2 DNS names"));
+}
+
+#[tokio::test]
+async fn an_expired_identity_is_not_bound() {
+    let expired = authority().issue(&name("b"), past()).unwrap();
+    let error = QuicLink::bind(config(expired)).unwrap_err().to_string();
+    assert!(error.contains("expired on 1972-01-01 00:00:00 UTC; renew it"), "{error}");
 }
 
 #[test]
