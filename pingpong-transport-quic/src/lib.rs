@@ -28,6 +28,7 @@ mod accept;
 mod authority;
 mod certificate;
 mod config;
+mod congestion;
 mod connection;
 mod dial;
 #[cfg(feature = "faults")]

@@ -2,6 +2,7 @@
 
 use crate::accept::{Acceptor, Ready, listen};
 use crate::config::{BindError, QuicConfig};
+use crate::congestion::FlooredCubic;
 use crate::connection::QuicConnection;
 use crate::dial::Dialler;
 use crate::identity::{Identity, IdentityError};
@@ -195,6 +196,7 @@ fn transport(config: &QuicConfig) -> TransportConfig {
         .datagram_receive_buffer_size(Some(DATAGRAMS))
         .datagram_send_buffer_size(DATAGRAMS)
         .mtu_discovery_config(Some(mtu))
+        .congestion_controller_factory(Arc::new(FlooredCubic::default()))
         // The Mesh sends heartbeats.
         .keep_alive_interval(None)
         .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)).ok());

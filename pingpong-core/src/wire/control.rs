@@ -190,7 +190,7 @@ fn decode_message(body: &[u8]) -> Result<Message, WireError> {
 mod tests {
     use super::*;
     use crate::node::Incarnation;
-    use crate::session::{LaneOffset, Peers, Told};
+    use crate::session::{Heartbeat, Hello, LaneOffset, Peers, Told};
     use crate::{Address, NodeName};
     use proptest::prelude::*;
 
@@ -255,17 +255,88 @@ mod tests {
         assert_eq!(decode_close(b""), CloseReason::Lost);
     }
 
+    /// What is decoded, whatever it is said to be; all that is known of it afterwards is that it is within its limits.
+    fn decode_as_everything(bytes: &[u8]) {
+        let mut decoder = ControlDecoder::new();
+        decoder.push(&(bytes.len() as u32).to_le_bytes());
+        decoder.push(bytes);
+        if let Ok(Some(Message::Peers(peers))) = decoder.message() {
+            assert!(peers.added.len() + peers.gone.len() <= bytes.len());
+        }
+        for read in [ControlDecoder::message_drop, ControlDecoder::header_drop] {
+            let mut decoder = ControlDecoder::new();
+            decoder.push(bytes);
+            read(&mut decoder);
+        }
+        let _ = (decode_close(bytes), decode_heartbeat(bytes));
+    }
+
+    impl ControlDecoder {
+        fn message_drop(&mut self) {
+            drop(self.message());
+        }
+
+        fn header_drop(&mut self) {
+            drop(self.lane_header());
+        }
+    }
+
+    /// Everything that is read before a peer is known, and after, as it is written.
+    fn valid() -> Vec<Vec<u8>> {
+        let (name, address) = (NodeName::new("node-b").unwrap(), Address::new("127.0.0.1:1").unwrap());
+        let incarnation = Incarnation::new(1_700_000_000_000, 7);
+        let hello = Hello {
+            cluster: crate::ClusterName::new("shop").unwrap(),
+            versions: Versions::CURRENT,
+            name: name.clone(),
+            incarnation,
+            moment: 1 << 40,
+            held: None,
+            random: u64::MAX,
+            failure_timeout_millis: 2_000,
+            lanes: 24,
+            addresses: vec![address.clone(), address.clone()],
+        };
+        let told = Told { name: name.clone(), addresses: vec![address] };
+        let messages = [
+            Message::Hello(Box::new(hello)),
+            Message::Probe(300),
+            Message::Goodbye(vec![LaneOffset { lane: 2, offset: 1 << 40 }; 3]),
+            Message::Peers(Peers { added: vec![told; 2], gone: vec![name] }),
+        ];
+        let mut all: Vec<_> = messages.iter().map(|m| encode_control(m).unwrap()[4..].to_vec()).collect();
+        let role = LaneRole::Server(ServerName::new("consumer").unwrap());
+        all.push(encode_lane_header(&LaneHeader { lane: 7, role }).unwrap().to_vec());
+        let beat = Heartbeat { session_number: 3, seq: 9, sent_us: 1 << 33, working: 1, echo: None };
+        all.push(encode_heartbeat(&beat).to_vec());
+        all.push(encode_close(&CloseReason::Refused("another cluster".to_owned())).to_vec());
+        all.push(encode_close(&CloseReason::Replaced { by: incarnation, at: None }).to_vec());
+        all
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let mut decoder = ControlDecoder::new();
-            decoder.push(&(bytes.len() as u32).to_le_bytes());
-            decoder.push(&bytes);
-            let _ = decoder.message();
-            let mut decoder = ControlDecoder::new();
-            decoder.push(&bytes);
-            let _ = decoder.lane_header();
-            let _ = decode_close(&bytes);
+            decode_as_everything(&bytes);
+        }
+
+        /// Bytes at random are refused by their first byte; these get further.
+        #[test]
+        fn nothing_that_is_almost_right_panics(
+            which in any::<prop::sample::Index>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+            tail in prop::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let all = valid();
+            let mut bytes = which.get(&all).clone();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1).max(1));
+            bytes.extend(tail);
+            decode_as_everything(&bytes);
         }
     }
 }

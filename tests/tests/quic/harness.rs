@@ -25,7 +25,7 @@ const FIRST_PORT: u16 = 4_000;
 
 fn fresh_host() -> IpAddr {
     static USED: AtomicU32 = AtomicU32::new(0);
-    let number = USED.fetch_add(1, Ordering::Relaxed) + (std::process::id() % 100) * 512;
+    let number = USED.fetch_add(1, Ordering::Relaxed) + (std::process::id() % 10_000) * 200;
     let [_, a, b, c] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, 10 + a % 200, b, c % 250 + 2))
 }
@@ -56,6 +56,15 @@ impl QuicHarness {
     }
 
     fn with(failure: Duration, stall: Duration) -> Self {
+        // `LOG=debug`: what the nodes say stands beside a failure.
+        if let Some(level) = std::env::var("LOG").ok().and_then(|level| level.parse::<tracing::Level>().ok()) {
+            // The first harness of the process sets it.
+            let _ = tracing_subscriber::fmt()
+                .with_max_level(level)
+                .with_writer(std::io::stderr)
+                .with_ansi(false)
+                .try_init();
+        }
         Self {
             host: fresh_host(),
             timing: Timing { failure, stall, exact: false, factor: 5 },
