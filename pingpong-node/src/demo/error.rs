@@ -1,7 +1,7 @@
 //! What can go wrong beside a wrong count.
 
-use std::path::PathBuf;
-use std::time::Duration;
+#[cfg(feature = "quic")]
+use std::{path::PathBuf, time::Duration};
 
 /// The demo cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,7 @@ pub(crate) enum DemoError {
         remedy: &'static str,
     },
     /// A file cannot be written or read.
+    #[cfg(feature = "quic")]
     #[error("{}: {error}; the demo needs a temporary directory it can write to, set TMPDIR to one", .path.display())]
     File {
         /// The file.
@@ -53,6 +54,7 @@ pub(crate) enum DemoError {
         how: String,
     },
     /// A node's process does not answer.
+    #[cfg(feature = "quic")]
     #[error("the process of node {node} did not answer within {} s; the machine may be overloaded", .within.as_secs())]
     Silent {
         /// The node.
@@ -61,6 +63,7 @@ pub(crate) enum DemoError {
         within: Duration,
     },
     /// A line on a pipe between the demo and a node is not of their protocol.
+    #[cfg(feature = "quic")]
     #[error(
         "a line from node {node} cannot be read: {words}: {line:?}; is something else writing to its standard output?"
     )]

@@ -100,9 +100,10 @@ impl Stage for MemStage {
         Vec::new()
     }
 
-    async fn close(&self) {
+    async fn close(self) -> Result<(), DemoError> {
         for node in 0..self.addresses.len() {
             self.take(node);
         }
+        Ok(())
     }
 }

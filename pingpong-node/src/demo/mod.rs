@@ -91,6 +91,8 @@ impl Kind {
 enum End {
     Played(Vec<Step>),
     Interrupted,
+    /// Something is left, whatever was played.
+    Left(DemoError),
 }
 
 /// Plays, and cleans up. 0: every count was right; 1: one was not, or a node failed; 130: it was interrupted.
@@ -159,9 +161,13 @@ async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
         #[cfg(feature = "mem")]
         Kind::Mem => on(mem::MemStage::new(nodes)?, nodes, &mut report, &mut signals).await,
     };
-    let End::Played(steps) = end else {
-        report.say("\ninterrupted; everything is cleaned up");
-        return Ok(ExitCode::from(INTERRUPTED));
+    let steps = match end {
+        End::Played(steps) => steps,
+        End::Interrupted => {
+            report.say("\ninterrupted; everything is cleaned up");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        End::Left(error) => return Err(error),
     };
     let ok = steps.iter().all(Step::ok);
     let verdict = if ok { "every count is right" } else { "a step went wrong" };
@@ -193,6 +199,5 @@ async fn on<S: Stage>(stage: S, nodes: usize, report: &mut Report, signals: &mut
             let _ = writeln!(std::io::stderr(), "-- the last lines of {node}'s log\n{log}");
         }
     }
-    stage.close().await;
-    end
+    stage.close().await.map_or_else(End::Left, |()| end)
 }

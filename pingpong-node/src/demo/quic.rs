@@ -139,11 +139,13 @@ impl Stage for QuicStage {
         (0..self.nodes.len()).map(log).collect()
     }
 
-    async fn close(&self) {
+    async fn close(self) -> Result<(), DemoError> {
+        let mut left = Ok(());
         for node in 0..self.nodes.len() {
-            // It was killed already, or has ended by itself.
-            let _ = self.kill(node).await;
+            left = left.and(self.kill(node).await);
         }
+        let path = self.dir.path().to_owned();
+        left.and(self.dir.close().map_err(|error| DemoError::File { path, error }))
     }
 }
 

@@ -40,8 +40,8 @@ pub(crate) trait Stage {
     async fn look(&self, node: usize) -> Result<Look, DemoError>;
     /// The last lines that each node wrote to its log.
     fn logs(&self) -> Vec<(String, String)>;
-    /// Ends all nodes, and whatever else the stage has, and waits until they have ended.
-    async fn close(&self);
+    /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
+    async fn close(self) -> Result<(), DemoError>;
 }
 
 /// The name of a node.

@@ -93,7 +93,9 @@ impl Stage for Model {
         world.up[node] = false;
         world.counts[node] = Counts::new();
         if world.flaw == Flaw::ForgetsOldPings {
-            world.counts.iter_mut().for_each(|counts| drop(counts.insert(name(node), 0)));
+            for counts in &mut world.counts {
+                counts.insert(name(node), 0);
+            }
         }
         Ok(())
     }
@@ -130,7 +132,9 @@ impl Stage for Model {
         Vec::new()
     }
 
-    async fn close(&self) {}
+    async fn close(self) -> Result<(), DemoError> {
+        Ok(())
+    }
 }
 
 struct Nobody;
