@@ -124,6 +124,28 @@ mod processes {
         }
     }
 
+    /// A demo that always says yes is worth nothing.
+    #[test]
+    fn a_node_that_dies_behind_its_back_makes_it_fail_and_its_log_is_shown() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut command = demo(temporary.path(), &["--transport", "quic"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(output.any(|line| line.contains("find each other")));
+        let nodes = nodes_of(temporary.path());
+        let first =
+            nodes.iter().find(|path| std::fs::read(path.join("cmdline")).unwrap().windows(4).any(|w| w == b"\0n1\0"));
+        let id = first.unwrap().file_name().unwrap();
+        assert!(Command::new("kill").arg("-KILL").arg(id).status().unwrap().success());
+        let text = output.collect::<Vec<_>>().join("\n");
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{text}");
+        assert!(text.contains("FAIL") && text.contains("the process of node n1 has ended"), "{text}");
+        assert!(String::from_utf8(ended.stderr).unwrap().contains("the last lines of n2's log"));
+        assert_eq!(nodes_of(temporary.path()), [] as [PathBuf; 0]);
+        assert!(is_empty(temporary.path()));
+    }
+
     #[test]
     fn no_node_outlives_a_demo_that_was_killed() {
         let temporary = tempfile::tempdir().unwrap();

@@ -14,6 +14,8 @@ pub(crate) struct Report {
     terminal: bool,
     tables: bool,
     nodes: usize,
+    /// The progress that stands on the terminal now.
+    progress: String,
     /// The first failure to write. The play goes on: what was asked for is its result.
     failed: Option<io::Error>,
 }
@@ -56,7 +58,7 @@ impl Report {
         } else {
             (Some(Box::new(io::stdout())), io::stdout().is_terminal())
         };
-        Self { output, terminal, tables: !json, nodes, failed: None }
+        Self { output, terminal, tables: !json, nodes, progress: String::new(), failed: None }
     }
 
     fn write(&mut self, text: &str) {
@@ -70,6 +72,14 @@ impl Report {
     /// A line for whoever watches.
     pub(crate) fn say(&mut self, text: &str) {
         self.write(&format!("{text}\n"));
+    }
+
+    /// Writes over the last progress.
+    fn progress(&mut self, text: String) {
+        if self.terminal && text != self.progress {
+            self.write(&format!("\r\x1b[2K{text}"));
+            self.progress = text;
+        }
     }
 
     /// Whether all could be written.
@@ -150,15 +160,11 @@ impl Report {
 
 impl Audience for Report {
     fn begins(&mut self, name: &'static str) {
-        if self.terminal {
-            self.write(&format!("\u{2026} {name}"));
-        }
+        self.progress(format!("\u{2026} {name}"));
     }
 
     fn waits(&mut self, name: &'static str, right: usize, of: usize) {
-        if self.terminal {
-            self.write(&format!("\r\x1b[2K\u{2026} {name} ({right} of {of} nodes)"));
-        }
+        self.progress(format!("\u{2026} {name} ({right} of {of} nodes are there)"));
     }
 
     fn ends(&mut self, step: &Step) {
