@@ -1,0 +1,228 @@
+//! The network between the nodes of the demo: a UDP relay that can be cut.
+//!
+//! Each node has one public address here, which is all that the others know of it. A node sends from its one socket, so the
+//! sender of a packet is known by its address. For each pair there is a socket of its own towards the receiver, by which the
+//! receiver tells its peers apart:
+//!
+//! ```text
+//! n1 --> public(n2) . . flow(n1, n2) --> n2        and the answers the same way back
+//! ```
+//!
+//! It forwards or drops; it does not delay, reorder or count. Packets of strangers are dropped.
+
+use super::error::DemoError;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+
+/// The largest UDP packet.
+const PACKET: usize = 65_535;
+
+/// A relay between some nodes. Dropping it ends it.
+pub(crate) struct Relay {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    _tasks: JoinSet<()>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// By receiver.
+    public: Vec<UdpSocket>,
+    /// By receiver and sender; none from a node to itself.
+    flows: Vec<Vec<Option<UdpSocket>>>,
+}
+
+struct State {
+    /// Where each node listens.
+    real: Vec<Option<SocketAddr>>,
+    /// Pairs that cannot talk, the smaller one first.
+    cut: BTreeSet<(usize, usize)>,
+}
+
+async fn socket() -> Result<UdpSocket, DemoError> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| DemoError::System {
+        what: "a UDP socket on 127.0.0.1 cannot be opened".to_owned(),
+        error,
+        remedy: "try fewer nodes, or raise the limit of open files (ulimit -n)",
+    })
+}
+
+fn local(socket: &UdpSocket) -> Result<SocketAddr, DemoError> {
+    socket.local_addr().map_err(|error| DemoError::System {
+        what: "a UDP socket on 127.0.0.1 has no address".to_owned(),
+        error,
+        remedy: "start the demo again",
+    })
+}
+
+impl Relay {
+    /// Binds all sockets: one for each node, and one for each pair and direction.
+    pub(crate) async fn start(nodes: usize) -> Result<Self, DemoError> {
+        let (mut public, mut flows, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
+        for to in 0..nodes {
+            let socket_of = socket().await?;
+            addresses.push(local(&socket_of)?);
+            public.push(socket_of);
+            let mut from_each = Vec::new();
+            for from in 0..nodes {
+                from_each.push(if from == to { None } else { Some(socket().await?) });
+            }
+            flows.push(from_each);
+        }
+        let state = Mutex::new(State { real: vec![None; nodes], cut: BTreeSet::new() });
+        let shared = Arc::new(Shared { state, public, flows });
+        let mut tasks = JoinSet::new();
+        for to in 0..nodes {
+            tasks.spawn(Arc::clone(&shared).forward(to));
+            for from in (0..nodes).filter(|from| *from != to) {
+                tasks.spawn(Arc::clone(&shared).answer(from, to));
+            }
+        }
+        Ok(Self { shared, addresses, _tasks: tasks })
+    }
+
+    /// Where the others dial a node.
+    pub(crate) fn address(&self, node: usize) -> SocketAddr {
+        self.addresses[node]
+    }
+
+    /// Where a node listens, or nowhere.
+    pub(crate) fn set_real(&self, node: usize, address: Option<SocketAddr>) {
+        self.shared.state().real[node] = address;
+    }
+
+    /// Where a node listens.
+    pub(crate) fn real(&self, node: usize) -> Option<SocketAddr> {
+        self.shared.state().real[node]
+    }
+
+    /// Drops all packets between nodes of different groups, from now on.
+    pub(crate) fn partition(&self, groups: &[Vec<usize>]) {
+        let mut state = self.shared.state();
+        for (number, group) in groups.iter().enumerate() {
+            for other in groups.iter().skip(number + 1).flatten() {
+                state.cut.extend(group.iter().map(|node| (*node.min(other), *node.max(other))));
+            }
+        }
+    }
+
+    /// Forwards all packets again.
+    pub(crate) fn heal(&self) {
+        self.shared.state().cut.clear();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What arrives at a node's public address goes to the node, through the flow of its sender.
+    async fn forward(self: Arc<Self>, to: usize) {
+        let mut packet = vec![0; PACKET];
+        loop {
+            // An error is that of an earlier packet, whose receiver was killed.
+            let Ok((length, sender)) = self.public[to].recv_from(&mut packet).await else { continue };
+            if let Some((flow, target)) = self.way(sender, to) {
+                // As lost as on any network: so is a packet to a node that was killed.
+                let _ = flow.send_to(&packet[..length], target).await;
+            }
+        }
+    }
+
+    /// The flow and the target of a packet, unless it is cut, or one of the two is not known.
+    fn way(&self, sender: SocketAddr, to: usize) -> Option<(&UdpSocket, SocketAddr)> {
+        let state = self.state();
+        let from = state.real.iter().position(|real| *real == Some(sender))?;
+        if state.cut.contains(&(from.min(to), from.max(to))) {
+            return None;
+        }
+        Some((self.flows[to][from].as_ref()?, state.real[to]?))
+    }
+
+    /// What a node answers to a flow goes to the sender of that flow, from the node's public address.
+    async fn answer(self: Arc<Self>, from: usize, to: usize) {
+        let Some(flow) = &self.flows[to][from] else { return };
+        let mut packet = vec![0; PACKET];
+        loop {
+            let Ok((length, sender)) = flow.recv_from(&mut packet).await else { continue };
+            let target = {
+                let state = self.state();
+                let open = state.real[to] == Some(sender) && !state.cut.contains(&(from.min(to), from.max(to)));
+                if open { state.real[from] } else { None }
+            };
+            if let Some(target) = target {
+                let _ = self.public[to].send_to(&packet[..length], target).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    async fn arrives(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+        let mut packet = vec![0; PACKET];
+        let (length, from) = timeout(Duration::from_secs(10), socket.recv_from(&mut packet)).await.unwrap().unwrap();
+        (packet[..length].to_vec(), from)
+    }
+
+    async fn nothing_arrives(socket: &UdpSocket) -> bool {
+        timeout(Duration::from_millis(300), socket.recv_from(&mut [0; 16])).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn it_forwards_both_ways_until_it_is_cut_and_again_after_the_heal() {
+        let relay = Relay::start(3).await.unwrap();
+        let nodes = [socket().await.unwrap(), socket().await.unwrap(), socket().await.unwrap()];
+        for (number, node) in nodes.iter().enumerate() {
+            relay.set_real(number, Some(local(node).unwrap()));
+        }
+        let big = vec![7; 6_500];
+        nodes[0].send_to(&big, relay.address(1)).await.unwrap();
+        let (packet, flow) = arrives(&nodes[1]).await;
+        assert_eq!(packet, big);
+        nodes[1].send_to(b"back", flow).await.unwrap();
+        assert_eq!(arrives(&nodes[0]).await, (b"back".to_vec(), relay.address(1)), "from where it was sent to");
+        nodes[2].send_to(b"third", relay.address(1)).await.unwrap();
+        assert_ne!(arrives(&nodes[1]).await.1, flow, "each sender has a flow of its own");
+
+        relay.partition(&[vec![0], vec![1, 2]]);
+        nodes[0].send_to(b"lost", relay.address(1)).await.unwrap();
+        nodes[1].send_to(b"lost", flow).await.unwrap();
+        assert!(nothing_arrives(&nodes[1]).await && nothing_arrives(&nodes[0]).await);
+        nodes[2].send_to(b"same side", relay.address(1)).await.unwrap();
+        assert_eq!(arrives(&nodes[1]).await.0, b"same side");
+
+        relay.heal();
+        nodes[0].send_to(b"again", relay.address(1)).await.unwrap();
+        assert_eq!(arrives(&nodes[1]).await, (b"again".to_vec(), flow));
+    }
+
+    #[tokio::test]
+    async fn strangers_are_not_heard_and_a_node_that_is_gone_disturbs_nobody() {
+        let relay = Relay::start(2).await.unwrap();
+        let (one, stranger) = (socket().await.unwrap(), socket().await.unwrap());
+        let gone = socket().await.unwrap();
+        relay.set_real(0, Some(local(&one).unwrap()));
+        relay.set_real(1, Some(local(&gone).unwrap()));
+        stranger.send_to(b"hello", relay.address(0)).await.unwrap();
+        assert!(nothing_arrives(&one).await);
+        let port = local(&gone).unwrap();
+        drop(gone);
+        for _ in 0..3 {
+            one.send_to(b"to nobody", relay.address(1)).await.unwrap();
+        }
+        assert!(nothing_arrives(&one).await);
+        let back = UdpSocket::bind(port).await.unwrap();
+        one.send_to(b"hello", relay.address(1)).await.unwrap();
+        // What was sent to nobody may have waited in a socket.
+        while arrives(&back).await.0 != b"hello" {}
+    }
+}

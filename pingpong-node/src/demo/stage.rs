@@ -1,0 +1,50 @@
+//! What a play needs of its stage: nodes that can be used, and faults that can happen to them.
+//!
+//! A stage reports what its nodes say. It knows nothing of what they should say.
+
+use super::error::DemoError;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What one consumer has counted of each producer.
+pub(crate) type Counts = BTreeMap<String, u64>;
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Look {
+    /// The nodes that it is linked with.
+    pub(crate) links: BTreeSet<String>,
+    /// What its consumer has counted.
+    pub(crate) counts: Counts,
+}
+
+/// Nodes, by their numbers from 0, and what can be done to them.
+///
+/// Nothing outlives [`close`](Self::close); every other future may be dropped halfway.
+pub(crate) trait Stage {
+    /// Starts all nodes.
+    async fn open(&self) -> Result<(), DemoError>;
+    /// A node pings all consumers this often.
+    async fn ping(&self, node: usize, pings: u64) -> Result<(), DemoError>;
+    /// A node's consumer crashes, and is restarted by its supervisor. An error if it was not.
+    async fn crash_consumer(&self, node: usize) -> Result<(), DemoError>;
+    /// A node is gone from one moment to the next, with all it had in memory.
+    async fn kill(&self, node: usize) -> Result<(), DemoError>;
+    /// A killed node is started again.
+    async fn restart(&self, node: usize) -> Result<(), DemoError>;
+    /// Cuts every path between nodes of different groups.
+    async fn partition(&self, groups: &[Vec<usize>]) -> Result<(), DemoError>;
+    /// Heals all cuts.
+    async fn heal(&self) -> Result<(), DemoError>;
+    /// What a node says of itself now.
+    async fn look(&self, node: usize) -> Result<Look, DemoError>;
+    /// The last lines that each node wrote to its log.
+    fn logs(&self) -> Vec<(String, String)>;
+    /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
+    async fn close(self) -> Result<(), DemoError>;
+}
+
+/// The name of a node.
+pub(crate) fn name(node: usize) -> String {
+    format!("n{}", node + 1)
+}
