@@ -32,12 +32,16 @@ fn is_right(transport: &str, nodes: usize) {
     for step in steps {
         assert_eq!(step["ok"], true, "{said}");
         assert_eq!(step["expected"], step["seen"], "{said}");
-        assert!(!step["seen"].as_object().unwrap().is_empty(), "{said}");
+        for look in step["seen"].as_object().unwrap().values() {
+            assert!(look["links"].is_array() && look["counts"].is_object(), "{said}");
+        }
     }
-    assert_eq!(steps[0]["seen"]["n1"].as_array().unwrap().len(), nodes - 1, "{said}");
-    assert_eq!(steps[1]["seen"]["n2"]["n1"], 10, "{said}");
+    assert_eq!(steps[0]["seen"]["n1"]["links"].as_array().unwrap().len(), nodes - 1, "{said}");
+    assert_eq!(steps[1]["seen"]["n2"]["counts"]["n1"], 10, "{said}");
     assert_eq!(steps[3]["seen"].as_object().unwrap().len(), nodes - 1, "one is killed: {said}");
-    assert_ne!(steps[5]["seen"]["n1"]["n2"], steps[5]["seen"]["n2"]["n2"], "there is a partition: {said}");
+    let own = |step: usize, consumer: &str| steps[step]["seen"][consumer]["counts"]["n2"].clone();
+    assert_eq!(own(2, "n2"), 20, "it has its own pings back: {said}");
+    assert_ne!(own(5, "n1"), own(5, "n2"), "there is a partition: {said}");
     assert!(is_empty(temporary.path()), "all is cleaned up");
 }
 

@@ -3,11 +3,11 @@
 //! So it does not outlive the demo, not even one that was killed.
 
 use super::error::DemoError;
-use super::player::{CLUSTER, FAILURE_TIMEOUT, Player, timeouts};
+use super::player::{self, FAILURE_TIMEOUT, Player};
 use super::protocol::{Answer, Order, line};
 use clap::Args;
 use pingpong_node::quic::{BindError, Identity, QuicConfig, QuicLink};
-use pingpong_node::{Address, ClusterName, Mesh, MeshConfig, NodeName};
+use pingpong_node::{Address, Mesh};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Files {
 /// Runs the node until its input ends.
 pub(crate) async fn run(options: NodeOptions) -> Result<(), std::io::Error> {
     let mut output = tokio::io::stdout();
-    let (player, address) = match start(&options).await {
+    let (mut player, address) = match start(&options).await {
         Ok(started) => started,
         Err(error) => return say(&mut output, &Answer::Failed(error.to_string())).await,
     };
@@ -67,7 +67,7 @@ pub(crate) async fn run(options: NodeOptions) -> Result<(), std::io::Error> {
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
     while let Some(order) = orders.next_line().await? {
         let answer = match serde_json::from_str(&order) {
-            Ok(order) => obey(&player, order).await,
+            Ok(order) => obey(&mut player, order).await,
             Err(error) => Answer::Failed(format!("the order cannot be read: {error}")),
         };
         say(&mut output, &answer).await?;
@@ -75,13 +75,15 @@ pub(crate) async fn run(options: NodeOptions) -> Result<(), std::io::Error> {
     Ok(())
 }
 
-async fn obey(player: &Player, order: Order) -> Answer {
-    let done = match order {
-        Order::Ping(pings) => player.ping(pings).await,
-        Order::CrashConsumer => player.crash_consumer().await,
-        Order::Look => return Answer::Seen(player.look()),
+async fn obey(player: &mut Player, order: Order) -> Answer {
+    let done = |()| Answer::Done;
+    let answer = match order {
+        Order::Ping(pings) => player.ping(pings).await.map(done),
+        Order::Crash => player.crash().await.map(done),
+        Order::Recover => player.recover().map(done),
+        Order::Look => player.look().await.map(Answer::Seen),
     };
-    done.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Done)
+    answer.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }
 
 async fn say(output: &mut tokio::io::Stdout, answer: &Answer) -> Result<(), std::io::Error> {
@@ -90,15 +92,10 @@ async fn say(output: &mut tokio::io::Stdout, answer: &Answer) -> Result<(), std:
 }
 
 async fn start(options: &NodeOptions) -> Result<(Player, SocketAddr), DemoError> {
-    let refused =
-        |words: String| DemoError::Start { node: options.name.clone(), address: options.listen.to_string(), words };
+    let refused = |words: String| DemoError::Start { node: options.name.clone(), words };
     let identity = identity(options)?;
-    let name = NodeName::new(&options.name).map_err(|error| refused(error.to_string()))?;
-    let cluster = ClusterName::new(CLUSTER).map_err(|error| refused(error.to_string()))?;
     let address = |text: &String| Address::new(text).map_err(|error| refused(error.to_string()));
-    let mut mesh = MeshConfig::new(cluster, name);
-    mesh.seeds = options.seed.iter().map(address).collect::<Result<_, _>>()?;
-    mesh.timeouts = timeouts();
+    let mesh = player::mesh(&options.name, options.seed.iter().map(String::as_str))?;
     let mut quic = QuicConfig::new(options.listen, identity);
     quic.advertise = vec![address(&options.advertise)?];
     quic.failure_timeout = FAILURE_TIMEOUT;

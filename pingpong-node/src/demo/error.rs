@@ -26,12 +26,10 @@ pub(crate) enum DemoError {
         error: std::io::Error,
     },
     /// A node cannot be started.
-    #[error("node {node} at {address} cannot be started: {words}")]
+    #[error("node {node} cannot be started: {words}")]
     Start {
         /// The node.
         node: String,
-        /// Where it was to listen.
-        address: String,
         /// Why not.
         words: String,
     },
@@ -45,7 +43,14 @@ pub(crate) enum DemoError {
         /// What it says.
         words: String,
     },
+    /// A node that does not run was asked for something.
+    #[error("node {node} does not run; this is a mistake in the demo, please report it")]
+    NotRunning {
+        /// The node.
+        node: String,
+    },
     /// A node's process is not there any more.
+    #[cfg(feature = "quic")]
     #[error("the process of node {node} has ended ({how}); its log tells why")]
     Gone {
         /// The node.

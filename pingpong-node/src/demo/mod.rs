@@ -2,12 +2,12 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `play` | the steps, and what must be seen after each |
+//! | `play`, `truth` | the steps, and what must be seen after each |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
 //! | `process`, `protocol`, `child` | a node's process: as the demo holds it, what is said on its pipes, what runs in it |
 //! | `relay` | the network between the processes, which can be cut |
-//! | `report` | progress, tables, JSON |
+//! | `report`, `table` | progress and JSON; the tables |
 
 #[cfg(feature = "quic")]
 mod child;
@@ -27,8 +27,10 @@ mod relay;
 mod report;
 mod signals;
 mod stage;
+mod table;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 #[cfg(feature = "quic")]
 pub(crate) use child::NodeOptions;
@@ -151,7 +153,7 @@ async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
     // Before anything is started that must be ended.
     let mut signals = Signals::listen()?;
     let nodes = usize::from(options.nodes);
-    let mut report = Report::new(nodes, options.json);
+    let mut report = Report::new(options.json);
     let (kind, began) = (options.transport.name(), Instant::now());
     report
         .say(&format!("{nodes} nodes over {kind}; tables: rows are consumers, columns producers, cells seen/expected"));
@@ -186,8 +188,8 @@ async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
 }
 
 /// Plays on a stage, and closes it however the play ends.
-async fn on<S: Stage>(stage: S, nodes: usize, report: &mut Report, signals: &mut Signals) -> End {
-    let play = Play::new(&stage, report, nodes, PATIENCE);
+async fn on<S: Stage>(mut stage: S, nodes: usize, report: &mut Report, signals: &mut Signals) -> End {
+    let play = Play::new(&mut stage, report, nodes, PATIENCE);
     let end = tokio::select! {
         biased;
         () = signals.received() => End::Interrupted,

@@ -100,7 +100,11 @@ impl Process {
     }
 
     /// `kill -9`, and waits until it is gone.
-    pub(crate) async fn kill(mut self) -> Result<(), DemoError> {
+    pub(crate) async fn kill(&mut self) -> Result<(), DemoError> {
+        // One that has ended by itself, and was waited for, has no id any more.
+        if self.child.id().is_none() {
+            return Ok(());
+        }
         self.child.kill().await.map_err(|error| DemoError::System {
             what: format!("the process of node {} cannot be killed", self.name),
             error,

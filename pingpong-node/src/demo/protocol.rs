@@ -12,8 +12,10 @@ use std::net::SocketAddr;
 pub(crate) enum Order {
     /// Ping all consumers this often.
     Ping(u64),
-    /// Let the consumer crash.
-    CrashConsumer,
+    /// Let the consumer crash, and lose what was kept.
+    Crash,
+    /// Start again what crashed.
+    Recover,
     /// Say what you see.
     Look,
 }

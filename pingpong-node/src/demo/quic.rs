@@ -17,7 +17,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::Mutex;
 
 /// No demo takes that long; what is left of a certificate afterwards is of no use to anybody.
 const CERTIFICATES_HOLD: Duration = Duration::from_secs(86_400);
@@ -26,9 +25,9 @@ const LOG_LINES: usize = 10;
 
 /// Nodes that are processes.
 pub(crate) struct QuicStage {
-    dir: TempDir,
+    nodes: Vec<Option<Process>>,
     relay: Relay,
-    nodes: Vec<Mutex<Option<Process>>>,
+    dir: TempDir,
 }
 
 impl QuicStage {
@@ -38,11 +37,11 @@ impl QuicStage {
         let dir = dir.map_err(|error| DemoError::File { path: std::env::temp_dir(), error })?;
         issue(dir.path(), nodes)?;
         let relay = Relay::start(nodes).await?;
-        Ok(Self { dir, relay, nodes: (0..nodes).map(|_| Mutex::new(None)).collect() })
+        Ok(Self { dir, relay, nodes: (0..nodes).map(|_| None).collect() })
     }
 
     /// Starts a process. It is in its place before anything is awaited, so that it is ended whatever happens.
-    async fn spawn(&self, node: usize) -> Result<(), DemoError> {
+    async fn spawn(&mut self, node: usize) -> Result<(), DemoError> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let others = (0..self.nodes.len()).filter(|other| *other != node);
         let options = NodeOptions {
@@ -52,34 +51,31 @@ impl QuicStage {
             advertise: self.relay.address(node).to_string(),
             seed: others.map(|other| self.relay.address(other).to_string()).collect(),
         };
-        let mut place = self.nodes[node].lock().await;
-        *place = Some(Process::spawn(&options)?);
+        self.nodes[node] = Some(Process::spawn(&options)?);
         Ok(())
     }
 
-    async fn started(&self, node: usize) -> Result<(), DemoError> {
-        let mut place = self.nodes[node].lock().await;
-        let address = process(&mut place, node)?.started().await?;
+    async fn started(&mut self, node: usize) -> Result<(), DemoError> {
+        let address = self.process(node)?.started().await?;
         self.relay.set_real(node, Some(address));
         Ok(())
     }
 
-    async fn ask(&self, node: usize, what: &'static str, order: Order) -> Result<(), DemoError> {
-        let mut place = self.nodes[node].lock().await;
-        let process = process(&mut place, node)?;
+    async fn ask(&mut self, node: usize, what: &'static str, order: Order) -> Result<(), DemoError> {
+        let process = self.process(node)?;
         match process.ask(what, &order).await? {
             Answer::Done => Ok(()),
             answer => Err(process.unexpected(&answer)),
         }
     }
-}
 
-fn process(place: &mut Option<Process>, node: usize) -> Result<&mut Process, DemoError> {
-    place.as_mut().ok_or_else(|| DemoError::Gone { node: name(node), how: "killed".to_owned() })
+    fn process(&mut self, node: usize) -> Result<&mut Process, DemoError> {
+        self.nodes[node].as_mut().ok_or_else(|| DemoError::NotRunning { node: name(node) })
+    }
 }
 
 impl Stage for QuicStage {
-    async fn open(&self) -> Result<(), DemoError> {
+    async fn open(&mut self) -> Result<(), DemoError> {
         for node in 0..self.nodes.len() {
             self.spawn(node).await?;
         }
@@ -89,39 +85,44 @@ impl Stage for QuicStage {
         Ok(())
     }
 
-    async fn ping(&self, node: usize, pings: u64) -> Result<(), DemoError> {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
         self.ask(node, "ping", Order::Ping(pings)).await
     }
 
-    async fn crash_consumer(&self, node: usize) -> Result<(), DemoError> {
-        self.ask(node, "crash its consumer", Order::CrashConsumer).await
+    async fn crash(&mut self, node: usize) -> Result<(), DemoError> {
+        self.ask(node, "crash its consumer", Order::Crash).await
     }
 
-    async fn kill(&self, node: usize) -> Result<(), DemoError> {
-        match self.nodes[node].lock().await.take() {
-            Some(process) => process.kill().await,
-            None => Ok(()),
+    async fn recover(&mut self, node: usize) -> Result<(), DemoError> {
+        self.ask(node, "start its consumer again", Order::Recover).await
+    }
+
+    async fn kill(&mut self, node: usize) -> Result<(), DemoError> {
+        // It stays in its place until it has ended, so that it is waited for even if this is not.
+        if let Some(process) = &mut self.nodes[node] {
+            process.kill().await?;
         }
+        self.nodes[node] = None;
+        Ok(())
     }
 
-    async fn restart(&self, node: usize) -> Result<(), DemoError> {
+    async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
         self.spawn(node).await?;
         self.started(node).await
     }
 
-    async fn partition(&self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
         self.relay.partition(groups);
         Ok(())
     }
 
-    async fn heal(&self) -> Result<(), DemoError> {
+    async fn heal(&mut self) -> Result<(), DemoError> {
         self.relay.heal();
         Ok(())
     }
 
-    async fn look(&self, node: usize) -> Result<Look, DemoError> {
-        let mut place = self.nodes[node].lock().await;
-        let process = process(&mut place, node)?;
+    async fn look(&mut self, node: usize) -> Result<Look, DemoError> {
+        let process = self.process(node)?;
         match process.ask("say what it sees", &Order::Look).await? {
             Answer::Seen(look) => Ok(look),
             answer => Err(process.unexpected(&answer)),
@@ -139,7 +140,7 @@ impl Stage for QuicStage {
         (0..self.nodes.len()).map(log).collect()
     }
 
-    async fn close(self) -> Result<(), DemoError> {
+    async fn close(mut self) -> Result<(), DemoError> {
         let mut left = Ok(());
         for node in 0..self.nodes.len() {
             left = left.and(self.kill(node).await);

@@ -1,131 +1,177 @@
 //! The play on a stage that does exactly what it is told, or almost.
 
 use super::error::DemoError;
-use super::play::{Audience, Play, Step};
+use super::play::{Audience, Play, Scene, Step};
 use super::report::json;
 use super::stage::{Counts, Look, Stage, name};
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// What goes wrong on the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     None,
-    /// One ping of each order is lost.
+    /// One ping of each order is not counted.
     LosesPings,
-    /// Pings cross the partition.
-    LeakyPartition,
-    /// A node that was killed comes back without what it had pinged before.
-    ForgetsOldPings,
     /// A node cannot ping.
     Refuses,
-}
-
-struct World {
-    flaw: Flaw,
-    groups: Vec<usize>,
-    up: Vec<bool>,
-    counts: Vec<Counts>,
+    /// A consumer that crashes goes on, and hears the pings that it should miss.
+    CrashIsNone,
+    /// A consumer that starts again after a crash does not ask the others: it knows what its own node pings from then on.
+    CrashForgets,
+    /// A consumer that starts again asks the producers alone: nobody tells it what its own node pinged before.
+    CrashForgetsItself,
+    /// A node that was killed stays in the lists of the others.
+    KilledStaysLinked,
+    /// The others forget what a killed node has pinged.
+    ForgetsTheKilled,
+    /// A node that is started again is not told what it pinged before it was killed.
+    RestartForgetsItself,
+    /// A node that is started again finds nobody.
+    RestartStaysAlone,
+    /// Nodes of different sides stay in each other's lists.
+    CutStaysLinked,
+    /// Pings cross the partition.
+    LeakyPartition,
+    /// After the heal there are links again, and nobody is told what it missed.
+    HealForgets,
+    /// After the heal the sides do not find each other.
+    HealStaysCut,
 }
 
 /// Nodes without a network: who is in one group knows the same at once.
-struct Model(Mutex<World>);
+struct Model {
+    flaw: Flaw,
+    groups: Vec<usize>,
+    up: Vec<bool>,
+    /// None while there is no consumer.
+    counts: Vec<Option<Counts>>,
+    /// Nodes that are told nothing that happened before.
+    deaf: Vec<bool>,
+}
 
 impl Model {
     fn new(nodes: usize, flaw: Flaw) -> Self {
-        Self(Mutex::new(World {
+        Self {
             flaw,
             groups: vec![0; nodes],
             up: vec![true; nodes],
-            counts: vec![Counts::new(); nodes],
-        }))
+            counts: vec![None; nodes],
+            deaf: vec![false; nodes],
+        }
     }
-}
 
-impl World {
+    fn begin(&mut self, node: usize) {
+        self.counts[node] = Some(Counts::from([(name(node), 0)]));
+    }
+
     fn talk(&self, a: usize, b: usize) -> bool {
         self.up[a] && self.up[b] && self.groups[a] == self.groups[b]
     }
 
-    fn spread(&mut self) {
-        for a in 0..self.up.len() {
-            for b in 0..self.up.len() {
-                let leaks = self.flaw == Flaw::LeakyPartition && self.up[a] && self.up[b];
-                if self.talk(a, b) || leaks {
-                    for (producer, count) in self.counts[a].clone() {
-                        let known = self.counts[b].entry(producer).or_default();
-                        *known = count.max(*known);
-                    }
-                }
+    /// Everybody who can is told everything, or what one producer pinged alone.
+    fn spread(&mut self, of: Option<usize>) {
+        let all = 0..self.up.len();
+        for (from, to) in all.clone().flat_map(|from| all.clone().map(move |to| (from, to))) {
+            let leaks = self.flaw == Flaw::LeakyPartition && self.up[from] && self.up[to];
+            if !(self.talk(from, to) || leaks) || (of.is_none() && self.deaf[to]) {
+                continue;
+            }
+            let said = self.counts[from].clone().unwrap_or_default();
+            let Some(known) = &mut self.counts[to] else { continue };
+            for (producer, count) in said.into_iter().filter(|(producer, _)| of.is_none_or(|of| name(of) == *producer))
+            {
+                let known = known.entry(producer).or_default();
+                *known = count.max(*known);
             }
         }
     }
 }
 
 impl Stage for Model {
-    async fn open(&self) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        for node in 0..world.up.len() {
-            world.counts[node].insert(name(node), 0);
-        }
-        world.spread();
+    async fn open(&mut self) -> Result<(), DemoError> {
+        (0..self.up.len()).for_each(|node| self.begin(node));
+        self.spread(None);
         Ok(())
     }
 
-    async fn ping(&self, node: usize, pings: u64) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        let pings = match world.flaw {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
+        let pings = match self.flaw {
             Flaw::Refuses => return Err(DemoError::node(&name(node), "ping", "it will not")),
             Flaw::LosesPings => pings - 1,
             _ => pings,
         };
-        *world.counts[node].entry(name(node)).or_default() += pings;
-        world.spread();
+        let own = self.counts[node].as_mut().and_then(|counts| counts.get_mut(&name(node)));
+        *own.ok_or_else(|| DemoError::NotRunning { node: name(node) })? += pings;
+        self.spread(Some(node));
         Ok(())
     }
 
-    async fn crash_consumer(&self, _: usize) -> Result<(), DemoError> {
+    async fn crash(&mut self, node: usize) -> Result<(), DemoError> {
+        if self.flaw != Flaw::CrashIsNone {
+            self.counts[node] = None;
+        }
         Ok(())
     }
 
-    async fn kill(&self, node: usize) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.up[node] = false;
-        world.counts[node] = Counts::new();
-        if world.flaw == Flaw::ForgetsOldPings {
-            for counts in &mut world.counts {
+    async fn recover(&mut self, node: usize) -> Result<(), DemoError> {
+        match self.flaw {
+            Flaw::CrashIsNone => return Ok(()),
+            Flaw::CrashForgets => self.deaf[node] = true,
+            _ => {}
+        }
+        self.begin(node);
+        if self.flaw == Flaw::CrashForgetsItself {
+            (0..self.up.len()).filter(|other| *other != node).for_each(|other| self.spread(Some(other)));
+            return Ok(());
+        }
+        self.spread(None);
+        Ok(())
+    }
+
+    async fn kill(&mut self, node: usize) -> Result<(), DemoError> {
+        self.up[node] = self.flaw == Flaw::KilledStaysLinked;
+        self.counts[node] = None;
+        if self.flaw == Flaw::ForgetsTheKilled {
+            for counts in self.counts.iter_mut().flatten() {
                 counts.insert(name(node), 0);
             }
         }
         Ok(())
     }
 
-    async fn restart(&self, node: usize) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.up[node] = true;
-        world.spread();
+    async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
+        self.up[node] = self.flaw != Flaw::RestartStaysAlone;
+        self.begin(node);
+        if self.flaw == Flaw::RestartForgetsItself {
+            (0..node).for_each(|other| self.spread(Some(other)));
+            self.deaf[node] = true;
+        }
+        self.spread(None);
         Ok(())
     }
 
-    async fn partition(&self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
         for (number, group) in groups.iter().enumerate() {
-            group.iter().for_each(|node| world.groups[*node] = number);
+            group.iter().for_each(|node| self.groups[*node] = number);
         }
         Ok(())
     }
 
-    async fn heal(&self) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.groups.fill(0);
-        world.spread();
+    async fn heal(&mut self) -> Result<(), DemoError> {
+        if self.flaw != Flaw::HealStaysCut {
+            self.groups.fill(0);
+        }
+        if self.flaw != Flaw::HealForgets {
+            self.spread(None);
+        }
         Ok(())
     }
 
-    async fn look(&self, node: usize) -> Result<Look, DemoError> {
-        let world = self.0.lock().unwrap();
-        let links = (0..world.up.len()).filter(|other| *other != node && world.talk(node, *other)).map(name);
-        Ok(Look { links: links.collect(), counts: world.counts[node].clone() })
+    async fn look(&mut self, node: usize) -> Result<Look, DemoError> {
+        let uncut = self.flaw == Flaw::CutStaysLinked;
+        let linked = |other: &usize| *other != node && (self.talk(node, *other) || uncut && self.up[*other]);
+        let links = (0..self.up.len()).filter(linked).map(name).collect();
+        Ok(Look { links, counts: self.counts[node].clone().unwrap_or_default() })
     }
 
     fn logs(&self) -> Vec<(String, String)> {
@@ -140,14 +186,14 @@ impl Stage for Model {
 struct Nobody;
 
 impl Audience for Nobody {
-    fn begins(&mut self, _: &'static str) {}
-    fn waits(&mut self, _: &'static str, _: usize, _: usize) {}
+    fn begins(&mut self, _: Scene) {}
+    fn waits(&mut self, _: Scene, _: usize, _: usize) {}
     fn ends(&mut self, _: &Step) {}
 }
 
 async fn play(nodes: usize, flaw: Flaw) -> Vec<Step> {
-    let stage = Model::new(nodes, flaw);
-    Play::new(&stage, &mut Nobody, nodes, Duration::from_millis(50)).perform().await
+    let mut stage = Model::new(nodes, flaw);
+    Play::new(&mut stage, &mut Nobody, nodes, Duration::from_millis(50)).perform().await
 }
 
 #[tokio::test]
@@ -161,17 +207,28 @@ async fn nodes_that_do_right_are_found_right_however_many_they_are() {
 #[tokio::test]
 async fn every_flaw_is_found_in_the_step_where_it_shows_and_the_play_ends_there() {
     let flaws = [
-        (Flaw::LosesPings, "pings reach everybody"),
-        (Flaw::Refuses, "pings reach everybody"),
-        (Flaw::ForgetsOldPings, "a node is killed"),
-        (Flaw::LeakyPartition, "partition: each side counts its own"),
+        (Flaw::LosesPings, Scene::Ping),
+        (Flaw::Refuses, Scene::Ping),
+        (Flaw::CrashIsNone, Scene::Crash),
+        (Flaw::CrashForgets, Scene::Crash),
+        (Flaw::CrashForgetsItself, Scene::Crash),
+        (Flaw::KilledStaysLinked, Scene::Kill),
+        (Flaw::ForgetsTheKilled, Scene::Kill),
+        (Flaw::RestartForgetsItself, Scene::Restart),
+        (Flaw::RestartStaysAlone, Scene::Restart),
+        (Flaw::CutStaysLinked, Scene::Partition),
+        (Flaw::LeakyPartition, Scene::Partition),
+        (Flaw::HealForgets, Scene::Heal),
+        (Flaw::HealStaysCut, Scene::Heal),
     ];
-    for (flaw, name) in flaws {
-        let steps = play(3, flaw).await;
-        let (last, before) = steps.split_last().unwrap();
-        assert!(before.iter().all(Step::ok), "{flaw:?}: {before:?}");
-        assert_eq!((last.name, last.ok()), (name, false), "{flaw:?}: {last:?}");
-        assert_eq!(last.error.is_some(), flaw == Flaw::Refuses, "{last:?}");
+    for (flaw, scene) in flaws {
+        for nodes in [2, 3, 5] {
+            let steps = play(nodes, flaw).await;
+            let (last, before) = steps.split_last().unwrap();
+            assert!(before.iter().all(Step::ok), "{flaw:?}: {before:?}");
+            assert_eq!((last.scene, last.ok()), (scene, false), "{flaw:?} of {nodes}: {last:?}");
+            assert_eq!(last.error.is_some(), flaw == Flaw::Refuses, "{last:?}");
+        }
     }
 }
 
@@ -182,5 +239,6 @@ async fn a_wrong_count_stands_in_the_result_beside_the_right_one() {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     let wrong = &value["steps"][1];
     assert_eq!((&value["ok"], &wrong["ok"]), (&false.into(), &false.into()), "{text}");
-    assert_eq!((&wrong["expected"]["n2"]["n1"], &wrong["seen"]["n2"]["n1"]), (&10.into(), &9.into()), "{text}");
+    let count = |views: &str| wrong[views]["n2"]["counts"]["n1"].clone();
+    assert_eq!((count("expected"), count("seen")), (10.into(), 9.into()), "{text}");
 }
