@@ -1,7 +1,8 @@
 //! What can go wrong beside a wrong count.
 
 #[cfg(feature = "quic")]
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// The demo cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +61,32 @@ pub(crate) enum DemoError {
     },
     /// A node's process does not answer.
     #[cfg(feature = "quic")]
-    #[error("the process of node {node} did not answer within {} s; the machine may be overloaded", .within.as_secs())]
+    #[error(
+        "the process of node {node} was told to {what}, and has not answered for {} s; on a slow machine allow more time \
+         with --patience, else please report it",
+        .since.as_secs()
+    )]
     Silent {
         /// The node.
         node: String,
-        /// How long it was waited for.
+        /// What it was told.
+        what: &'static str,
+        /// How long it has been waited for.
+        since: Duration,
+    },
+    /// The time of a step is up.
+    #[error(
+        "after {} s {right} of {of} nodes were as expected; on a slow machine allow more time with --patience, else please \
+         report it",
+        .within.as_secs()
+    )]
+    Late {
+        /// How long the step could take.
         within: Duration,
+        /// How many nodes were as they should be.
+        right: usize,
+        /// How many there are.
+        of: usize,
     },
     /// A line on a pipe between the demo and a node is not of their protocol.
     #[cfg(feature = "quic")]

@@ -95,6 +95,11 @@ impl Stage for MemStage {
         self.player(node)?.look().await
     }
 
+    /// Nobody: a node of this process does not hang alone.
+    fn silent(&self) -> Option<DemoError> {
+        None
+    }
+
     /// There are none: what the nodes say of themselves is not recorded within one process.
     fn logs(&self) -> Vec<(String, String)> {
         Vec::new()

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `play`, `truth` | the steps, and what must be seen after each |
+//! | `deadline` | how long that may take |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
 //! | `process`, `protocol`, `child` | a node's process: as the demo holds it, what is said on its pipes, what runs in it |
@@ -11,6 +12,7 @@
 
 #[cfg(feature = "quic")]
 mod child;
+mod deadline;
 mod error;
 #[cfg(feature = "mem")]
 mod mem;
@@ -46,8 +48,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// How long a step may take until it is wrong.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What a shell says of a program that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
@@ -60,6 +60,9 @@ pub(crate) struct Options {
     /// How many nodes.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=16))]
     nodes: u8,
+    /// How many seconds a step may take until it is wrong.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3_600))]
+    patience: u16,
     /// Print the result as one JSON object, and nothing else.
     #[arg(long)]
     json: bool,
@@ -152,16 +155,16 @@ fn complain(error: &DemoError) {
 async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
     // Before anything is started that must be ended.
     let mut signals = Signals::listen()?;
-    let nodes = usize::from(options.nodes);
+    let (nodes, patience) = (usize::from(options.nodes), Duration::from_secs(options.patience.into()));
     let mut report = Report::new(options.json);
     let (kind, began) = (options.transport.name(), Instant::now());
     report
         .say(&format!("{nodes} nodes over {kind}; tables: rows are consumers, columns producers, cells seen/expected"));
     let end = match options.transport {
         #[cfg(feature = "quic")]
-        Kind::Quic => on(quic::QuicStage::new(nodes).await?, nodes, &mut report, &mut signals).await,
+        Kind::Quic => on(quic::QuicStage::new(nodes).await?, nodes, patience, &mut report, &mut signals).await,
         #[cfg(feature = "mem")]
-        Kind::Mem => on(mem::MemStage::new(nodes)?, nodes, &mut report, &mut signals).await,
+        Kind::Mem => on(mem::MemStage::new(nodes)?, nodes, patience, &mut report, &mut signals).await,
     };
     let steps = match end {
         End::Played(steps) => steps,
@@ -188,13 +191,20 @@ async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
 }
 
 /// Plays on a stage, and closes it however the play ends.
-async fn on<S: Stage>(mut stage: S, nodes: usize, report: &mut Report, signals: &mut Signals) -> End {
-    let play = Play::new(&mut stage, report, nodes, PATIENCE);
-    let end = tokio::select! {
+async fn on<S: Stage>(
+    mut stage: S,
+    nodes: usize,
+    patience: Duration,
+    report: &mut Report,
+    signals: &mut Signals,
+) -> End {
+    let mut play = Play::new(&mut stage, report, nodes, patience);
+    let interrupted = tokio::select! {
         biased;
-        () = signals.received() => End::Interrupted,
-        steps = Box::pin(play.perform()) => End::Played(steps),
+        () = signals.received() => true,
+        () = play.perform() => false,
     };
+    let end = if interrupted { End::Interrupted } else { End::Played(play.into_steps()) };
     if matches!(&end, End::Played(steps) if !steps.iter().all(Step::ok)) {
         for (node, log) in stage.logs() {
             // Beside the result, not in it.

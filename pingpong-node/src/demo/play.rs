@@ -1,9 +1,11 @@
 //! The play: what happens on a stage, and what must be seen after each step.
 
+use super::deadline::within;
 use super::error::DemoError;
 use super::stage::{Stage, name};
 use super::truth::{Truth, Views};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Nodes are asked this often while a step waits.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -72,7 +74,7 @@ pub(crate) struct Play<'a, S, A> {
     stage: &'a mut S,
     audience: &'a mut A,
     nodes: usize,
-    /// How long a step may wait.
+    /// How long a step may take.
     patience: Duration,
     truth: Truth,
     expected: Views,
@@ -95,26 +97,21 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     }
 
     /// Plays to the end, or to the first step that goes wrong.
-    pub(crate) async fn perform(mut self) -> Vec<Step> {
+    pub(crate) async fn perform(&mut self) {
         for scene in Scene::ALL {
             let began = Instant::now();
             (self.expected, self.seen) = Default::default();
             self.audience.begins(scene);
-            let result = match scene {
-                Scene::Meet => self.meet(scene).await,
-                Scene::Ping => self.ping_everybody(scene).await,
-                Scene::Crash => self.crash_a_consumer(scene).await,
-                Scene::Kill => self.kill_a_node(scene).await,
-                Scene::Restart => self.start_it_again(scene).await,
-                Scene::Partition => self.partition(scene).await,
-                Scene::Heal => self.heal(scene).await,
+            let error = match within(self.patience, Box::pin(self.play(scene))).await {
+                Some(result) => result.err(),
+                None => Some(self.stage.silent().unwrap_or_else(|| self.late())),
             };
             let step = Step {
                 scene,
                 expected: self.expected.clone(),
                 seen: self.seen.clone(),
                 took: began.elapsed(),
-                error: result.err().map(|error| error.to_string()),
+                error: error.map(|error| error.to_string()),
             };
             let ok = step.ok();
             self.audience.ends(&step);
@@ -123,7 +120,32 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
                 break;
             }
         }
+    }
+
+    /// The steps that were played to their end, whatever it was.
+    pub(crate) fn into_steps(self) -> Vec<Step> {
         self.steps
+    }
+
+    async fn play(&mut self, scene: Scene) -> Result<(), DemoError> {
+        match scene {
+            Scene::Meet => self.meet(scene).await,
+            Scene::Ping => self.ping_everybody(scene).await,
+            Scene::Crash => self.crash_a_consumer(scene).await,
+            Scene::Kill => self.kill_a_node(scene).await,
+            Scene::Restart => self.start_it_again(scene).await,
+            Scene::Partition => self.partition(scene).await,
+            Scene::Heal => self.heal(scene).await,
+        }
+    }
+
+    fn late(&self) -> DemoError {
+        DemoError::Late { within: self.patience, right: self.right(), of: self.expected.len() }
+    }
+
+    /// How many nodes are as they should be.
+    fn right(&self) -> usize {
+        self.expected.iter().filter(|(node, view)| self.seen.get(*node) == Some(view)).count()
     }
 
     fn last(&self) -> usize {
@@ -134,14 +156,14 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     async fn meet(&mut self, scene: Scene) -> Result<(), DemoError> {
         self.stage.open().await?;
         (0..self.nodes).for_each(|node| self.truth.starts(node));
-        self.settle(scene).await.map(drop)
+        self.settle(scene).await
     }
 
     async fn ping_everybody(&mut self, scene: Scene) -> Result<(), DemoError> {
         for node in 0..self.nodes {
             self.ping(node, 10 * (node as u64 + 1)).await?;
         }
-        self.settle(scene).await.map(drop)
+        self.settle(scene).await
     }
 
     /// The others ping while it is down, and not afterwards; and nobody has a reason to tell it what it pinged itself. So
@@ -152,14 +174,12 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         for node in (0..self.nodes).filter(|node| *node != CRASHED) {
             self.ping(node, 20).await?;
         }
-        if self.settle(scene).await? {
-            // The others pass on to each other what they heard, and to it; that must have found nobody there.
-            tokio::time::sleep(HOLD).await;
-            self.stage.recover(CRASHED).await?;
-            self.truth.starts(CRASHED);
-            self.settle(scene).await?;
-        }
-        Ok(())
+        self.settle(scene).await?;
+        // The others pass on to each other what they heard, and to it; that must have found nobody there.
+        tokio::time::sleep(HOLD).await;
+        self.stage.recover(CRASHED).await?;
+        self.truth.starts(CRASHED);
+        self.settle(scene).await
     }
 
     /// The others see it go, go on, and keep what it has pinged.
@@ -168,13 +188,11 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         self.stage.kill(last).await?;
         self.truth.ends(last);
         self.truth.regroup(vec![(0..last).collect()]);
-        if self.settle(scene).await? {
-            for node in 0..last {
-                self.ping(node, 3).await?;
-            }
-            self.settle(scene).await?;
+        self.settle(scene).await?;
+        for node in 0..last {
+            self.ping(node, 3).await?;
         }
-        Ok(())
+        self.settle(scene).await
     }
 
     /// It has lost everything, and gets everything back, its own pings included; then it goes on.
@@ -183,11 +201,9 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         self.stage.restart(last).await?;
         self.truth.regroup(vec![(0..self.nodes).collect()]);
         self.truth.starts(last);
-        if self.settle(scene).await? {
-            self.ping(last, 7).await?;
-            self.settle(scene).await?;
-        }
-        Ok(())
+        self.settle(scene).await?;
+        self.ping(last, 7).await?;
+        self.settle(scene).await
     }
 
     /// Both sides notice the cut, both ping, and neither hears of the other's.
@@ -195,23 +211,20 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         let half = self.nodes / 2;
         self.truth.regroup(vec![(0..half).collect(), (half..self.nodes).collect()]);
         self.stage.partition(self.truth.groups()).await?;
-        if self.settle(scene).await? {
-            for node in 0..self.nodes {
-                self.ping(node, 100 * (node as u64 + 1)).await?;
-            }
-            if self.settle(scene).await? {
-                // What leaks does not go away again; a link that flaps on a loaded machine does come back.
-                tokio::time::sleep(HOLD).await;
-                self.settle(scene).await?;
-            }
+        self.settle(scene).await?;
+        for node in 0..self.nodes {
+            self.ping(node, 100 * (node as u64 + 1)).await?;
         }
-        Ok(())
+        self.settle(scene).await?;
+        // What leaks does not go away again; a link that flaps on a loaded machine does come back.
+        tokio::time::sleep(HOLD).await;
+        self.settle(scene).await
     }
 
     async fn heal(&mut self, scene: Scene) -> Result<(), DemoError> {
         self.stage.heal().await?;
         self.truth.regroup(vec![(0..self.nodes).collect()]);
-        self.settle(scene).await.map(drop)
+        self.settle(scene).await
     }
 
     async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
@@ -220,20 +233,15 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         Ok(())
     }
 
-    /// Waits until every node is as it should be. False once patience is at its end; then it is known what was seen.
-    async fn settle(&mut self, scene: Scene) -> Result<bool, DemoError> {
+    /// Waits until every node is as it should be: until the end of the step, if need be.
+    async fn settle(&mut self, scene: Scene) -> Result<(), DemoError> {
         self.expected = self.truth.views();
-        let deadline = Instant::now() + self.patience;
         loop {
             self.look().await?;
             if self.seen == self.expected {
-                return Ok(true);
+                return Ok(());
             }
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            let right = self.expected.iter().filter(|(node, view)| self.seen.get(*node) == Some(view)).count();
-            self.audience.waits(scene, right, self.expected.len());
+            self.audience.waits(scene, self.right(), self.expected.len());
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -1,6 +1,7 @@
 //! The process of a node, as the demo holds it.
 
 use super::child::{Files, NodeOptions};
+use super::deadline::within;
 use super::error::DemoError;
 use super::protocol::{Answer, Order, line};
 use std::fs::OpenOptions;
@@ -9,10 +10,12 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-/// A process answers every order within this, or is given up. Longer than a ping may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// An answer that has been waited for this long when a step ends is why the step has ended.
+const SILENT: Duration = Duration::from_secs(1);
+/// How long a process that has closed its pipe may take to end.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// A running process. Dropping it kills it.
 pub(crate) struct Process {
@@ -20,6 +23,8 @@ pub(crate) struct Process {
     child: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    /// What it was told and has not answered, and since when.
+    told: Option<(&'static str, Instant)>,
 }
 
 impl Process {
@@ -48,11 +53,12 @@ impl Process {
         let no_pipe = || DemoError::own("the process of a node")("it has no pipe".to_owned());
         let orders = child.stdin.take().ok_or_else(no_pipe)?;
         let answers = BufReader::new(child.stdout.take().ok_or_else(no_pipe)?).lines();
-        Ok(Self { name, child, orders, answers })
+        Ok(Self { name, child, orders, answers, told: None })
     }
 
     /// Waits until the node has started, and says where it listens.
     pub(crate) async fn started(&mut self) -> Result<SocketAddr, DemoError> {
+        self.told = Some(("start", Instant::now()));
         match self.answer("start").await? {
             Answer::Started(address) => Ok(address),
             answer => Err(self.unexpected(&answer)),
@@ -61,6 +67,7 @@ impl Process {
 
     /// Gives an order, and waits for the answer.
     pub(crate) async fn ask(&mut self, what: &'static str, order: &Order) -> Result<Answer, DemoError> {
+        self.told = Some((what, Instant::now()));
         let words = line(order).map_err(|error| DemoError::own("an order")(error.to_string()))?;
         if self.orders.write_all(words.as_bytes()).await.is_err() {
             return Err(self.gone().await);
@@ -69,10 +76,8 @@ impl Process {
     }
 
     async fn answer(&mut self, what: &'static str) -> Result<Answer, DemoError> {
-        let Ok(text) = timeout(PATIENCE, self.answers.next_line()).await else {
-            return Err(DemoError::Silent { node: self.name.clone(), within: PATIENCE });
-        };
-        let Ok(Some(text)) = text else { return Err(self.gone().await) };
+        let Ok(Some(text)) = self.answers.next_line().await else { return Err(self.gone().await) };
+        self.told = None;
         match serde_json::from_str(&text) {
             Ok(Answer::Failed(words)) => Err(DemoError::node(&self.name, what, words)),
             Ok(answer) => Ok(answer),
@@ -90,11 +95,18 @@ impl Process {
         DemoError::Line { node: self.name.clone(), words, line: format!("{answer:?}").chars().take(80).collect() }
     }
 
+    /// Whether it has been waited for long, as an error.
+    pub(crate) fn silent(&self) -> Option<DemoError> {
+        let (what, told) = self.told?;
+        let since = told.elapsed();
+        (since >= SILENT).then(|| DemoError::Silent { node: self.name.clone(), what, since })
+    }
+
     async fn gone(&mut self) -> DemoError {
-        let how = match timeout(Duration::from_secs(1), self.child.wait()).await {
-            Ok(Ok(status)) => status.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it closed its pipe, and still runs".to_owned(),
+        let how = match within(ENDING, self.child.wait()).await {
+            Some(Ok(status)) => status.to_string(),
+            Some(Err(error)) => error.to_string(),
+            None => "it closed its pipe, and still runs".to_owned(),
         };
         DemoError::Gone { node: self.name.clone(), how }
     }

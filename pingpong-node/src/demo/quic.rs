@@ -129,6 +129,10 @@ impl Stage for QuicStage {
         }
     }
 
+    fn silent(&self) -> Option<DemoError> {
+        self.nodes.iter().flatten().find_map(Process::silent)
+    }
+
     fn logs(&self) -> Vec<(String, String)> {
         let log = |node| {
             let name = name(node);

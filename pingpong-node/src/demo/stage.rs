@@ -40,6 +40,8 @@ pub(crate) trait Stage {
     async fn heal(&mut self) -> Result<(), DemoError>;
     /// What a node says of itself now.
     async fn look(&mut self, node: usize) -> Result<Look, DemoError>;
+    /// The node that was asked for something long ago and has not answered, as an error.
+    fn silent(&self) -> Option<DemoError>;
     /// The last lines that each node wrote to its log.
     fn logs(&self) -> Vec<(String, String)>;
     /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
