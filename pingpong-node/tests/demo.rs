@@ -88,13 +88,15 @@ mod processes {
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    /// The processes whose command line has the path of this directory in it.
+    /// The nodes whose demo was given this directory.
     fn nodes_of(dir: &Path) -> Vec<PathBuf> {
         let dir = dir.to_str().unwrap();
         let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
         let ours = |path: &PathBuf| {
-            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(dir)
+            let has = |file: &str, text: &str| {
+                String::from_utf8_lossy(&std::fs::read(path.join(file)).unwrap_or_default()).contains(text)
+            };
+            has("cmdline", "demo-node") && has("environ", dir)
         };
         processes.filter(ours).collect()
     }
@@ -145,7 +147,7 @@ mod processes {
         let ended = child.wait_with_output().unwrap();
         assert_eq!(ended.status.code(), Some(1), "{text}");
         assert!(text.contains("FAIL") && text.contains("the process of node n1 has ended"), "{text}");
-        assert!(String::from_utf8(ended.stderr).unwrap().contains("the last lines of n2's log"));
+        assert!(String::from_utf8(ended.stderr).unwrap().contains("the last lines of n2's log"), "{text}");
         assert_eq!(nodes_of(temporary.path()), [] as [PathBuf; 0]);
         assert!(is_empty(temporary.path()));
     }

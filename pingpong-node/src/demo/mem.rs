@@ -105,7 +105,11 @@ impl Stage for MemStage {
         Vec::new()
     }
 
-    async fn close(mut self) -> Result<(), DemoError> {
+    fn running(&self) -> Vec<String> {
+        (0..self.players.len()).filter(|node| self.players[*node].is_some()).map(name).collect()
+    }
+
+    async fn close(&mut self) -> Result<(), DemoError> {
         for node in 0..self.addresses.len() {
             self.kill(node).await?;
         }

@@ -6,7 +6,7 @@
 //! | `deadline` | how long that may take |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
-//! | `process`, `protocol`, `child` | a node's process: as the demo holds it, what is said on its pipes, what runs in it |
+//! | `process`, `protocol`, `child`, `log` | a node's process: as the demo holds it, what is said on its pipes, what runs in it, its last words |
 //! | `relay` | the network between the processes, which can be cut |
 //! | `report`, `table` | progress and JSON; the tables |
 
@@ -14,6 +14,8 @@
 mod child;
 mod deadline;
 mod error;
+#[cfg(feature = "quic")]
+mod log;
 #[cfg(feature = "mem")]
 mod mem;
 mod play;
@@ -38,6 +40,7 @@ mod truth;
 pub(crate) use child::NodeOptions;
 
 use clap::{Args, ValueEnum};
+use deadline::within;
 use error::DemoError;
 use play::{Play, Step};
 use report::{Report, seconds};
@@ -48,6 +51,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
+/// How long the nodes may take to end.
+const CLOSING: Duration = Duration::from_secs(5);
 /// What a shell says of a program that Ctrl-C has ended.
 const INTERRUPTED: u8 = 130;
 
@@ -119,17 +124,19 @@ pub(crate) fn run(options: Options) -> ExitCode {
 /// Runs one node of the demo, until its standard input ends.
 #[cfg(feature = "quic")]
 pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let result = runtime().map(|runtime| {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    // A node whose log cannot be written, because the demo is gone for example, goes on without. It would panic otherwise.
+    let log = log.log_internal_errors(false).finish();
+    // Refused only if there is one already, which is as good.
+    let _ = tracing::subscriber::set_global_default(log);
+    let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(child::run(options));
         // Its reader of standard input may hang; nothing else is left.
         runtime.shutdown_background();
         result
     });
     match result {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        // The demo is gone: there is nobody to tell.
-        Ok(Err(_)) => ExitCode::FAILURE,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
@@ -139,11 +146,7 @@ pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
 
 fn runtime() -> Result<Runtime, DemoError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|error| DemoError::System {
-        what: "the runtime cannot be started".to_owned(),
-        error,
-        remedy: "close other programs",
-    })
+    runtime.map_err(DemoError::system("the runtime cannot be started"))
 }
 
 /// Says an error where it disturbs no output.
@@ -182,11 +185,7 @@ async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
         let text = report::json(ok, kind, nodes, &steps).map(|text| text + "\n");
         written = written.and(text.and_then(|text| std::io::stdout().write_all(text.as_bytes())));
     }
-    written.map_err(|error| DemoError::System {
-        what: "the result cannot be written".to_owned(),
-        error,
-        remedy: "give the demo an output that stays open",
-    })?;
+    written.map_err(DemoError::system("the result cannot be written"))?;
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -211,5 +210,8 @@ async fn on<S: Stage>(
             let _ = writeln!(std::io::stderr(), "-- the last lines of {node}'s log\n{log}");
         }
     }
-    stage.close().await.map_or_else(End::Left, |()| end)
+    match within(CLOSING, stage.close()).await {
+        Some(closed) => closed.map_or_else(End::Left, |()| end),
+        None => End::Left(DemoError::Left { nodes: stage.running().join(" "), within: CLOSING }),
+    }
 }

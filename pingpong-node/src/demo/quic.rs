@@ -1,64 +1,76 @@
 //! A stage of processes: each node is one, they talk QUIC with mutual TLS, and a relay between them makes the cuts.
 //!
-//! Certificates, keys and logs are in a temporary directory that ends with the stage.
+//! Nothing of it is on a disk: identities are told to the nodes, and what they have to say is kept in memory. The nodes end
+//! with their standard input. So even a demo that is killed leaves nothing behind.
 
-use super::child::{Files, NodeOptions};
 use super::error::DemoError;
+use super::log::Log;
 use super::player::CLUSTER;
-use super::process::Process;
-use super::protocol::{Answer, Order};
+use super::process::{self, Process};
+use super::protocol::{Answer, Order, Start};
 use super::relay::Relay;
 use super::stage::{Look, Stage, name};
-use pingpong_node::quic::{Authority, Validity};
+use pingpong_node::quic::{Authority, Identity, Validity};
 use pingpong_node::{ClusterName, NodeName};
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// No demo takes that long; what is left of a certificate afterwards is of no use to anybody.
 const CERTIFICATES_HOLD: Duration = Duration::from_secs(86_400);
-/// Lines of a log that are shown.
-const LOG_LINES: usize = 10;
 
-/// Nodes that are processes.
+/// Nodes that are processes. When it is dropped they are killed, and then the relay ends.
 pub(crate) struct QuicStage {
     nodes: Vec<Option<Process>>,
     relay: Relay,
-    dir: TempDir,
+    program: PathBuf,
+    authority: String,
+    identities: Vec<Identity>,
+    logs: Vec<Log>,
 }
 
 impl QuicStage {
     /// Makes certificates, and the network; no node is started.
     pub(crate) async fn new(nodes: usize) -> Result<Self, DemoError> {
-        let dir = tempfile::Builder::new().prefix("pingpong-demo-").tempdir();
-        let dir = dir.map_err(|error| DemoError::File { path: std::env::temp_dir(), error })?;
-        issue(dir.path(), nodes)?;
-        let relay = Relay::start(nodes).await?;
-        Ok(Self { dir, relay, nodes: (0..nodes).map(|_| None).collect() })
+        let made = |error: &dyn std::fmt::Display| DemoError::own("a certificate")(error.to_string());
+        let cluster = ClusterName::new(CLUSTER).map_err(|error| made(&error))?;
+        let authority = Authority::new(&cluster, CERTIFICATES_HOLD).map_err(|error| made(&error))?;
+        let issue = |node| {
+            let node = NodeName::new(&name(node)).map_err(|error| made(&error))?;
+            authority.issue(&node, Validity::from_now(CERTIFICATES_HOLD)).map_err(|error| made(&error))
+        };
+        Ok(Self {
+            nodes: (0..nodes).map(|_| None).collect(),
+            relay: Relay::start(nodes).await?,
+            program: process::program()?,
+            authority: authority.certificate_pem(),
+            identities: (0..nodes).map(issue).collect::<Result<_, _>>()?,
+            logs: vec![Log::default(); nodes],
+        })
     }
 
-    /// Starts a process. It is in its place before anything is awaited, so that it is ended whatever happens.
-    async fn spawn(&mut self, node: usize) -> Result<(), DemoError> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let others = (0..self.nodes.len()).filter(|other| *other != node);
-        let options = NodeOptions {
-            name: name(node),
-            dir: self.dir.path().to_owned(),
-            listen: self.relay.real(node).unwrap_or(any),
+    /// Starts a process, and its node. It is in its place before anything is awaited, so that it is ended whatever happens.
+    async fn start(&mut self, node: usize) -> Result<(), DemoError> {
+        let process = self.nodes[node].insert(Process::spawn(&self.program, &name(node), &self.logs[node])?);
+        let (identity, others) = (&self.identities[node], (0..self.identities.len()).filter(|other| *other != node));
+        let start = Start {
             advertise: self.relay.address(node).to_string(),
-            seed: others.map(|other| self.relay.address(other).to_string()).collect(),
+            seeds: others.map(|other| self.relay.address(other).to_string()).collect(),
+            authority: self.authority.clone(),
+            certificate: identity.chain_pem(),
+            key: identity.key_pem(),
         };
-        self.nodes[node] = Some(Process::spawn(&options)?);
-        Ok(())
+        process.tell("start", &Order::Start(Box::new(start))).await
     }
 
     async fn started(&mut self, node: usize) -> Result<(), DemoError> {
-        let address = self.process(node)?.started().await?;
-        self.relay.set_real(node, Some(address));
-        Ok(())
+        let process = self.process(node)?;
+        match process.answer().await? {
+            Answer::Started(address) => {
+                self.relay.set_real(node, Some(address));
+                Ok(())
+            }
+            answer => Err(process.unexpected(&answer)),
+        }
     }
 
     async fn ask(&mut self, node: usize, what: &'static str, order: Order) -> Result<(), DemoError> {
@@ -77,7 +89,7 @@ impl QuicStage {
 impl Stage for QuicStage {
     async fn open(&mut self) -> Result<(), DemoError> {
         for node in 0..self.nodes.len() {
-            self.spawn(node).await?;
+            self.start(node).await?;
         }
         for node in 0..self.nodes.len() {
             self.started(node).await?;
@@ -103,11 +115,13 @@ impl Stage for QuicStage {
             process.kill().await?;
         }
         self.nodes[node] = None;
+        // Its port is anybody's now.
+        self.relay.set_real(node, None);
         Ok(())
     }
 
     async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
-        self.spawn(node).await?;
+        self.start(node).await?;
         self.started(node).await
     }
 
@@ -134,49 +148,23 @@ impl Stage for QuicStage {
     }
 
     fn logs(&self) -> Vec<(String, String)> {
-        let log = |node| {
-            let name = name(node);
-            let text = std::fs::read(Files::of(self.dir.path(), &name).log).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            let lines: Vec<&str> = text.lines().collect();
-            (name, lines[lines.len().saturating_sub(LOG_LINES)..].join("\n"))
-        };
-        (0..self.nodes.len()).map(log).collect()
+        let words = self.logs.iter().enumerate().map(|(node, log)| (name(node), log.words()));
+        words.filter(|(_, words)| !words.is_empty()).collect()
     }
 
-    async fn close(mut self) -> Result<(), DemoError> {
+    fn running(&self) -> Vec<String> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_some()).map(name).collect()
+    }
+
+    async fn close(&mut self) -> Result<(), DemoError> {
         let mut left = Ok(());
+        for process in self.nodes.iter_mut().flatten() {
+            left = left.and(process.start_kill());
+        }
         for node in 0..self.nodes.len() {
             left = left.and(self.kill(node).await);
         }
-        let path = self.dir.path().to_owned();
-        left.and(self.dir.close().map_err(|error| DemoError::File { path, error }))
+        self.relay.close().await;
+        left
     }
-}
-
-fn issue(dir: &Path, nodes: usize) -> Result<(), DemoError> {
-    let made = |words: String| DemoError::own("a certificate")(words);
-    let cluster = ClusterName::new(CLUSTER).map_err(|error| made(error.to_string()))?;
-    let authority = Authority::new(&cluster, CERTIFICATES_HOLD).map_err(|error| made(error.to_string()))?;
-    for node in 0..nodes {
-        let name = name(node);
-        let files = Files::of(dir, &name);
-        let node = NodeName::new(&name).map_err(|error| made(error.to_string()))?;
-        let identity = authority.issue(&node, Validity::from_now(CERTIFICATES_HOLD));
-        let identity = identity.map_err(|error| made(error.to_string()))?;
-        write(&files.authority, &authority.certificate_pem())?;
-        write(&files.certificate, &identity.chain_pem())?;
-        write(&files.key, &identity.key_pem())?;
-    }
-    Ok(())
-}
-
-/// Writes a file that its owner alone may read.
-fn write(path: &PathBuf, text: &str) -> Result<(), DemoError> {
-    let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| DemoError::File { path: path.clone(), error })
 }

@@ -45,5 +45,5 @@ impl Signals {
 
 #[cfg_attr(not(unix), allow(dead_code))]
 fn failed(error: io::Error) -> DemoError {
-    DemoError::System { what: "signals cannot be listened for".to_owned(), error, remedy: "start the demo again" }
+    DemoError::system("signals cannot be listened for")(error)
 }

@@ -20,7 +20,7 @@ pub(crate) struct Look {
 
 /// Nodes, by their numbers from 0, and what can be done to them.
 ///
-/// Nothing outlives [`close`](Self::close); every future may be dropped halfway.
+/// Nothing outlives [`close`](Self::close), nor the stage; every future may be dropped halfway.
 pub(crate) trait Stage {
     /// Starts all nodes.
     async fn open(&mut self) -> Result<(), DemoError>;
@@ -42,10 +42,12 @@ pub(crate) trait Stage {
     async fn look(&mut self, node: usize) -> Result<Look, DemoError>;
     /// The node that was asked for something long ago and has not answered, as an error.
     fn silent(&self) -> Option<DemoError>;
-    /// The last lines that each node wrote to its log.
+    /// The last lines that each node wrote to its log, of those that wrote any.
     fn logs(&self) -> Vec<(String, String)>;
+    /// The nodes that have not ended.
+    fn running(&self) -> Vec<String>;
     /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
-    async fn close(self) -> Result<(), DemoError>;
+    async fn close(&mut self) -> Result<(), DemoError>;
 }
 
 /// The name of a node.

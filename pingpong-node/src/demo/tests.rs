@@ -182,7 +182,11 @@ impl Stage for Model {
         Vec::new()
     }
 
-    async fn close(self) -> Result<(), DemoError> {
+    fn running(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn close(&mut self) -> Result<(), DemoError> {
         Ok(())
     }
 }
