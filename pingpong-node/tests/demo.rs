@@ -120,11 +120,11 @@ mod processes {
 
     #[test]
     fn ctrl_c_ends_it_and_leaves_nothing() {
-        for name in ["-INT", "-TERM"] {
+        for (name, code) in [("-INT", 130), ("-TERM", 143), ("-QUIT", 131), ("-HUP", 129)] {
             let temporary = tempfile::tempdir().unwrap();
             let mut child = begun(temporary.path());
             signal(&child, name);
-            assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
             assert_eq!(nodes_of(temporary.path()), [] as [PathBuf; 0], "{name}: its nodes have ended");
             assert!(is_empty(temporary.path()), "{name}: its directory is gone");
         }

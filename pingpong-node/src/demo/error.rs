@@ -1,5 +1,6 @@
 //! What can go wrong beside a wrong count.
 
+use super::signals::Signal;
 use std::io;
 use std::time::Duration;
 
@@ -87,6 +88,14 @@ pub(crate) enum DemoError {
         nodes: String,
         /// How long they were waited for.
         within: Duration,
+    },
+    /// Somebody did not want to wait for the end of the nodes.
+    #[error("left at once by {signal}, while nodes {nodes} were ending: they are killed, and were not waited for")]
+    LeftAtOnce {
+        /// The second signal.
+        signal: Signal,
+        /// Their names.
+        nodes: String,
     },
     /// A line on a pipe between the demo and a node is not of their protocol.
     #[cfg(feature = "quic")]

@@ -2,22 +2,25 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
+//! | `direct`, `signals`, `deadline` | a play from the first to the last; what may end it before |
 //! | `play`, `truth` | the steps, and what must be seen after each |
-//! | `deadline` | how long that may take |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
 //! | `process`, `protocol`, `child`, `log` | a node's process: as the demo holds it, what is said on its pipes, what runs in it, its last words |
 //! | `relay` | the network between the processes, which can be cut |
-//! | `report`, `table` | progress and JSON; the tables |
+//! | `outcome`, `report`, `table`, `output` | what came of it, and how that is told |
 
 #[cfg(feature = "quic")]
 mod child;
 mod deadline;
+mod direct;
 mod error;
 #[cfg(feature = "quic")]
 mod log;
 #[cfg(feature = "mem")]
 mod mem;
+mod outcome;
+mod output;
 mod play;
 mod player;
 #[cfg(feature = "quic")]
@@ -41,11 +44,12 @@ pub(crate) use child::NodeOptions;
 
 use clap::{Args, ValueEnum};
 use deadline::within;
+use direct::direct;
 use error::DemoError;
-use play::{Play, Step};
-use report::{Report, seconds};
-use signals::Signals;
-use stage::Stage;
+use outcome::Outcome;
+use output::Output;
+use report::Report;
+use signals::{Interrupts, Signals};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -53,11 +57,21 @@ use tokio::runtime::Runtime;
 
 /// How long the nodes may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
-/// What a shell says of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
+/// How long the last words of an interrupted demo may take: its reader may have stopped reading.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How the demo is played.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes:
+  0      every count was right
+  1      a count was wrong, or the demo could not be played, cleaned up or told to its end
+  2      the command line was wrong
+  128+n  interrupted by signal n (SIGHUP 129, SIGINT 130, SIGQUIT 131, SIGTERM 143); a second signal does not wait for
+         the nodes to end
+
+The demo writes no files, and its nodes end when it does, even when it is killed. It goes on when the reader of its output
+has gone: the exit code still tells how it went. NO_COLOR and TERM=dumb make the output plain.")]
 pub(crate) struct Options {
     /// What the nodes talk over: QUIC between processes, or memory within one.
     #[arg(long, value_enum, default_value_t)]
@@ -97,28 +111,26 @@ impl Kind {
     }
 }
 
-/// How a play ended.
-enum End {
-    Played(Vec<Step>),
-    Interrupted,
-    /// Something is left, whatever was played.
-    Left(DemoError),
-}
-
-/// Plays, and cleans up. 0: every count was right; 1: one was not, or a node failed; 130: it was interrupted.
+/// Plays, cleans up, and tells what came of it. The exit code is as `--help` says.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let result = runtime().and_then(|runtime| {
-        let result = runtime.block_on(perform(&options));
-        runtime.shutdown_background();
-        result
-    });
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
+    let code = match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(perform(&options));
+            // A write that its reader does not take may hang; nothing else is left.
+            runtime.shutdown_background();
+            code
         }
-    }
+        Err(error) => {
+            complain("demo", &error);
+            let outcome = Outcome::failed(error);
+            if let (true, Ok(text)) = (options.json, outcome.json(options.transport.name(), options.nodes.into())) {
+                // The error has been told already.
+                let _ = writeln!(std::io::stdout(), "{text}");
+            }
+            outcome.code()
+        }
+    };
+    ExitCode::from(code)
 }
 
 /// Runs one node of the demo, until its standard input ends.
@@ -138,7 +150,7 @@ pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain("demo-node", &error);
             ExitCode::FAILURE
         }
     }
@@ -149,69 +161,67 @@ fn runtime() -> Result<Runtime, DemoError> {
     runtime.map_err(DemoError::system("the runtime cannot be started"))
 }
 
+fn complaint(command: &str, error: &impl std::fmt::Display) -> String {
+    format!("pingpong-node {command}: {error}\n")
+}
+
 /// Says an error where it disturbs no output.
-fn complain(error: &DemoError) {
+fn complain(command: &str, error: &DemoError) {
     // When standard error is closed, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "pingpong-node demo: {error}");
+    let _ = std::io::stderr().write_all(complaint(command, error).as_bytes());
 }
 
-async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
-    // Before anything is started that must be ended.
-    let mut signals = Signals::listen()?;
+async fn perform(options: &Options) -> u8 {
     let (nodes, patience) = (usize::from(options.nodes), Duration::from_secs(options.patience.into()));
-    let mut report = Report::new(options.json);
     let (kind, began) = (options.transport.name(), Instant::now());
-    report
-        .say(&format!("{nodes} nodes over {kind}; tables: rows are consumers, columns producers, cells seen/expected"));
-    let end = match options.transport {
-        #[cfg(feature = "quic")]
-        Kind::Quic => on(quic::QuicStage::new(nodes).await?, nodes, patience, &mut report, &mut signals).await,
-        #[cfg(feature = "mem")]
-        Kind::Mem => on(mem::MemStage::new(nodes)?, nodes, patience, &mut report, &mut signals).await,
-    };
-    let steps = match end {
-        End::Played(steps) => steps,
-        End::Interrupted => {
-            report.say("\ninterrupted; everything is cleaned up");
-            return Ok(ExitCode::from(INTERRUPTED));
+    let mut report = Report::new(options.json);
+    // Before anything is started that must be ended.
+    let (outcome, mut signals) = match Signals::listen() {
+        Err(error) => (Outcome::failed(error), Signals::default()),
+        Ok(mut signals) => {
+            let columns = "tables: rows are consumers, columns producers, cells seen/expected";
+            report.say(&format!("{nodes} nodes over {kind}; {columns}")).await;
+            let outcome = match options.transport {
+                #[cfg(feature = "quic")]
+                Kind::Quic => direct(quic::QuicStage::new(nodes), nodes, patience, &mut report, &mut signals).await,
+                #[cfg(feature = "mem")]
+                Kind::Mem => {
+                    let set = std::future::ready(mem::MemStage::new(nodes));
+                    direct(set, nodes, patience, &mut report, &mut signals).await
+                }
+            };
+            (outcome, signals)
         }
-        End::Left(error) => return Err(error),
     };
-    let ok = steps.iter().all(Step::ok);
-    let verdict = if ok { "every count is right" } else { "a step went wrong" };
-    report.say(&format!("{verdict} ({})", seconds(began.elapsed())));
-    let mut written = report.finish();
-    if options.json {
-        let text = report::json(ok, kind, nodes, &steps).map(|text| text + "\n");
-        written = written.and(text.and_then(|text| std::io::stdout().write_all(text.as_bytes())));
-    }
-    written.map_err(DemoError::system("the result cannot be written"))?;
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut telling = Box::pin(async {
+        let written = report.finish(&outcome, kind, nodes, began.elapsed()).await;
+        let lost = written.map_err(DemoError::system("the result cannot be written")).err();
+        explain(&outcome, lost.as_ref()).await;
+        if lost.is_some() { outcome.code().max(1) } else { outcome.code() }
+    });
+    let interrupted = async {
+        match outcome.signal {
+            Some(signal) => signal,
+            None => signals.next().await,
+        }
+    };
+    let signal = tokio::select! {
+        biased;
+        code = &mut telling => return code,
+        signal = interrupted => signal,
+    };
+    within(FAREWELL, telling).await.unwrap_or(signal.exit_code())
 }
 
-/// Plays on a stage, and closes it however the play ends.
-async fn on<S: Stage>(
-    mut stage: S,
-    nodes: usize,
-    patience: Duration,
-    report: &mut Report,
-    signals: &mut Signals,
-) -> End {
-    let mut play = Play::new(&mut stage, report, nodes, patience);
-    let interrupted = tokio::select! {
-        biased;
-        () = signals.received() => true,
-        () = play.perform() => false,
-    };
-    let end = if interrupted { End::Interrupted } else { End::Played(play.into_steps()) };
-    if matches!(&end, End::Played(steps) if !steps.iter().all(Step::ok)) {
-        for (node, log) in stage.logs() {
-            // Beside the result, not in it.
-            let _ = writeln!(std::io::stderr(), "-- the last lines of {node}'s log\n{log}");
-        }
+/// Says beside the result why it is as it is.
+async fn explain(outcome: &Outcome, lost: Option<&DemoError>) {
+    let errors = Output::to(tokio::io::stderr());
+    for (node, words) in &outcome.logs {
+        errors.say(format!("-- the last lines of {node}'s log\n{words}\n")).await;
     }
-    match within(CLOSING, stage.close()).await {
-        Some(closed) => closed.map_or_else(End::Left, |()| end),
-        None => End::Left(DemoError::Left { nodes: stage.running().join(" "), within: CLOSING }),
+    for error in outcome.error.iter().chain(&outcome.left).chain(lost) {
+        errors.say(complaint("demo", error)).await;
     }
+    // When standard error cannot be written, there is nobody to tell.
+    let _ = errors.finish().await;
 }

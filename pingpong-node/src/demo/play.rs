@@ -63,10 +63,11 @@ impl Step {
 
 /// Whom the play tells how it goes.
 pub(crate) trait Audience {
+    /// What is said meanwhile may be missed: nobody is waited for.
     fn begins(&mut self, scene: Scene);
     /// While a step waits: so many of all nodes are as they should be.
     fn waits(&mut self, scene: Scene, right: usize, of: usize);
-    fn ends(&mut self, step: &Step);
+    async fn ends(&mut self, step: &Step);
 }
 
 /// The play, as far as it has gone.
@@ -114,7 +115,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
                 error: error.map(|error| error.to_string()),
             };
             let ok = step.ok();
-            self.audience.ends(&step);
+            self.audience.ends(&step).await;
             self.steps.push(step);
             if !ok {
                 break;

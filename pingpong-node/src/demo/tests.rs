@@ -1,10 +1,14 @@
 //! The play on a stage that does exactly what it is told, or almost.
 
+use super::direct::direct;
 use super::error::DemoError;
+use super::outcome::Outcome;
 use super::play::{Audience, Play, Scene, Step};
-use super::report::json;
+use super::signals::{Interrupts, Signal};
 use super::stage::{Counts, Look, Stage, name};
+use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What goes wrong on the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,10 @@ enum Flaw {
     HealForgets,
     /// After the heal the sides do not find each other.
     HealStaysCut,
+    /// The nodes do not all end.
+    NeverCloses,
+    /// A node cannot be ended.
+    CannotClose,
 }
 
 /// Nodes without a network: who is in one group knows the same at once.
@@ -179,15 +187,19 @@ impl Stage for Model {
     }
 
     fn logs(&self) -> Vec<(String, String)> {
-        Vec::new()
+        vec![(name(0), "its last words".to_owned())]
     }
 
     fn running(&self) -> Vec<String> {
-        Vec::new()
+        vec![name(0)]
     }
 
     async fn close(&mut self) -> Result<(), DemoError> {
-        Ok(())
+        match self.flaw {
+            Flaw::NeverCloses => std::future::pending().await,
+            Flaw::CannotClose => Err(DemoError::node(&name(0), "end", "it will not")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -196,7 +208,7 @@ struct Nobody;
 impl Audience for Nobody {
     fn begins(&mut self, _: Scene) {}
     fn waits(&mut self, _: Scene, _: usize, _: usize) {}
-    fn ends(&mut self, _: &Step) {}
+    async fn ends(&mut self, _: &Step) {}
 }
 
 async fn play(nodes: usize, flaw: Flaw) -> Vec<Step> {
@@ -243,13 +255,77 @@ async fn every_flaw_is_found_in_the_step_where_it_shows_and_the_play_ends_there(
     }
 }
 
+/// Signals, each so many milliseconds after the beginning.
+struct Script(VecDeque<(Instant, Signal)>);
+
+impl Script {
+    fn new(signals: &[(u64, Signal)]) -> Self {
+        Self(signals.iter().map(|(at, signal)| (Instant::now() + Duration::from_millis(*at), *signal)).collect())
+    }
+}
+
+impl Interrupts for Script {
+    async fn next(&mut self) -> Signal {
+        let Some((at, signal)) = self.0.front().copied() else { return std::future::pending().await };
+        tokio::time::sleep_until(at).await;
+        self.0.pop_front();
+        signal
+    }
+}
+
+async fn directed(flaw: Flaw, signals: &[(u64, Signal)]) -> Outcome {
+    let set = std::future::ready(Ok(Model::new(2, flaw)));
+    direct(set, 2, Duration::from_secs(10), &mut Nobody, &mut Script::new(signals)).await
+}
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    serde_json::from_str(&outcome.json("model", 2).unwrap()).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_count_stands_in_the_result_beside_the_right_one() {
-    let steps = play(2, Flaw::LosesPings).await;
-    let text = json(false, "model", 2, &steps).unwrap();
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let outcome = directed(Flaw::LosesPings, &[]).await;
+    let value = json(&outcome);
     let wrong = &value["steps"][1];
-    assert_eq!((&value["ok"], &wrong["ok"]), (&false.into(), &false.into()), "{text}");
+    assert_eq!((&value["ok"], &wrong["ok"], outcome.code()), (&false.into(), &false.into(), 1), "{value}");
     let count = |views: &str| wrong[views]["n2"]["counts"]["n1"].clone();
-    assert_eq!((count("expected"), count("seen")), (10.into(), 9.into()), "{text}");
+    assert_eq!((count("expected"), count("seen")), (10.into(), 9.into()), "{value}");
+    assert!(value.get("error").is_none() && wrong["error"].is_string(), "{value}");
+    assert_eq!(outcome.logs.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_right_and_could_not_be_cleaned_up_is_told_and_is_not_ok() {
+    for (flaw, error) in [(Flaw::CannotClose, "cannot end"), (Flaw::NeverCloses, "have not ended within 5 s")] {
+        let outcome = directed(flaw, &[]).await;
+        let value = json(&outcome);
+        assert!(outcome.played() && value["steps"].as_array().unwrap().len() == 7, "{value}");
+        assert_eq!((&value["ok"], outcome.code()), (&false.into(), 1), "{value}");
+        assert!(value["error"].as_str().unwrap().contains(error), "{value}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_stage_there_is_a_result_all_the_same() {
+    let error = DemoError::node("n1", "start", "there is no room");
+    let set = std::future::ready(Err::<Model, _>(error));
+    let outcome = direct(set, 2, Duration::from_secs(10), &mut Nobody, &mut Script::new(&[])).await;
+    let value = json(&outcome);
+    assert_eq!((&value["ok"], &value["steps"], outcome.code()), (&false.into(), &serde_json::json!([]), 1), "{value}");
+    assert!(value["error"].as_str().unwrap().contains("there is no room"), "{value}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_the_play_and_a_second_one_ends_the_waiting() {
+    let stuck = directed(Flaw::KilledStaysLinked, &[(5_000, Signal::Terminate)]).await;
+    assert_eq!((stuck.steps.len(), stuck.code(), stuck.left.is_none()), (3, 143, true), "{stuck:?}");
+    let value = json(&stuck);
+    assert_eq!((&value["ok"], &value["error"]), (&false.into(), &"interrupted by SIGTERM".into()), "{value}");
+
+    let began = Instant::now();
+    let signals = [(100, Signal::Interrupt), (2_000, Signal::Quit)];
+    let left = directed(Flaw::NeverCloses, &signals).await;
+    assert_eq!((left.steps.len(), left.code(), began.elapsed()), (2, 130, Duration::from_secs(2)), "{left:?}");
+    let error = json(&left)["error"].to_string();
+    assert!(error.contains("interrupted by SIGINT; left at once by SIGQUIT, while nodes n1"), "{error}");
 }
