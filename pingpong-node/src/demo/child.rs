@@ -10,7 +10,7 @@ use pingpong_node::quic::{Identity, QuicConfig, QuicLink};
 use pingpong_node::{Address, Mesh};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin, Stdout};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines, Stdout};
 
 /// How the process of a node is started. All else is in its first order.
 #[derive(Debug, Args)]
@@ -21,15 +21,15 @@ pub(crate) struct NodeOptions {
 }
 
 /// The orders that come on standard input.
-struct Orders {
-    lines: Lines<BufReader<Stdin>>,
+struct Orders<R> {
+    lines: Lines<BufReader<R>>,
     /// One that came while the answer to the one before was still on its way out.
     next: Option<String>,
 }
 
-impl Orders {
-    fn new() -> Self {
-        Self { lines: BufReader::new(tokio::io::stdin()).lines(), next: None }
+impl<R: AsyncRead + Unpin> Orders<R> {
+    fn new(input: R) -> Self {
+        Self { lines: BufReader::new(input).lines(), next: None }
     }
 
     /// The next order; none at the end.
@@ -63,7 +63,7 @@ impl Orders {
 /// # Errors
 /// It could not start. The demo has been told, if there is one.
 pub(crate) async fn run(options: NodeOptions) -> Result<(), DemoError> {
-    let (mut orders, mut output) = (Orders::new(), tokio::io::stdout());
+    let (mut orders, mut output) = (Orders::new(tokio::io::stdin()), tokio::io::stdout());
     let no_demo = |words: String| DemoError::NoDemo { node: options.name.clone(), words };
     let how = match orders.next().await.map_err(no_demo)? {
         Some(Order::Start(how)) => how,
@@ -125,4 +125,26 @@ async fn start(name: &str, how: Start) -> Result<(Player, SocketAddr), DemoError
     let address = link.local_address();
     let mesh = Mesh::start(link, mesh).await.map_err(|error| refused(&error))?;
     Ok((Player::on(Arc::new(mesh))?, address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_hangs_ends_with_the_orders_and_an_order_that_comes_early_is_kept() {
+        let (mut demo, input) = tokio::io::duplex(64);
+        let mut orders = Orders::new(input);
+        let slow = tokio::time::sleep(Duration::from_secs(1));
+        demo.write_all(b"{\"ping\":3}\n").await.unwrap();
+        assert_eq!(orders.or_end(slow).await, Some(()), "it was read while the answer was on its way out");
+        assert!(matches!(orders.next().await, Ok(Some(Order::Ping(3)))));
+        assert!(timeout(Duration::from_secs(60), orders.or_end(pending::<()>())).await.is_err(), "the demo waits");
+        drop(demo);
+        assert_eq!(orders.or_end(pending::<()>()).await, None);
+        assert!(matches!(orders.next().await, Ok(None)));
+    }
 }
