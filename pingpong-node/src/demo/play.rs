@@ -61,9 +61,8 @@ impl Step {
     }
 }
 
-/// Whom the play tells how it goes.
+/// Whom the play tells how it goes. What is said while a step runs must not take its time, and may be missed.
 pub(crate) trait Audience {
-    /// What is said meanwhile may be missed: nobody is waited for.
     fn begins(&mut self, scene: Scene);
     /// While a step waits: so many of all nodes are as they should be.
     fn waits(&mut self, scene: Scene, right: usize, of: usize);
@@ -115,8 +114,11 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
                 error: error.map(|error| error.to_string()),
             };
             let ok = step.ok();
-            self.audience.ends(&step).await;
+            // It is kept first: telling it may be interrupted.
             self.steps.push(step);
+            if let Some(step) = self.steps.last() {
+                self.audience.ends(step).await;
+            }
             if !ok {
                 break;
             }

@@ -229,5 +229,10 @@ mod tests {
         one.send_to(b"hello", relay.address(1)).await.unwrap();
         // What was sent to nobody may have waited in a socket.
         while arrives(&back).await.0 != b"hello" {}
+
+        relay.set_real(1, None);
+        one.send_to(b"to a node that was killed", relay.address(1)).await.unwrap();
+        back.send_to(b"from whoever has its port now", relay.address(0)).await.unwrap();
+        assert!(nothing_arrives(&back).await && nothing_arrives(&one).await);
     }
 }
