@@ -3,7 +3,7 @@
 //! So it does not outlive the demo, not even one that was killed, and not while it carries out an order.
 
 use super::error::DemoError;
-use super::player::{self, FAILURE_TIMEOUT, Player};
+use super::player::{self, Player};
 use super::protocol::{Answer, Order, Start, line};
 use clap::Args;
 use pingpong_node::quic::{Identity, QuicConfig, QuicLink};
@@ -117,10 +117,9 @@ async fn start(name: &str, how: Start) -> Result<(Player, SocketAddr), DemoError
     let identity = Identity::from_pem(how.authority.as_bytes(), how.certificate.as_bytes(), how.key.as_bytes());
     // Any port will do: others know the relay's address alone.
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut quic = QuicConfig::new(any, identity.map_err(|error| refused(&error))?);
-    quic.advertise = vec![Address::new(&how.advertise).map_err(|error| refused(&error))?];
-    quic.failure_timeout = FAILURE_TIMEOUT;
     let mesh = player::mesh(name, how.seeds.iter().map(String::as_str))?;
+    let mut quic = QuicConfig::for_mesh(any, identity.map_err(|error| refused(&error))?, &mesh);
+    quic.advertise = vec![Address::new(&how.advertise).map_err(|error| refused(&error))?];
     let link = QuicLink::bind(quic).map_err(|error| refused(&error))?;
     let address = link.local_address();
     let mesh = Mesh::start(link, mesh).await.map_err(|error| refused(&error))?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The cluster of all demos; each has an authority of its own.
 pub(crate) const CLUSTER: &str = "demo";
 /// A silent node is given up after this: short, so that nobody waits long for a partition to be noticed.
-pub(crate) const FAILURE_TIMEOUT: Duration = Duration::from_secs(1);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longer than any step: it is the step's deadline that ends a demo.
 const NEVER: Duration = Duration::from_secs(86_400);
 
