@@ -136,6 +136,12 @@ impl Shared {
         self.lock().links.values().map(|link| Arc::clone(&link.session)).collect()
     }
 
+    /// Bytes of casts and calls that wait for a session.
+    pub(super) fn queued(&self, member: &Member) -> usize {
+        let tables = self.lock();
+        tables.lanes.iter().map(|(_, lane)| lane.queued(member.slot, member.key)).sum()
+    }
+
     /// The session of that key, or the local node.
     pub(super) fn session_of(&self, member: &Member) -> Option<Arc<Session>> {
         self.session(&member.node.name).filter(|s| s.member().key == member.key)
