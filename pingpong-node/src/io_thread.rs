@@ -58,6 +58,11 @@ impl IoThread {
         self.handle.spawn(work).await.ok()
     }
 
+    /// The runtime of the thread.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// Ends the thread, and waits for it.
     pub fn stop(mut self) {
         self.end();

@@ -75,6 +75,12 @@ impl<L: Link> Driver<L> {
             while let Some(event) = self.pending.pop_front() {
                 self.feed(event).await;
             }
+            self.shared.dialled.send_if_modified(|dialled| {
+                !*dialled && {
+                    *dialled = self.redial.has_tried_seeds();
+                    *dialled
+                }
+            });
         }
         accepting.shutdown().await;
         self.end().await;

@@ -140,6 +140,20 @@ impl<L: Link> Mesh<L> {
         result.await.unwrap_or_default()
     }
 
+    /// Whether every seed has been dialled once, whatever came of it.
+    pub fn has_dialled_seeds(&self) -> bool {
+        *self.shared.dialled.borrow()
+    }
+
+    /// Waits until every seed has been dialled once, whatever came of it. For ever, if the node stops first. Cancel safe.
+    pub async fn dialled_seeds(&self) {
+        let mut dialled = self.shared.dialled.subscribe();
+        if dialled.wait_for(|dialled| *dialled).await.is_err() {
+            // Not reached: the sender lives as long as this node's handle.
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn command(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {
         let (answer, result) = oneshot::channel();
         if self.commands.send(command(answer)).await.is_err() {

@@ -1,6 +1,6 @@
 //! What the Mesh and the backend are told.
 
-use super::{QuicSettings, Settings};
+use super::{IdentityFiles, QuicSettings, Settings};
 use crate::store::{FileStore, StoreError};
 use bytesize::ByteSize;
 use pingpong_core::MeshConfig;
@@ -39,16 +39,15 @@ pub enum IdentityError {
         mode: u32,
     },
     /// The files were read, and do not make an identity.
-    #[error("{error} (authority: {}, certificate: {}, key: {})", .authority.display(), .certificate.display(), .key.display())]
+    #[error(
+        "{error} (authority: {}, certificate: {}, key: {})",
+        .files.authority.display(), .files.certificate.display(), .files.key.display()
+    )]
     Unusable {
         /// What is wrong.
         error: pingpong_transport_quic::IdentityError,
-        /// The authority's file.
-        authority: PathBuf,
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
+        /// The files.
+        files: Box<IdentityFiles>,
     },
     /// It is another node's.
     #[error(
@@ -166,12 +165,8 @@ impl Settings {
         let certificate = read("the node's certificate", &files.certificate)?;
         check_private(&files.key)?;
         let key = read("the node's private key", &files.key)?;
-        let identity = Identity::from_pem(&authority, &certificate, &key).map_err(|error| IdentityError::Unusable {
-            error,
-            authority: files.authority.clone(),
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
-        })?;
+        let identity = Identity::from_pem(&authority, &certificate, &key)
+            .map_err(|error| IdentityError::Unusable { error, files: Box::new(files.clone()) })?;
         if *identity.name() != self.name {
             return Err(IdentityError::Name {
                 configured: self.name.clone(),

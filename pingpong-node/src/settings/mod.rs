@@ -20,7 +20,7 @@ mod tests;
 
 pub use build::{IdentityError, SettingsError};
 pub use example::example;
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, Kind};
 pub use sources::{Origin, SourceError, Sources};
 
 use bytesize::ByteSize;
