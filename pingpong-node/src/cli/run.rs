@@ -4,7 +4,9 @@ use super::given::{Given, GivenError};
 use super::output::{Outcome, complain, say, say_json, size, table};
 use clap::{Args, Subcommand};
 use pingpong_node::daemon::{Daemon, DaemonError, End};
-use pingpong_node::exercise::{AskCounts, AskProducer, CONSUMER, Exercise, MemoryStore, PRODUCER, Settings as Times};
+use pingpong_node::exercise::{
+    AskCounts, AskProducer, CONSUMER, Exercise, MemoryStore, PRODUCER, ProducerSays, Settings as Times,
+};
 use pingpong_node::link::Endpoint;
 use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
 use sd_notify::NotifyState;
@@ -84,8 +86,13 @@ async fn node(settings: Settings) -> ExitCode {
         Err(error) => return complain(&error).into(),
     };
     daemon.operate(Arc::clone(&exercise));
-    daemon.adapters().add::<AskCounts>(&CONSUMER);
-    daemon.adapters().add::<AskProducer>(&PRODUCER);
+    // Slots are keys of maps in counts, which JSON does not know; the sums over them are what people ask for.
+    daemon.adapters().add_with::<AskCounts, _>(&CONSUMER, |counts| counts.values());
+    daemon.adapters().add_with::<AskProducer, _>(&PRODUCER, |said| match said {
+        ProducerSays::Slots(counts) => json!({ "slots": counts.values() }),
+        ProducerSays::Pinged(pinged) => json!({ "pinged": pinged.count }),
+        ProducerSays::Refused(refused) => json!({ "refused": refused.to_string() }),
+    });
     let ready = async {
         daemon.ready().await;
         tracing::info!("ready");

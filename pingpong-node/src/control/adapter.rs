@@ -6,6 +6,7 @@ use super::protocol::CalledNode;
 use pingpong_core::message::{Request, Unencodable};
 use pingpong_core::server::TransportExt;
 use pingpong_core::{ServerName, Targets, Transport};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,7 +61,15 @@ pub struct Adapters(Arc<RwLock<BTreeMap<ServerName, Arc<dyn Adapter>>>>);
 impl Adapters {
     /// From now on calls in JSON to that server are read as requests of type `R`. A second time replaces the first.
     pub fn add<R: Request>(&self, server: &ServerName) {
-        let adapter = Arc::new(Of::<R>(PhantomData));
+        self.add_with::<R, R::Reply>(server, |reply| reply);
+    }
+
+    /// The same for a type whose answers are no JSON by themselves: `show` turns each into something that is.
+    pub fn add_with<R: Request, V: Serialize + 'static>(&self, server: &ServerName, show: fn(R::Reply) -> V) {
+        self.put(server, Arc::new(Of { request: PhantomData::<fn() -> R>, show }));
+    }
+
+    fn put(&self, server: &ServerName, adapter: Arc<dyn Adapter>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(server.clone(), adapter);
     }
 
@@ -97,9 +106,12 @@ impl fmt::Debug for Adapters {
     }
 }
 
-struct Of<R>(PhantomData<fn() -> R>);
+struct Of<R: Request, V> {
+    request: PhantomData<fn() -> R>,
+    show: fn(R::Reply) -> V,
+}
 
-impl<R: Request> Adapter for Of<R> {
+impl<R: Request, V: Serialize + 'static> Adapter for Of<R, V> {
     fn call(
         &self,
         transport: Arc<dyn Transport>,
@@ -108,6 +120,7 @@ impl<R: Request> Adapter for Of<R> {
         request: Value,
         deadline: Duration,
     ) -> Calling {
+        let show = self.show;
         Box::pin(async move {
             let request: R = serde_json::from_value(request)
                 .map_err(|error| AdapterError::Request { server: server.clone(), words: error.to_string() })?;
@@ -115,7 +128,7 @@ impl<R: Request> Adapter for Of<R> {
             let answered = replies.replies.into_iter().map(|answer| CalledNode {
                 node: answer.node.name,
                 // What cannot be shown as JSON is an answer all the same.
-                reply: Some(serde_json::to_value(&answer.reply).unwrap_or_else(|error| error.to_string().into())),
+                reply: Some(serde_json::to_value(show(answer.reply)).unwrap_or_else(|error| error.to_string().into())),
                 failure: None,
                 sent: None,
             });
