@@ -101,10 +101,15 @@ impl Cluster {
 
     /// Writes a configuration: a free port, and what is added.
     pub(crate) fn configure(&self, name: &str, top: &str, tables: &str) -> PathBuf {
+        self.configure_with(name, top, tables, "")
+    }
+
+    /// The same, with more of the identity.
+    pub(crate) fn configure_with(&self, name: &str, top: &str, tables: &str, identity: &str) -> PathBuf {
         let path = self.path().join(format!("{name}.toml"));
         let text = format!(
             "name = \"{name}\"\ncluster = \"test\"\nlisten = \"127.0.0.1:0\"\n{top}\n[identity]\nauthority = \"ca.pem\"\n\
-             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\n[control]\nsocket = \"{name}.sock\"\n{tables}\n"
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\n{identity}\n[control]\nsocket = \"{name}.sock\"\n{tables}\n"
         );
         std::fs::write(&path, text).unwrap();
         path
