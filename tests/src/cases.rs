@@ -1,6 +1,6 @@
 //! The list of cases: the one place where it stands.
 
-use crate::harness::Capability;
+use crate::capability::Capability;
 use crate::run::Case;
 
 /// Hands the list of cases to a macro of this crate: promise, chapter and name of each, and what it needs of a harness.
@@ -216,7 +216,8 @@ pub const CASES: &[Case] = for_each_case!(__case_table());
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::promises::PROMISES;
+    use crate::promises::{PROMISES, RULES};
+    use crate::stories::STORIES;
     use std::collections::BTreeSet;
 
     #[test]
@@ -227,8 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn every_rule_has_a_story_and_every_story_a_rule() {
+        let rules: BTreeSet<&str> = RULES.iter().map(|(number, _)| *number).collect();
+        let told: BTreeSet<&str> = STORIES.iter().map(|story| story.promise).collect();
+        assert_eq!(rules, told);
+    }
+
+    #[test]
     fn names_of_cases_are_their_own() {
-        let names: BTreeSet<&str> = CASES.iter().map(|case| case.name).collect();
-        assert_eq!(names.len(), CASES.len());
+        let names: BTreeSet<&str> = CASES.iter().chain(STORIES).map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len() + STORIES.len());
     }
 }

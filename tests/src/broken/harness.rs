@@ -2,7 +2,8 @@
 
 use super::Fault;
 use super::transport::Broken;
-use crate::harness::{Capabilities, Greeted, Harness, Place, StartError, StartOptions, Timing};
+use crate::capability::Capabilities;
+use crate::harness::{Greeted, Harness, Misbehaviour, Place, StartError, StartOptions, Timing};
 use async_trait::async_trait;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
@@ -190,6 +191,22 @@ impl<H: Harness> Harness for Breaking<H> {
         }
     }
 
+    async fn suspend(&self, time: Duration) {
+        self.inner.suspend(time).await;
+    }
+
+    async fn freeze(&self, place: &Place) {
+        self.inner.freeze(place).await;
+    }
+
+    async fn thaw(&self, place: &Place) {
+        self.inner.thaw(place).await;
+    }
+
+    async fn break_lane(&self, place: &Place) {
+        self.inner.break_lane(place).await;
+    }
+
     async fn block_dials(&self, from: &Place, to: &Place) {
         self.inner.block_dials(from, to).await;
         if self.is(Fault::NeedsBothToDial) {
@@ -203,5 +220,16 @@ impl<H: Harness> Harness for Breaking<H> {
             Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
             _ => self.inner.greet(to, cluster, versions).await,
         }
+    }
+    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        match self.fault {
+            Fault::AcceptsAnyVersion => Greeted::Answered,
+            Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
+            _ => self.inner.answer(at, cluster, versions).await,
+        }
+    }
+
+    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
+        self.inner.misbehave(to, how).await
     }
 }

@@ -12,7 +12,7 @@ mod faults;
 mod player;
 mod problems;
 
-use crate::harness::Capability;
+use crate::capability::Capability;
 use crate::run::Case;
 
 /// Hands the list of stories to a macro of this crate: the rule of the counting protocol, chapter and name of each, and what
