@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // a test that prints its matrix
 
+#[path = "support/report.rs"]
+mod report;
 mod support;
 
 use pingpong_conformance::broken::{Breaking, FAULTS, Fault, breaks};
@@ -49,9 +51,11 @@ fn run_all() -> Caught {
     caught.into_inner().unwrap()
 }
 
-/// The matrix: each fault with the cases that notice it, and the first words of each.
-fn print(caught: &Caught) {
-    let mut text = String::new();
+/// The matrix: its size, then each fault with the cases that notice it, and the first words of each.
+fn table(caught: &Caught, took: Duration) -> String {
+    let pairs = CASES.len() * FAULTS.len();
+    let mut text =
+        format!("{} cases with {} faults, {pairs} runs, {:.1} s\n", CASES.len(), FAULTS.len(), took.as_secs_f32());
     for fault in FAULTS {
         let cases = caught.get(fault);
         let _ = writeln!(text, "{fault:?} ({}):", cases.map_or(0, BTreeMap::len));
@@ -60,7 +64,7 @@ fn print(caught: &Caught) {
             let _ = writeln!(text, "    {case}: {first}");
         }
     }
-    println!("{text}");
+    text
 }
 
 #[test]
@@ -70,8 +74,7 @@ fn every_fault_is_noticed_and_every_case_notices_one() {
     let start = Instant::now();
     let caught = run_all();
     std::panic::set_hook(hook);
-    print(&caught);
-    println!("{} cases with {} faults took {:?}", CASES.len(), FAULTS.len(), start.elapsed());
+    report::report("matrix", "all", table(&caught, start.elapsed()));
 
     // A fault that breaks most cases tells little of each: it does not count for them.
     let telling = caught.values().filter(|cases| cases.len() < CASES.len() / 2);
