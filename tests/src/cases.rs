@@ -54,7 +54,7 @@ macro_rules! for_each_case {
         "Words" => sessions::links_are_pairwise [Cut];
         "Words" => sessions::a_restart_after_a_goodbye_is_greater [];
         "Words" => sessions::a_stored_incarnation_is_exceeded_although_the_clock_was_set_back [Crash, SetClock, Stores];
-        "Words" => sessions::peers_raise_a_restart_whose_clock_was_set_back [Crash, SetClock];
+        "Words" => sessions::peers_raise_a_restart_whose_clock_was_set_back [Crash, Cut, SetClock];
         "Words" => lifecycle::one_server_of_a_name [];
         "C1" => casts::abcast_reaches_the_local_and_every_linked_node [];
         "C1" => casts::abcast_to_named_nodes_reaches_them_only [];
@@ -86,6 +86,7 @@ macro_rules! for_each_case {
         "C6" => delivery::names_beyond_the_lanes_share_one_and_keep_their_order [Limits];
         "C6" => delivery::each_server_gets_its_own_messages [];
         "C7" => casts::one_encoding_serves_all_targets [];
+        "C7" => casts::a_cast_that_waits_for_room_is_not_encoded_again [];
         "R1" => calls::a_call_returns_by_its_deadline [];
         "R1" => calls::a_call_returns_by_its_deadline_although_the_peer_is_cut_off [Cut];
         "R1" => calls::a_call_with_no_time_returns_at_once [];
@@ -99,7 +100,9 @@ macro_rules! for_each_case {
         "R3" => failures::a_node_that_is_not_linked_is_known_at_once [];
         "R3" => failures::a_handler_that_gives_its_caller_up_stopped [];
         "R3" => failures::calls_end_when_their_server_crashes [];
-        "R3" => failures::a_failure_of_the_handler_is_reported_as_it_is [];
+        "R3" => failures::each_refusal_has_its_own_reason [];
+        "R3" => failures::a_crash_tells_calls_that_wait_for_room_that_they_were_not_sent [Crash];
+        "R3" => failures::a_reset_tells_calls_that_wait_for_room_that_they_were_not_sent [];
         "R3" => failures::a_node_that_crashes_ends_the_calls_to_it [Crash];
         "R3" => failures::a_reset_link_ends_its_calls_and_moves_none [];
         "R3" => failures::a_call_waiting_in_a_mailbox_does_not_run_after_its_session [];
@@ -110,6 +113,7 @@ macro_rules! for_each_case {
         "R4" => calls::a_late_reply_reaches_no_call_of_a_new_session [];
         "R5" => calls::a_server_does_not_start_on_an_expired_request [];
         "R5" => calls::a_server_does_not_start_on_a_request_that_was_given_up [];
+        "R5" => calls::a_deadline_holds_although_no_word_of_the_caller_arrives [CutOneWay];
         "R5" => calls::a_handler_learns_that_its_caller_gave_up [];
         "R5" => calls::a_deadline_travels_over_a_slow_way [Delay];
         "R6" => calls::calls_run_concurrently [];

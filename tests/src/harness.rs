@@ -233,6 +233,11 @@ impl Timing {
         if self.exact { bound + Duration::from_millis(5) } else { bound * self.factor.max(5) }
     }
 
+    /// How long to wait for what must come without any wait: the way there and back at most, where time is not exact.
+    pub fn at_once(&self) -> Duration {
+        self.within(if self.exact { Duration::ZERO } else { self.failure / 8 })
+    }
+
     /// How long to wait for anything that must come, without a promised time of its own.
     pub fn patience(&self) -> Duration {
         (self.failure * 2 + Duration::from_secs(3)) * self.factor.max(5)

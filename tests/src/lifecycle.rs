@@ -59,6 +59,8 @@ pub(crate) async fn a_leaver_that_could_not_flush_says_so(c: &Cluster) {
 
 pub(crate) async fn a_shutdown_ends_by_its_deadline_although_a_peer_is_cut_off(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = b.events();
+    events.up(a.name()).await;
     c.harness().cut(a.place(), b.place()).await;
     Traffic::new(&a, to(&["b"]), &server("s")).casts(3).await;
     let start = Instant::now();
@@ -66,7 +68,9 @@ pub(crate) async fn a_shutdown_ends_by_its_deadline_although_a_peer_is_cut_off(c
     assert!(!shutdown.flushed, "nobody confirmed anything");
     let bound = c.timing().within(c.t() / 2);
     assert!(start.elapsed() <= bound, "{:?} for a deadline of {:?}", start.elapsed(), c.t() / 2);
-    assert_eq!(b.list().iter().filter(|peer| peer.name != *a.name()).count(), 0, "b is alone with what it knows");
+    let bound = c.timing().within(c.t());
+    assert_eq!(events.down_within(bound, a.name()).await.1, DownReason::Lost, "of the goodbye b heard nothing");
+    assert_eq!(b.list(), [], "b is alone");
 }
 
 pub(crate) async fn calls_in_flight_end_on_both_sides(c: &Cluster) {
@@ -102,7 +106,8 @@ pub(crate) async fn a_stopped_node_takes_nothing_more(c: &Cluster) {
     let (name, bytes) = (server("s"), body(1, 8));
     let tried = a.try_abcast(&Targets::All, &name, message(&bytes), WhenFull::Refuse);
     assert_eq!(tried.err(), Some(SendError::ShuttingDown), "try_abcast");
-    let waited = timeout(c.t(), a.abcast(&Targets::All, &name, message(&bytes))).await.expect("it does not wait");
+    let waited =
+        timeout(c.timing().at_once(), a.abcast(&Targets::All, &name, message(&bytes))).await.expect("it does not wait");
     assert_eq!(waited.err(), Some(SendError::ShuttingDown), "abcast");
     let registered = a.register(&name, ServerOptions::new());
     assert_eq!(registered.err(), Some(RegisterError::ShuttingDown), "register");
@@ -114,12 +119,15 @@ pub(crate) async fn a_stopped_node_takes_nothing_more(c: &Cluster) {
 
 pub(crate) async fn a_second_shutdown_waits_for_the_first(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
-    let (one, other) = tokio::join!(a.shutdown(c.t()), a.shutdown(c.t()));
+    let mut events = b.events();
+    events.up(a.name()).await;
+    let both = async { tokio::join!(a.shutdown(c.t()), a.shutdown(c.t())) };
+    let (one, other) = timeout(c.timing().within(c.t()), both).await.expect("both end by their deadline");
     assert_eq!(one, other, "both tell of the same end");
-    let why = timeout(c.t(), a.stopped()).await.expect("it has stopped");
+    let why = timeout(c.timing().at_once(), a.stopped()).await.expect("it has stopped");
     assert_eq!(why, StopReason::Shutdown, "and says why");
     c.stop(&a, c.t()).await;
-    b.events().gather(c.t()).await;
+    events.down(a.name()).await;
     assert_eq!(b.list(), [], "its peer knows");
 }
 
@@ -141,7 +149,7 @@ pub(crate) async fn a_stopped_node_leaves_no_task(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let (at_a, at_b) = (a.probe("s"), b.probe("s"));
     Traffic::new(&a, Targets::All, &server("s")).casts(20).await;
-    a.call(Targets::All, "s", 20, c.t()).await;
+    a.call(Targets::All, "s", 20, c.timing().patience()).await;
     at_b.until_number(a.name(), 20).await;
     for node in [a, b] {
         c.stop(&node, c.t()).await;

@@ -121,9 +121,9 @@ faults! {
     /// Says that a request was sent when it was not, and the other way round.
     WrongAboutSent [a_node_that_is_not_linked_is_known_at_once, a_call_returns_by_its_deadline_although_the_peer_is_cut_off, a_passed_deadline_is_told_from_a_node_that_is_down];
     /// Reports every failure of a call as a passed deadline.
-    OneReasonForAll [a_node_that_is_not_linked_is_known_at_once, a_failure_of_the_handler_is_reported_as_it_is, a_handler_that_gives_its_caller_up_stopped];
+    OneReasonForAll [a_node_that_is_not_linked_is_known_at_once, each_refusal_has_its_own_reason, a_handler_that_gives_its_caller_up_stopped];
     /// Reports a server that stopped as one that never was.
-    StoppedIsNoServer [a_failure_of_the_handler_is_reported_as_it_is, a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
+    StoppedIsNoServer [each_refusal_has_its_own_reason, a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
     /// Lists nodes in the wrong order.
     ListUnsorted [list_is_sorted_and_without_the_local_node, links_are_pairwise];
     /// Lists the local node as well.
@@ -201,17 +201,17 @@ faults! {
     /// Calls to a server that crashed are not answered.
     LeavesCallsUnanswered [a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
     /// Every failure of a handler becomes "stopped".
-    LosesHandlersFailure [a_failure_of_the_handler_is_reported_as_it_is, a_call_that_does_not_decode_is_answered_so];
+    LosesHandlersFailure [each_refusal_has_its_own_reason, a_call_that_does_not_decode_is_answered_so];
     /// Servers get `Down` without `Up`.
     NoFirstUps [a_crash_says_no_goodbye, a_server_with_events_starts_with_an_up_for_each_linked_node, what_is_sent_before_the_others_up_waits_for_it];
     /// Servers are stopped long before the stall timeout.
-    StopsSlowServers [a_server_does_not_start_on_an_expired_request, a_server_does_not_start_on_a_request_that_was_given_up, a_sender_waits_for_room_and_loses_nothing];
+    StopsSlowServers [a_sender_waits_for_room_and_loses_nothing];
     /// Mailboxes without an end.
     UnboundedMailbox [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody, refuse_sends_to_nobody_when_one_is_full];
     /// What lay unhandled at `Down` is delivered after it.
     IgnoresSessionEnd [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody, refuse_sends_to_nobody_when_one_is_full];
     /// The mailbox of a crashed server goes to its successor.
-    MailboxToSuccessor [monitors_and_inboxes_end_with_their_node, calls_end_when_their_server_crashes, an_abcast_that_is_given_up_goes_to_all_or_to_nobody];
+    MailboxToSuccessor [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody];
     /// `disconnect` does nothing.
     DisconnectDoesNothing [a_server_with_events_starts_with_an_up_for_each_linked_node, down_names_the_incarnation_that_was_up, unread_monitors_delay_nobody];
     /// `disconnect` returns before the `Down`.

@@ -105,6 +105,27 @@ impl Events {
         }
     }
 
+    /// Reads until what was read satisfies `done`.
+    pub async fn until(&mut self, what: &str, done: impl Fn(&[NodeEvent]) -> bool) {
+        let deadline = Instant::now() + self.timing.patience();
+        while !done(&self.log) {
+            if self.read(deadline).await.is_none() {
+                panic!("monitor of {}: expected {what}; seen {:?}", self.who, self.log);
+            }
+        }
+    }
+
+    /// Reads what is there, and waits for nothing.
+    pub async fn drain(&mut self) {
+        self.gather(Duration::ZERO).await;
+    }
+
+    /// How many sessions have ended so far, those that were folded included.
+    pub fn downs(&self) -> u64 {
+        let down = |event: &NodeEvent| u64::from(!event.is_up()) + event.skipped / 2;
+        self.log.iter().map(down).sum()
+    }
+
     /// Reads what comes for that much time.
     pub async fn gather(&mut self, time: Duration) {
         let deadline = Instant::now() + time;
