@@ -99,6 +99,33 @@ pub(crate) async fn a_short_cut_loses_nothing(c: &Cluster) {
     events.quiet(c.t(), "nobody noticed").await;
 }
 
+pub(crate) async fn a_short_one_way_cut_loses_nothing(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probes = [a.probe_with_events("s"), b.probe_with_events("s")];
+    let (mut at_a, mut at_b) = (a.events(), b.events());
+    at_a.up(b.name()).await;
+    at_b.up(a.name()).await;
+    let mut traffic = [Traffic::new(&b, to(&["a"]), &server("s")), Traffic::new(&a, to(&["b"]), &server("s"))];
+    for (from, other) in [(&a, &b), (&b, &a)] {
+        c.harness().cut_one_way(from.place(), other.place()).await;
+        let [one, another] = &mut traffic;
+        let (time, spacing) = (c.t() * 3 / 8, c.t() / 100);
+        tokio::join!(one.flow(time, spacing), another.flow(time, spacing));
+        c.harness().heal_all().await;
+        for ((probe, flow), sender) in probes.iter().zip(&mut traffic).zip([&b, &a]) {
+            flow.casts(10).await;
+            probe.until_number(sender.name(), flow.next() - 1).await;
+        }
+    }
+    for ((probe, flow), sender) in probes.iter().zip(&traffic).zip([&b, &a]) {
+        let sessions = segments(&probe.records(), sender.name());
+        assert_eq!(sessions.len(), 1, "one session throughout: {sessions:?}");
+        assert_eq!(sessions[0].numbers.len() as u64, flow.next(), "all of it arrived, in order, either way");
+    }
+    at_a.quiet(c.t(), "nobody noticed").await;
+    at_b.quiet(Duration::from_millis(1), "on either side").await;
+}
+
 pub(crate) async fn calls_survive_a_short_cut(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let _probe = b.probe("s");

@@ -106,11 +106,14 @@ mod casts;
 mod delivery;
 mod failures;
 mod faults;
+mod lanes;
 mod lifecycle;
 mod links;
 mod membership;
 mod messages;
+mod monitors;
 mod overload;
+mod reasons;
 mod sessions;
 
 pub use capability::{Capabilities, Capability};

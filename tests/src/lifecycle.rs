@@ -1,7 +1,9 @@
 //! Start, graceful stop, and one name started twice (S1 - S3).
 
-use crate::harness::{Clock, StartOptions};
-use crate::toolkit::{Answer, Cluster, Record, TestNode, Traffic, body, message, node, options, server, to};
+use crate::harness::{Clock, StartError, StartOptions};
+use crate::toolkit::{
+    Answer, Cluster, Record, TestNode, Traffic, body, is_pending, message, node, options, server, to,
+};
 use pingpong_core::config::Limits;
 use pingpong_core::inbox::{InboxClosed, ServerOptions};
 use pingpong_core::transport::{RegisterError, SendError, StopReason};
@@ -9,11 +11,18 @@ use pingpong_core::{DownReason, Targets, WhenFull};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
+/// Whether an error says what is to be done, or what would be right.
+fn names_a_remedy(error: &StartError) -> bool {
+    let remedies = ["allowed are", "choose ", "stop ", "close ", "listen at ", "raise ", "lower ", "set "];
+    remedies.iter().any(|remedy| error.0.contains(remedy))
+}
+
 pub(crate) async fn a_bad_bound_is_refused_by_name_and_nothing_is_half_started(c: &Cluster) {
     let mut bad = StartOptions::new(node("a"));
     bad.limits = Some(Limits { max_peers: 0, ..Limits::default() });
     let error = c.try_start(bad).await.expect_err("no peers at all is out of range");
-    assert!(error.0.contains("max_peers"), "the words name the item: {error}");
+    assert!(error.0.contains("max_peers is 0"), "the words name the item, and its value: {error}");
+    assert!(names_a_remedy(&error), "and what would do: {error}");
     let b = c.start("b", &["a"]).await;
     c.start("a", &[]).await;
     b.events().up(&node("a")).await;
@@ -26,7 +35,8 @@ pub(crate) async fn a_place_that_is_taken_is_refused_and_stays_with_its_owner(c:
     let mut second = options("x", &["a"]);
     second.place = b.place().clone();
     let error = c.try_start(second).await.expect_err("b lives there");
-    assert!(!error.0.is_empty(), "the words say why");
+    assert!(["taken", "in use"].iter().any(|word| error.0.contains(word)), "the words say why: {error}");
+    assert!(names_a_remedy(&error), "and what to do: {error}");
     events.quiet(c.t(), "b is as it was").await;
 }
 
@@ -42,6 +52,33 @@ pub(crate) async fn a_leaver_flushes_what_it_has_sent(c: &Cluster) {
     assert_eq!(seen, (0..200).collect::<Vec<u64>>(), "all of it, before the Down");
     let last = records.last().expect("there is a Down");
     assert!(matches!(last, Record::Down(_, DownReason::Left { flushed: true })), "and b knows: {last:?}");
+}
+
+pub(crate) async fn a_leaver_flushes_every_lane(c: &Cluster) {
+    const NAMES: [&str; 5] = ["s0", "s1", "s2", "s3", "s4"];
+    let few = |mut options: StartOptions| {
+        options.limits = Some(Limits { lanes: 3, ..options.limits.unwrap_or_default() });
+        options
+    };
+    let [a, b] = c.linked_with(["a", "b"], few).await;
+    let probes = NAMES.map(|name| b.probe_with_events(name));
+    // One server is far behind when the goodbye comes, and the last two share a lane.
+    probes[1].pause();
+    for name in NAMES {
+        Traffic::new(&a, to(&["b"]), &server(name)).with_size(3_000).casts(60).await;
+    }
+    let mut leaving = Box::pin(c.stop(&a, c.timing().patience()));
+    assert!(is_pending(&mut leaving).await, "one server has not handled anything");
+    probes[1].resume();
+    assert!(leaving.await.flushed, "every lane was confirmed");
+    for (probe, name) in probes.iter().zip(NAMES) {
+        let down = |seen: &[Record]| matches!(seen.last(), Some(Record::Down(..)));
+        let records = probe.until("Down of a", down).await;
+        let seen = crate::toolkit::numbers(&records, a.name());
+        assert_eq!(seen, (0..60).collect::<Vec<u64>>(), "{name} got all of it, before the Down");
+        let last = records.last().expect("there is a Down");
+        assert!(matches!(last, Record::Down(_, DownReason::Left { flushed: true })), "and {name} knows: {last:?}");
+    }
 }
 
 pub(crate) async fn a_leaver_that_could_not_flush_says_so(c: &Cluster) {

@@ -52,6 +52,30 @@ pub(crate) async fn the_variant_that_does_not_wait_is_bounded_too(c: &Cluster) {
     assert_eq!(seen, (0..=last).collect::<Vec<u64>>(), "what was accepted arrives, and nothing else");
 }
 
+/// Messages without a body take next to no bytes: what bounds them is their number.
+pub(crate) async fn the_smallest_messages_are_bounded_too(c: &Cluster) {
+    const MOST_TINY: u64 = 1 << 20;
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    let (targets, name) = (to(&["b"]), server("s"));
+    let mut sent = 0;
+    loop {
+        assert!(sent < MOST_TINY, "{MOST_TINY} empty casts found room");
+        if a.try_abcast(&targets, &name, message(&[]), WhenFull::Refuse).is_ok() {
+            sent += 1;
+            continue;
+        }
+        match timeout(c.t() / 4, a.abcast(&targets, &name, message(&[]))).await {
+            Ok(accepted) => sent += accepted.expect("it is sent").accepted.len() as u64,
+            Err(_) => break,
+        }
+    }
+    probe.resume();
+    let seen = probe.until("all that was accepted", |seen| seen.len() as u64 >= sent).await;
+    assert_eq!(seen.len() as u64, sent, "and nothing else");
+}
+
 pub(crate) async fn bounds_that_multiply_to_too_much_are_refused_at_start(c: &Cluster) {
     let mut options = StartOptions::new(node("a"));
     let most = 1 << 30;

@@ -22,17 +22,6 @@ pub(crate) async fn a_quick_restart_is_down_of_the_old_and_up_of_the_new(c: &Clu
     events.check_alternation();
 }
 
-pub(crate) async fn a_replaced_node_is_down_as_replaced_or_lost(c: &Cluster) {
-    let [a, b] = c.linked(["a", "b"]).await;
-    let mut events = a.events();
-    events.up(b.name()).await;
-    c.crash(b).await;
-    c.start("b", &["a"]).await;
-    let (_, reason) = events.down(&node("b")).await;
-    let fits = matches!(reason, DownReason::Replaced | DownReason::Lost);
-    assert!(fits, "a crash and a restart: the newer one answered, or the old one was found dead first; seen {reason}");
-}
-
 pub(crate) async fn a_restart_after_a_goodbye_is_greater(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let mut events = a.events();

@@ -2,7 +2,7 @@
 
 use crate::harness::Timing;
 use pingpong_core::{DownReason, Node, NodeChange, NodeEvent, NodeEvents, NodeName};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -90,6 +90,24 @@ impl Events {
                 panic!("monitor of {}: expected a link with {missing}; seen {:?}", self.who, self.log);
             }
         }
+    }
+
+    /// Waits until these names, and no others, are linked.
+    pub async fn until_linked_only(&mut self, names: &[NodeName]) {
+        // A monitor that was never read knows of nobody.
+        self.drain().await;
+        let wanted: BTreeSet<&NodeName> = names.iter().collect();
+        self.until(&format!("links with {names:?} alone"), |log| {
+            let mut linked = BTreeSet::new();
+            for NodeEvent { node, change, .. } in log {
+                match change {
+                    NodeChange::Up => linked.insert(&node.name),
+                    NodeChange::Down(_) => linked.remove(&node.name),
+                };
+            }
+            linked == wanted
+        })
+        .await;
     }
 
     fn is_linked(&self, name: &NodeName) -> bool {

@@ -1,7 +1,7 @@
 //! Nodes on QUIC over loopback, with faults at their sockets, in real time.
 
 use crate::common::{self, Ground, cluster};
-use crate::stranger::Stranger;
+use crate::stranger::{Stranger, leaving};
 use async_trait::async_trait;
 use pingpong_conformance::faulty::FaultyLink;
 use pingpong_conformance::{
@@ -201,18 +201,18 @@ impl Harness for QuicHarness {
     }
 
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
-        let (_link, stranger) = self.stranger_at(to).await;
-        stranger.greets(cluster, versions).await
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.greets(cluster, versions)).await
     }
 
     async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
         let link = self.stranger(at);
         let stranger = Stranger::on(link.accept().await.unwrap()).await.unwrap();
-        stranger.answers(cluster, versions).await
+        leaving(link, stranger.answers(cluster, versions)).await
     }
 
     async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
-        let (_link, stranger) = self.stranger_at(to).await;
-        stranger.misbehaves(&cluster(), how).await
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.misbehaves(&cluster(), how)).await
     }
 }

@@ -17,7 +17,7 @@ use pingpong_transport_mem::{MemLink, MemNetwork};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stranger::Stranger;
+use stranger::{Stranger, leaving};
 
 /// Threads of a runtime with the real clock.
 const WORKERS: usize = 2;
@@ -195,18 +195,18 @@ impl Harness for MemHarness {
     }
 
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
-        let (_link, stranger) = self.stranger_at(to).await;
-        stranger.greets(cluster, versions).await
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.greets(cluster, versions)).await
     }
 
     async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
         let link = self.stranger(at);
         let stranger = Stranger::on(link.accept().await.unwrap()).await.unwrap();
-        stranger.answers(cluster, versions).await
+        leaving(link, stranger.answers(cluster, versions)).await
     }
 
     async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
-        let (_link, stranger) = self.stranger_at(to).await;
-        stranger.misbehaves(&cluster(), how).await
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.misbehaves(&cluster(), how)).await
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pingpong_conformance::{Greeted, Misbehaviour, STRANGER};
 use pingpong_core::config::Limits;
-use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Priority};
+use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Link, Priority};
 use pingpong_core::session::{Hello, Message, Versions};
 use pingpong_core::wire::{ControlDecoder, LaneHeader, LaneRole, decode_close, encode_control, encode_lane_header};
 use pingpong_core::{ClusterName, Incarnation, NodeName, ServerName};
@@ -13,6 +13,16 @@ use std::time::Duration;
 const ALIVE: Duration = Duration::from_millis(20);
 /// Bytes that are a length beyond every limit.
 const GARBAGE: [u8; 64] = [0xFF; 64];
+
+/// How long the close of a stranger's endpoint may take to get on its way.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// What a stranger is told. Its endpoint is gone then, and its place is free.
+pub(crate) async fn leaving(link: impl Link, told: impl Future<Output = Greeted>) -> Greeted {
+    let told = told.await;
+    link.close(CLOSE).await;
+    told
+}
 
 /// One connection of a stranger to a node.
 pub(crate) struct Stranger<C: Connection> {
