@@ -1,6 +1,7 @@
 //! How a node is configured: plain fields with defaults, and one check of how they fit together (S1, O1).
 
 use crate::address::Address;
+use crate::link::Endpoint;
 use crate::name::{ClusterName, NodeName};
 use crate::node::Incarnation;
 use async_trait::async_trait;
@@ -101,6 +102,19 @@ pub const CONTROL_QUEUE_BYTES: usize = 64 << 10;
 
 /// How many times `queue_bytes` the frames of waiting senders of one lane may hold.
 pub(crate) const WAITING_ROOM: usize = 8;
+/// How many times `queue_bytes` a lane takes of frames that must not wait.
+pub(crate) const OVERFLOW: usize = 16;
+/// Bytes of an open block of a lane.
+pub(crate) const BLOCK: usize = 64 << 10;
+/// Notices of connections that wait for the driver; each is a control message at most.
+pub(crate) const NOTICES: usize = 1_024;
+/// Handshakes that are accepted beyond `max_peers` (N20).
+pub(crate) const SPARE_HANDSHAKES: usize = 8;
+/// Dials of this node that may be answered and not linked yet, beyond one for each peer.
+const SPARE_DIALS: usize = 32;
+/// What is remembered of a name, its addresses included, and of a call's target.
+const RECORD: u64 = 4 << 10;
+const TARGET: u64 = 128;
 
 impl Limits {
     /// Lanes of one connection: those of names, the shared one, control and replies.
@@ -108,20 +122,46 @@ impl Limits {
         self.lanes + 3
     }
 
-    /// The most bytes that a node with these bounds holds, when each connection holds `connection_bytes` in the backend.
+    /// What a node with these bounds holds at most on that endpoint, row by row (O1).
     ///
-    /// A lane holds its queue, its open block, and frames of waiting senders up to eight times the queue's size; a queue or a
-    /// mailbox may be passed by one message of up to a block (64 KiB). Larger ones are counted in `large_bytes`, wherever they
-    /// are. Answers belong to the callers who asked for them, and are not counted.
-    pub const fn worst_case(&self, connection_bytes: u64) -> u64 {
-        const BLOCK: u64 = 64 << 10;
-        let queue = (1 + WAITING_ROOM as u64) * self.queue_bytes as u64 + 3 * BLOCK;
-        let lanes = (self.lanes as u64 + 1) * queue;
-        let mailboxes = self.max_servers as u64 * (self.mailbox_bytes as u64 + BLOCK);
-        // For each lane a reader's block, and the batch in its hands; the replies' lane; the control queue.
-        let readers = self.lanes_per_connection() as u64 * 2 * BLOCK;
-        let link = connection_bytes + readers + queue + CONTROL_QUEUE_BYTES as u64;
-        lanes + mailboxes + (self.max_peers as u64).saturating_mul(link) + 2 * self.large_bytes as u64
+    /// Left out are answers, which belong to the callers who asked for them, and what handlers keep for themselves.
+    pub fn worst_case(&self, endpoint: &Endpoint) -> WorstCase {
+        let (block, queue, control) = (BLOCK as u64, self.queue_bytes as u64, CONTROL_QUEUE_BYTES as u64);
+        let (peers, lanes) = (self.max_peers as u64, self.lanes_per_connection() as u64);
+        // Its queue, the block that is open, and one at either end of the slowest link that is used in part.
+        let lane = (1 + WAITING_ROOM as u64) * queue + 3 * block;
+        let replies = (OVERFLOW + WAITING_ROOM) as u64 * queue + 3 * block;
+        // Its queue, and the message that is read.
+        let connection = 2 * control;
+        let handshakes = 2 * peers + (SPARE_HANDSHAKES + SPARE_DIALS) as u64;
+        WorstCase {
+            rows: [
+                ("lanes to servers", (self.lanes as u64 + 1) * lane),
+                ("mailboxes", self.max_servers as u64 * (self.mailbox_bytes as u64 + block)),
+                // For each lane of a link a block that is filled, and the batch in its reader's hands.
+                ("readers of lanes", peers * lanes * 2 * block),
+                ("replies to peers", peers * replies),
+                ("messages above 64 KiB: sent, received, answers", 3 * self.large_bytes as u64),
+                ("control messages", (peers + handshakes) * connection + NOTICES as u64 * control),
+                ("names and calls", 4 * peers * RECORD + self.max_calls as u64 * peers * TARGET),
+                ("links in the backend", peers.saturating_mul(endpoint.connection_bytes)),
+                ("handshakes in the backend", endpoint.other_bytes),
+            ],
+        }
+    }
+}
+
+/// What a node holds at most, by what holds it (O1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorstCase {
+    /// What holds memory, and how many bytes of it at most.
+    pub rows: [(&'static str, u64); 9],
+}
+
+impl WorstCase {
+    /// The sum of all rows.
+    pub fn bytes(&self) -> u64 {
+        self.rows.iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
     }
 }
 
@@ -195,11 +235,11 @@ pub enum ConfigError {
 }
 
 impl MeshConfig {
-    /// Checks every field and how they fit together, for a backend that holds `connection_bytes` for each connection.
+    /// Checks every field and how they fit together, on an endpoint of a backend.
     ///
     /// # Errors
     /// [`ConfigError`] names the field, both numbers, and the remedy.
-    pub fn check(&self, connection_bytes: u64) -> Result<(), ConfigError> {
+    pub fn check(&self, endpoint: &Endpoint) -> Result<(), ConfigError> {
         let l = &self.limits;
         let t = &self.timeouts;
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
@@ -234,7 +274,7 @@ impl MeshConfig {
                 return Err(ConfigError::Order { smaller, smaller_value, greater, greater_value });
             }
         }
-        let bytes = l.worst_case(connection_bytes);
+        let bytes = l.worst_case(endpoint).bytes();
         if bytes > l.max_memory {
             return Err(ConfigError::Memory { bytes, limit: l.max_memory });
         }
@@ -305,24 +345,55 @@ mod tests {
         MeshConfig::new(ClusterName::new("test").unwrap(), NodeName::new("a").unwrap())
     }
 
+    fn endpoint(connection_bytes: u64, other_bytes: u64) -> Endpoint {
+        Endpoint { name: NodeName::new("a").unwrap(), lanes: 27, connection_bytes, other_bytes }
+    }
+
     #[test]
     fn the_defaults_fit_together() {
-        assert_eq!(config().check(32 << 20), Ok(()));
+        assert_eq!(config().check(&endpoint(64 << 20, 1 << 30)), Ok(()));
+    }
+
+    #[test]
+    fn the_failure_timeout_is_two_seconds_by_default() {
+        assert_eq!(config().timeouts.failure, Duration::from_secs(2), "M6 states it");
     }
 
     #[test]
     fn each_refusal_names_the_field_and_both_numbers() {
+        let none = endpoint(0, 0);
         let mut c = config();
         c.limits.max_peers = 0;
-        assert_eq!(c.check(0).unwrap_err().to_string(), "max_peers is 0, allowed are 1 to 10000");
+        assert_eq!(c.check(&none).unwrap_err().to_string(), "max_peers is 0, allowed are 1 to 10000");
         let mut c = config();
         c.limits.large_bytes = 1 << 20;
-        assert!(matches!(c.check(0), Err(ConfigError::Order { smaller: "twice max_message", .. })));
+        assert!(matches!(c.check(&none), Err(ConfigError::Order { smaller: "twice max_message", .. })));
         let mut c = config();
         c.timeouts.stall = Duration::from_secs(1);
-        assert!(matches!(c.check(0), Err(ConfigError::Order { greater: "stall timeout (ms)", .. })));
+        assert!(matches!(c.check(&none), Err(ConfigError::Order { greater: "stall timeout (ms)", .. })));
         let mut c = config();
         c.limits.max_memory = 1 << 20;
-        assert!(matches!(c.check(0), Err(ConfigError::Memory { limit: 1_048_576, .. })));
+        assert!(matches!(c.check(&none), Err(ConfigError::Memory { limit: 1_048_576, .. })));
+    }
+
+    /// Each bound that a user can set counts as often as there are queues of it (O1).
+    #[test]
+    fn the_worst_case_grows_with_every_bound() {
+        let small = Limits { max_peers: 2, max_servers: 3, lanes: 4, max_calls: 5, ..Limits::default() };
+        let base = small.worst_case(&endpoint(1_000, 100)).bytes();
+        let grown = |change: fn(&mut Limits)| {
+            let mut limits = small;
+            change(&mut limits);
+            limits.worst_case(&endpoint(1_000, 100)).bytes() - base
+        };
+        // Five lanes with nine times their queue; the replies of two peers with 24 times theirs.
+        assert_eq!(grown(|l| l.queue_bytes += 1), 5 * 9 + 2 * 24);
+        assert_eq!(grown(|l| l.mailbox_bytes += 1), 3);
+        assert_eq!(grown(|l| l.large_bytes += 1), 3);
+        assert_eq!(grown(|l| l.max_servers += 1), (128 << 10) + (64 << 10));
+        assert_eq!(grown(|l| l.max_calls += 1), 2 * TARGET);
+        assert!(grown(|l| l.lanes += 1) >= 9 * (128 << 10) + 2 * 2 * (64 << 10), "a lane, and its readers");
+        assert!(grown(|l| l.max_peers += 1) > 1_000 + 7 * 2 * (64 << 10), "a link, and its readers");
+        assert_eq!(small.worst_case(&endpoint(1_001, 101)).bytes() - base, 2 + 1);
     }
 }

@@ -8,6 +8,8 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`transport`], [`monitor`], [`inbox`], [`message`] | the contract as types |
+//! | [`name`], [`node`], [`address`] | who and where: parsed, with limits |
+//! | [`mesh`] | links turned into a transport, once for all backends |
 //! | [`link`] | the seam for backends |
 //! | [`session`] | pure decisions: handshake, sessions, incarnations, failure detector, redial |
 //! | [`wire`] | every byte that two nodes exchange |
@@ -34,6 +36,7 @@ pub mod wire;
 
 pub use address::Address;
 pub use config::MeshConfig;
+pub use mesh::Mesh;
 pub use monitor::{DownReason, NodeChange, NodeEvent, NodeEvents};
 pub use name::{ClusterName, NodeName, ServerName};
 pub use node::{Incarnation, Node};

@@ -36,12 +36,11 @@ pub trait Link: Send + Sync + 'static {
     /// What a dial results in.
     type Connection: Connection;
 
+    /// What this endpoint is: the Mesh compares it with its own configuration before it starts (S1, O1).
+    fn endpoint(&self) -> Endpoint;
+
     /// Where peers can dial this endpoint; told to them in the handshake. At most 8 are told.
     fn addresses(&self) -> Vec<Address>;
-
-    /// Bytes that one connection may hold at most on this side, for lanes of that number: windows and buffers of the backend.
-    /// The Mesh adds its own queues and checks the sum at start (O1).
-    fn connection_bytes(&self, lanes: usize) -> u64;
 
     /// Dials an address, once. A name in it is resolved anew each time.
     ///
@@ -65,6 +64,20 @@ pub trait Link: Send + Sync + 'static {
     fn close(&self, deadline: Duration) -> impl Future<Output = ()> + Send;
 }
 
+/// What the Mesh must know of an endpoint before it starts on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The name that it proves to its peers (L1). A Mesh of another name does not start: nobody would link with it.
+    pub name: NodeName,
+    /// Lanes that each side of a connection may open. A Mesh that needs more does not start.
+    pub lanes: usize,
+    /// Bytes that the connection of a link may hold on this side: windows and buffers of the backend.
+    pub connection_bytes: u64,
+    /// Bytes that the endpoint may hold beside those: of handshakes, of connections whose lanes were not asked for yet, of
+    /// those that end.
+    pub other_bytes: u64,
+}
+
 /// An authenticated connection to one peer. Dropping it closes it, without a reason.
 pub trait Connection: Send + Sync + 'static {
     /// Where bytes go in.
@@ -78,13 +91,16 @@ pub trait Connection: Send + Sync + 'static {
     /// Where the peer is, for logs.
     fn remote(&self) -> Address;
 
-    /// Opens a lane. The peer learns of it with its first bytes.
+    /// Opens a lane. The peer learns of it with its first bytes. Waits while the peer takes no further lane.
     ///
     /// # Errors
-    /// [`Broken`] when the connection has ended, or the peer allows no further lane.
+    /// [`Broken`] when the connection has ended, or the peer never will allow another lane.
     fn open(&self, priority: Priority) -> impl Future<Output = Result<Self::Sender, Broken>> + Send;
 
     /// The next lane that the peer opened.
+    ///
+    /// The Mesh takes the first one, which is its control lane, at once, and asks for others only when the link is up. Until
+    /// then a backend may make the peer wait for further lanes, so that whoever only shakes hands holds little (L4).
     ///
     /// # Errors
     /// [`Broken`] when the connection has ended.
@@ -174,6 +190,16 @@ pub enum DialError {
         address: Address,
         /// Which side refused what, and the remedy.
         words: String,
+    },
+    /// Another node than the one that is dialled answers there: that one has moved, and this address is out of date.
+    #[error("{expected} was dialled at {address}, and {answered} answered")]
+    AnotherName {
+        /// Where.
+        address: Address,
+        /// Who was dialled.
+        expected: NodeName,
+        /// Who answered, by the name that it proves.
+        answered: NodeName,
     },
     /// The address is not one of this backend's.
     #[error("{address} is not an address of this transport: {words}")]

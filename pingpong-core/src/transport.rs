@@ -3,62 +3,113 @@
 //! The numbers (M1 ... F3) are those of the contract in `docs/guarantees.md`; every case of the conformance suite names the
 //! one that it checks. Where OTP is known to hurt its users the promise here is stronger than OTP's.
 
+mod node;
+mod replies;
+mod sent;
+
+pub use node::{Counters, RegisterError, Shutdown, StopReason};
+pub use replies::{CallFailure, Failed, RawReply, Replies, Reply};
+pub use sent::{NotSent, Refused, SendError, Sent, Targets, WhenFull};
+
 use crate::inbox::{Inbox, ServerOptions};
-use crate::message::{Encoded, MessageType};
+use crate::message::Encoded;
 use crate::monitor::NodeEvents;
 use crate::name::{NodeName, ServerName};
-use crate::node::{Incarnation, Node};
+use crate::node::Node;
 use async_trait::async_trait;
-use bytes::Bytes;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One node's view of its cluster: who is there, and ways to reach them.
 ///
-/// # Words
-/// A **node** is one running instance, [`Node`]; a restart under the same name is another, greater one. A **link** joins two
-/// nodes that talk; links are pairwise, and a node is not cut off from a third because two others are. A **session** is one
-/// life of a link, from `Up` to `Down`. A **server** is a named receiver, at most one of a name on each node. **Sent** means
-/// accepted by the queue of a link; **delivered** means given to the server's handler.
+/// This page is the contract; `docs/guarantees.md` sets it beside Erlang/OTP's. *Must* binds whoever it is said of, *must not* as
+/// well, *may* is allowed and must be expected.
 ///
-/// # For callers
+/// # Words
+/// A **node** is one running instance, [`Node`]; a restart under the same name is another one, with a greater incarnation. A peer
+/// that has seen a greater one says so, and the newcomer rises above it: where it was `Up`, that is seen as `Down(replaced)`, `Up`. A
+/// **link** joins two nodes that talk; links are pairwise, and a node is not cut off from a third because two others are. A
+/// **session** is one life of a link, from `Up` to `Down`. A **server** is a named receiver, at most one of a name on each node.
+/// **Sent** means accepted by the queue of a link; **delivered** means given to the server's handler.
+///
+/// # What a caller may rely on
 /// ## Membership
-/// - [`list`](Self::list) returns the nodes with a session right now, sorted by name, without the local one (M1).
-/// - A [`monitor`](Self::monitor) starts with one `Up` for every node already linked; you need not combine `list` with events
-///   (M2). For one name `Up` and `Down` alternate, and `Down` names the incarnation that was up (M3). Having handled `Up(n)`
-///   you find n in `list`, unless a `Down(n)` already waits for you (M4). Reasons tell why (M5). A slow reader gets flaps
-///   folded, never a wrong state (M8).
-/// - A silent peer is `Down` within the failure timeout (M6), and comes back by itself after a heal (M7).
-/// - What was sent in a session is never lost without a `Down` on every side that was `Up` in it (M9).
+/// - M1. [`list`](Self::list) returns the nodes with a session right now, sorted by name, without the local one.
+/// - M2. A [`monitor`](Self::monitor) starts with one `Up` for every node already linked, then live events: nobody has to combine it
+///   with `list`.
+/// - M3. For one name `Up` and `Down` alternate, and `Down` names the incarnation that was up. A restart is `Down(old)`, `Up(new)`, also
+///   when it is quicker than the failure detector.
+/// - M4. Whoever has handled `Up(n)` finds n in `list`, unless a `Down(n)` already waits for it.
+/// - M5. A `Down` says why: [`DownReason`](crate::DownReason).
+/// - M6. A silent peer is `Down` within the failure timeout. A node that was suspended itself gives its peers a fresh interval.
+/// - M7. After a heal the link comes back by itself. A seed is dialled for ever, its name resolved each time; another node that was
+///   linked until it left, was forgotten, or `forget_after` passed. Any one working address on either side suffices.
+/// - M8. A monitor never blocks the transport, never misses a state, and needs bounded memory: a slow reader gets flaps folded, and
+///   counted in [`NodeEvent::skipped`](crate::NodeEvent::skipped).
+/// - M9. What was sent in a session is never lost without a `Down` on every side that was `Up` in it. Of two nodes the smaller name
+///   chooses the connection, whoever dialled; a second one is closed and nobody sees it.
 ///
 /// ## Casts
-/// - From one node to one server on another, casts and calls are delivered in the order sent (C2). Between `Up` and `Down`,
-///   what is delivered is a gap-free prefix of what was sent (C3); nothing is delivered before the session's `Up` or after
-///   its `Down` (C4). Two exceptions, both counted: no server of that name, and the mailbox of a server that crashed (C5).
-/// - Servers do not wait for each other (C6). You must not rely on an order between different servers, between different
-///   senders, or between replies and casts.
-/// - Delivery is not processing: a caller who must know that a cast was handled uses a call.
+/// - C1. [`abcast`](Self::abcast) sends to the server of that name on the local node and on every linked node, or on the nodes asked
+///   for. It waits for queues, never for a reply, and says which nodes accepted.
+/// - C2. From one node to one server on another, casts and calls are delivered in the order sent.
+/// - C3. Between `Up` and `Down`, what is delivered to a server is a gap-free prefix of what was sent to it, each once. If that cannot
+///   be kept, the link goes `Down` on both sides: there is no silent loss on a link that stays up.
+/// - C4. Nothing of a session is delivered before its `Up` or after its `Down`, nothing of an old incarnation after `Up` of a newer one. A
+///   server that asks for events gets a session's `Up` and `Down` as the first and the last entry of that session; what is unhandled at
+///   `Down` is dropped, unless the peer left and had handed over everything (S2): then it is handled before that entry.
+/// - C5. Two exceptions, both counted: a name with no server there; the mailbox of a server that crashed or was stopped. From its
+///   registration on, a server sees a gap-free stream.
+/// - C6. Servers do not wait for each other, up to `lanes` names on each link; further names share one lane.
+/// - C7. A message is encoded once, however many nodes it goes to.
 ///
 /// ## Calls
-/// - [`multi_call`](Self::multi_call) returns by its deadline, always (R1), with exactly one outcome for every target (R2),
-///   each failure with its own reason (R3). A late reply never reaches a later call (R4); a server does not start on a
-///   request whose caller has given up (R5); calls run concurrently (R6).
-/// - A call may have run although it failed: only [`CallFailure::was_sent`]` == Some(false)` makes a retry safe.
+/// - R1. [`multi_call`](Self::multi_call) returns by its deadline, always.
+/// - R2. The targets are fixed at the call, and each is in the result exactly once, with the incarnation that answered or failed.
+/// - R3. Each failure has its own [`reason`](CallFailure), which says whether the request was sent; all but the deadline are reported when
+///   they are known here.
+/// - R4. A late reply is discarded, and never reaches a later call.
+/// - R5. A server does not start on a request whose caller has given up.
+/// - R6. Calls run concurrently; a slow server delays only the calls to itself.
 ///
-/// ## Overload
-/// - All queues are bounded, in bytes and in messages (O1). [`abcast`](Self::abcast) waits for room;
-///   [`try_abcast`](Self::try_abcast) does not, and is the only one that a handler may use: two handlers that waited for
-///   each other would wait for ever (O2).
-/// - A peer, or a server, that makes no progress for the stall timeout is cut, or stopped (O3). A message over the limit is
-///   refused here, and the link stays up (O4).
+/// ## Overload and limits
+/// - O1. All queues are bounded, in bytes and in messages, and the bounds add up to a maximum that is checked at start
+///   ([`Limits::worst_case`](crate::config::Limits::worst_case)).
+/// - O2. When a queue is full `abcast` waits; [`try_abcast`](Self::try_abcast) sends to the nodes with room and names the others.
+/// - O3. (a) A peer that takes no byte of a non-empty queue for the stall timeout is cut: `Down(overloaded)`. (b) A server that takes no
+///   message from a full mailbox for as long is stopped by its own node and counted, its calls end, and the link stays.
+/// - O4. A message over the maximum is refused at the sender, with both sizes; the link stays.
 ///
-/// # For implementors
+/// ## Start and stop
+/// - S1. A bad configuration fails at start, with an error that names the item and the remedy; nothing is half started.
+/// - S2. A [`shutdown`](Self::shutdown) says goodbye: peers show `Down(left)` once they have handed over everything that was sent, or say that
+///   it was not flushed. What was on its way *to* the leaver may be lost.
+/// - S3. Of two processes of one name the greater incarnation wins once it has answered; each stops only for a greater one that was alive
+///   beside it, never both, and says why ([`StopReason::Replaced`]).
+///
+/// ## Who may, and what they say
+/// - A1. Only a node of the same cluster that proves its own name links. A handler gets the authenticated [`Node`]; a server may name the
+///   nodes that it serves.
+/// - A2. A message carries its type and version; one that does not decode is counted, or answered so, and the link stays.
+/// - A3. Two minor protocol versions talk; two major ones refuse each other, and name both.
+///
+/// # What a caller must do, and must not
+/// - It must handle a `Down` as the possible loss of whatever it sent in that session, and of whatever it had not heard an answer to.
+/// - It must use a call, not a cast, to know that something was handled: delivered is not processed.
+/// - It must not take a failed call for one that did not run, unless [`CallFailure::was_sent`] is `false`: only then is a retry safe.
+/// - It must not rely on an order between different servers, between different senders, or between replies and casts.
+/// - It must not wait for room within a handler, with `abcast` or otherwise: two handlers that wait for each other wait for ever.
+/// - It may call from many tasks at once, and drop any of these futures; each method says what then has happened.
+///
+/// # What an implementor must do, and must not
 /// Most backends should implement [`Link`](crate::link::Link), and let [`Mesh`](crate::mesh::Mesh) keep this contract.
 /// Whoever implements this trait, a wrapper for example:
 /// - must keep every promise above, and pass the conformance suite;
 /// - must be cancel safe as each method says: a dropped future has done all of its work or none of it;
+/// - must linearize the calls of many tasks: what one task has seen happen has happened for all;
 /// - must not block a thread, hold a lock across an await, or start work that [`shutdown`](Self::shutdown) does not end;
-/// - may be called from many tasks at once, and must linearize the calls: what one task has seen happen has happened for all.
+/// - must not deliver a message twice, in another session, or under another name than its sender has proved;
+/// - may report a node `Down` sooner than the failure timeout, if it has proof; may refuse a message that its queues have no room for,
+///   but must say so.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// Who this node is now. The incarnation rises when a peer has seen a greater one of this name (contract, "Words").
@@ -140,271 +191,4 @@ pub trait Transport: Send + Sync + 'static {
 
     /// What was counted instead of delivered, since the start of the node (C5, A1, A2).
     fn counters(&self) -> Counters;
-}
-
-/// Which nodes a message is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Targets {
-    /// The local node and every node that is linked now.
-    #[default]
-    All,
-    /// These nodes; the local one if it is named. A name that appears twice counts once.
-    Nodes(Vec<NodeName>),
-}
-
-impl Targets {
-    /// A single node.
-    pub fn node(name: NodeName) -> Self {
-        Self::Nodes(vec![name])
-    }
-}
-
-/// What [`Transport::try_abcast`] does when the queue of some target is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Send to nobody, and return [`SendError::Full`].
-    Refuse,
-    /// Send to those that have room, and name the others in [`Sent::refused`].
-    Skip,
-}
-
-/// Which nodes accepted a message into the queue of their link.
-///
-/// Accepted is not delivered: a `Down` of that node means that the message may be lost (M9).
-#[derive(Clone, Debug)]
-pub struct Sent {
-    /// All whose queue has it, the local node included, sorted by name.
-    pub accepted: Arc<[Node]>,
-    /// All that were asked for and whose queue does not have it.
-    pub refused: Vec<Refused>,
-}
-
-/// A target that did not accept a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The target.
-    pub name: NodeName,
-    /// Why its queue does not have the message.
-    pub reason: NotSent,
-}
-
-/// Why a queue does not have a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum NotSent {
-    /// There is no session with that node.
-    #[error("not linked")]
-    NotLinked,
-    /// The queue is full ([`WhenFull::Skip`]).
-    #[error("the queue is full")]
-    Full,
-}
-
-/// Nothing was sent to anyone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The message is over the limit (O4).
-    #[error("the message is {size} bytes long, the limit is {limit}; split it, or raise max_message on every node")]
-    TooLarge {
-        /// Size of the encoded body in bytes.
-        size: usize,
-        /// The configured maximum in bytes.
-        limit: usize,
-    },
-    /// A queue is full ([`WhenFull::Refuse`]).
-    #[error("the queue of a target is full; wait with abcast, or send to the others with WhenFull::Skip")]
-    Full,
-    /// The node is shutting down, or has stopped.
-    #[error("the node is shutting down")]
-    ShuttingDown,
-}
-
-/// The outcome of a [`Transport::multi_call`]: every target is in exactly one of the two lists (R2), each sorted by name.
-#[derive(Clone, Debug)]
-pub struct Replies<T = RawReply> {
-    /// Who answered, and what.
-    pub replies: Vec<Reply<T>>,
-    /// Who did not, and why.
-    pub failed: Vec<Failed>,
-}
-
-impl<T> Default for Replies<T> {
-    fn default() -> Self {
-        Self { replies: Vec::new(), failed: Vec::new() }
-    }
-}
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply<T = RawReply> {
-    /// The node, in the incarnation that answered.
-    pub node: Node,
-    /// The answer.
-    pub reply: T,
-}
-
-/// An answer as it travelled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawReply {
-    /// Type and version.
-    pub kind: MessageType,
-    /// The encoded body.
-    pub body: Bytes,
-}
-
-/// A target without an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// The target.
-    pub name: NodeName,
-    /// The incarnation that failed; `None` if the name was not linked.
-    pub incarnation: Option<Incarnation>,
-    /// Why.
-    pub reason: CallFailure,
-}
-
-/// Why a target has no answer (R3).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallFailure {
-    /// No server of that name is registered there.
-    #[error("no such server")]
-    NoSuchServer,
-    /// The server stopped, or crashed, before it answered.
-    #[error("the server stopped or crashed before it answered")]
-    ServerStopped,
-    /// The server does not serve this node (A1).
-    #[error("not allowed")]
-    NotAllowed,
-    /// The request, or the answer to it, does not decode (A2).
-    #[error("not decodable")]
-    NotDecodable,
-    /// The server's answer is over the limit of its node (O4).
-    #[error("the reply is {size} bytes long, the limit is {limit}")]
-    ReplyTooLarge {
-        /// Size of the encoded answer in bytes.
-        size: u64,
-        /// The configured maximum in bytes.
-        limit: u64,
-    },
-    /// There was no session with that node at the call. Not sent.
-    #[error("not linked")]
-    NotLinked,
-    /// The session ended. If it was sent, the request may have run, but never will later.
-    #[error("the node went down (request {})", sent_words(*.sent))]
-    NodeDown {
-        /// Whether the request had entered the queue of the link.
-        sent: bool,
-    },
-    /// The deadline passed. If it was sent, the request may run or have run.
-    #[error("the deadline passed (request {})", sent_words(*.sent))]
-    DeadlinePassed {
-        /// Whether the request had entered the queue of the link.
-        sent: bool,
-    },
-    /// The request is over the limit. Not sent.
-    #[error("the request is {size} bytes long, the limit is {limit}")]
-    RequestTooLarge {
-        /// Size of the encoded request in bytes.
-        size: usize,
-        /// The configured maximum in bytes.
-        limit: usize,
-    },
-}
-
-const fn sent_words(sent: bool) -> &'static str {
-    if sent { "sent" } else { "not sent" }
-}
-
-impl CallFailure {
-    /// Whether the request left this node's hands. `false`: it cannot have run, and a retry is safe.
-    pub const fn was_sent(&self) -> bool {
-        match self {
-            Self::NotLinked | Self::RequestTooLarge { .. } => false,
-            Self::NodeDown { sent } | Self::DeadlinePassed { sent } => *sent,
-            _ => true,
-        }
-    }
-}
-
-/// A server cannot be registered.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegisterError {
-    /// There is one of that name on this node.
-    #[error("a server named {0} is registered on this node; stop it first, or choose another name")]
-    NameTaken(ServerName),
-    /// As many servers as the configuration allows are registered.
-    #[error("{limit} servers are registered on this node, the limit; raise max_servers")]
-    TooManyServers {
-        /// The configured maximum.
-        limit: usize,
-    },
-    /// The node is shutting down, or has stopped.
-    #[error("the node is shutting down")]
-    ShuttingDown,
-}
-
-/// How a shutdown ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    /// Every peer had everything that this node sent, before the deadline.
-    pub flushed: bool,
-}
-
-/// Why a node stopped.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// [`Transport::shutdown`] was called.
-    #[error("shut down")]
-    Shutdown,
-    /// Another process runs under this node's name, and is the newer one (S3). Do not restart this one.
-    #[error("{own} was replaced by incarnation {by} of the same name{}; stop one of the two, or rename it", at_words(.at.as_deref()))]
-    Replaced {
-        /// This node.
-        own: Node,
-        /// The other's incarnation.
-        by: Incarnation,
-        /// Where the other can be dialled, if known.
-        at: Option<String>,
-    },
-    /// The incarnation could not be stored, so it must not be used (contract, "Words").
-    #[error("incarnation {incarnation} could not be stored: {words}")]
-    Store {
-        /// The incarnation that was to be stored.
-        incarnation: Incarnation,
-        /// What the store says.
-        words: String,
-    },
-    /// The task that drives the node ended without a reason: its runtime was shut down, or it panicked, which is a defect.
-    #[error("the node's driver ended unexpectedly; the log above says where, if its runtime was not shut down")]
-    Defect,
-    /// The backend's endpoint failed.
-    #[error("the link endpoint failed: {0}")]
-    Endpoint(String),
-}
-
-fn at_words(at: Option<&str>) -> String {
-    at.map(|at| format!(" at {at}")).unwrap_or_default()
-}
-
-/// What was counted instead of delivered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Casts and calls to a name with no server here (C5).
-    pub no_such_server: u64,
-    /// Casts and calls in the mailbox of a server that crashed or was stopped (C5).
-    pub dropped_with_server: u64,
-    /// Messages that did not decode (A2).
-    pub not_decodable: u64,
-    /// Messages of nodes that a server does not serve (A1).
-    pub not_allowed: u64,
-    /// Messages that lay unhandled when their session went down (C4).
-    pub dropped_with_session: u64,
-    /// Servers that were stopped because they took no message from a full mailbox for the stall timeout (O3).
-    pub stalled_servers: u64,
-    /// Replies that came after their call had ended (R4).
-    pub late_replies: u64,
 }

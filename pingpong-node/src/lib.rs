@@ -13,7 +13,7 @@
 #[cfg(not(any(feature = "mem", feature = "quic")))]
 compile_error!("pingpong-node needs a transport: enable its feature `mem`, `quic`, or both.");
 
-pub use pingpong_core::mesh::{Mesh, StartError};
+pub use pingpong_core::mesh::StartError;
 pub use pingpong_core::*;
 
 #[cfg(feature = "mem")]

@@ -5,7 +5,7 @@ use crate::state::{Dial, EndId, ProcessId, Shared, State};
 use crate::traffic::{Cargo, Packet};
 use crate::wait::{Seat, Wait};
 use bytes::Bytes;
-use pingpong_core::link::{DialError, Link};
+use pingpong_core::link::{DialError, Endpoint, Link};
 use pingpong_core::{Address, NodeName};
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,31 +16,39 @@ use std::time::Duration;
 pub struct MemLink {
     shared: Arc<Shared>,
     process: ProcessId,
+    name: NodeName,
     address: Address,
 }
 
 impl MemLink {
-    pub(crate) fn new(shared: Arc<Shared>, process: ProcessId, address: Address) -> Self {
-        Self { shared, process, address }
+    pub(crate) fn new(shared: Arc<Shared>, process: ProcessId, name: NodeName, address: Address) -> Self {
+        Self { shared, process, name, address }
     }
 }
 
 impl Link for MemLink {
     type Connection = MemConnection;
 
-    fn addresses(&self) -> Vec<Address> {
-        vec![self.address.clone()]
+    /// Each lane of this side, and of the peer, holds a window at most. Of a handshake the one lane is counted that a Mesh uses
+    /// before the link is up.
+    fn endpoint(&self) -> Endpoint {
+        let settings = self.shared.lock().settings;
+        let bytes = |lanes: usize| {
+            let windows = settings.lane_window.saturating_mul(lanes).saturating_mul(2);
+            // A datagram and what it costs beside its bytes, waiting here and on its way from here.
+            let datagrams = settings.datagrams.saturating_mul(2 * 512);
+            windows.saturating_add(datagrams).saturating_add(4_096 + 512 * lanes) as u64
+        };
+        Endpoint {
+            name: self.name.clone(),
+            lanes: settings.lanes,
+            connection_bytes: bytes(settings.lanes),
+            other_bytes: bytes(1).saturating_mul(settings.backlog as u64),
+        }
     }
 
-    /// A window for each lane of this side and of the peer, and the datagrams. It holds if neither side opens more lanes than
-    /// that; [`Settings::lanes`](crate::Settings) is where the network stops them.
-    fn connection_bytes(&self, lanes: usize) -> u64 {
-        let settings = self.shared.lock().settings;
-        let windows = settings.lane_window.saturating_mul(lanes).saturating_mul(2);
-        // A datagram and what it costs beside its bytes, waiting here and on its way from here.
-        let datagrams = settings.datagrams.saturating_mul(2 * 512);
-        let fixed = 4_096 + 512 * lanes;
-        windows.saturating_add(datagrams).saturating_add(fixed) as u64
+    fn addresses(&self) -> Vec<Address> {
+        vec![self.address.clone()]
     }
 
     async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<MemConnection, DialError> {

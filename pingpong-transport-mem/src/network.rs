@@ -17,9 +17,9 @@ pub struct Settings {
     /// Bytes that a lane holds between `send` and `recv`; at least [`Settings::LEAST_WINDOW`]. Default 1 MiB. Each piece
     /// counts [`Settings::PIECE_BYTES`] more than it carries, since that is what it costs.
     pub lane_window: usize,
-    /// Lanes that one end of a connection may have open at once. Default 64.
+    /// Lanes that one end of a connection may have open at once. Default 32.
     pub lanes: usize,
-    /// Connections that wait to be accepted at one link. Default 1,024.
+    /// Connections that wait to be accepted at one link. Default 256.
     pub backlog: usize,
     /// Datagrams that wait at one end of a connection, and as many that are on their way to it. Default 64.
     pub datagrams: usize,
@@ -34,7 +34,7 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lane_window: 1 << 20, lanes: 64, backlog: 1_024, datagrams: 64 }
+        Self { lane_window: 1 << 20, lanes: 32, backlog: 256, datagrams: 64 }
     }
 }
 
@@ -98,12 +98,12 @@ impl MemNetwork {
             }
             let id = state.next_id();
             let backlog = VecDeque::new();
-            let process = Process { name, address: address.clone(), host, closed: false, backlog };
+            let process = Process { name: name.clone(), address: address.clone(), host, closed: false, backlog };
             state.processes.insert(id, process);
             state.bound.insert(host, id);
             Ok(id)
         })?;
-        Ok(MemLink::new(Arc::clone(&self.0), process, address))
+        Ok(MemLink::new(Arc::clone(&self.0), process, name, address))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

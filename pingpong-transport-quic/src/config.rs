@@ -1,12 +1,11 @@
 //! How an endpoint is configured, and why it cannot be bound.
 
 use crate::identity::Identity;
-use pingpong_core::Address;
+use pingpong_core::{Address, MeshConfig};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Everything that a [`QuicLink`](crate::QuicLink) needs to know. The defaults go with those of
-/// [`MeshConfig`](pingpong_core::MeshConfig); who changes `failure_timeout`, `lanes` or `max_peers` changes them in both.
+/// Everything that a [`QuicLink`](crate::QuicLink) needs to know.
 #[derive(Clone, Debug)]
 pub struct QuicConfig {
     /// Where to listen. Port 0 takes any free one.
@@ -21,7 +20,7 @@ pub struct QuicConfig {
     /// Server names with a lane of their own: that of the Mesh. Default 24. Three more lanes are the Mesh's own.
     pub lanes: usize,
     /// Peers that may be linked at once: that of the Mesh. Default 128. Handshakes under way are bounded by it, and eight more;
-    /// connections of any kind, before and after authentication and while they end, by four times as many, and 64 more.
+    /// connections that others began, before and after authentication and while they end, by four times as many, and 64 more.
     pub max_peers: usize,
     /// Bytes that a lane holds at its receiving end. Default 1 MiB.
     pub lane_window: u32,
@@ -34,7 +33,17 @@ pub struct QuicConfig {
 }
 
 impl QuicConfig {
-    /// With defaults for all but the address and the identity.
+    /// For a node of that configuration, with defaults for what the Mesh does not know of.
+    pub fn for_mesh(listen: SocketAddr, identity: Identity, mesh: &MeshConfig) -> Self {
+        Self {
+            failure_timeout: mesh.timeouts.failure,
+            lanes: mesh.limits.lanes,
+            max_peers: mesh.limits.max_peers,
+            ..Self::new(listen, identity)
+        }
+    }
+
+    /// For a node whose [`MeshConfig`] has its defaults.
     pub fn new(listen: SocketAddr, identity: Identity) -> Self {
         Self {
             listen,
@@ -48,6 +57,23 @@ impl QuicConfig {
             max_udp_payload: 6_500,
             socket_buffer: 4 << 20,
         }
+    }
+
+    /// Dials of others that may be under way: one for each peer, and a few.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.max_peers.saturating_add(SPARE_HANDSHAKES)
+    }
+
+    /// Connections that others began, also those that end: a node may be dialled again before an old one is gone.
+    pub(crate) fn connections(&self) -> usize {
+        self.max_peers.saturating_mul(4).saturating_add(SPARE_CONNECTIONS)
+    }
+
+    /// The most bytes that dials hold here whose peer has not proved anything yet (L4): for each handshake the packets that wait
+    /// for it to be admitted, what QUIC keeps of a handshake's messages before they are whole, and its state. Other connections
+    /// cost them nothing, nor does this grow with the size or the number of what they send.
+    pub const fn unauthenticated_bytes(&self) -> u64 {
+        (self.max_peers as u64 + SPARE_HANDSHAKES as u64).saturating_mul(INCOMING_BYTES + HANDSHAKE_BYTES)
     }
 
     /// Streams that a peer may open: a lane for each server name, the shared one, control and replies.
@@ -77,6 +103,15 @@ impl QuicConfig {
         Ok(())
     }
 }
+
+/// Dials that others may have under way beyond the number of peers.
+const SPARE_HANDSHAKES: usize = 8;
+/// Connections of others beyond four for each peer.
+const SPARE_CONNECTIONS: usize = 64;
+/// Bytes that are kept of a dial before it is admitted: its first packets.
+pub(crate) const INCOMING_BYTES: u64 = 16 << 10;
+/// What a handshake holds: its messages in three packet number spaces of 16 KiB each, keys, and the connection's state.
+const HANDSHAKE_BYTES: u64 = (3 * 16 + 64) << 10;
 
 /// An endpoint cannot be bound.
 #[derive(Debug, thiserror::Error)]

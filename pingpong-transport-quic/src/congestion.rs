@@ -90,7 +90,16 @@ mod tests {
                 controller.on_congestion_event(later, later, true, 1_000_000);
             }
             assert_eq!(controller.window(), 10 * u64::from(mtu));
-            assert_eq!(controller.clone_box().window(), controller.window());
         }
+    }
+
+    #[test]
+    fn a_clone_has_what_was_learnt() {
+        let now = Instant::now();
+        let mut controller = Floored { cubic: Arc::new(CubicConfig::default()).build(now, 1_200), floor: 0 };
+        let begun = controller.window();
+        controller.on_congestion_event(now, now, false, 1_000);
+        assert!(controller.window() < begun, "{} after {begun}", controller.window());
+        assert_eq!(controller.clone_box().window(), controller.window());
     }
 }

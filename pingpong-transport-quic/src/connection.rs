@@ -1,6 +1,8 @@
 //! A connection and its lanes: each lane is one stream in one direction.
 
+use crate::census::Counted;
 use crate::link::address_of;
+use crate::probe::{Doors, Known};
 use crate::words::{self, Failure};
 use crate::{certificate, probe};
 use bytes::Bytes;
@@ -8,10 +10,9 @@ use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, 
 use pingpong_core::{Address, NodeName};
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use rustls::pki_types::CertificateDer;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -27,27 +28,45 @@ pub struct QuicConnection {
     remote: Address,
     own: Own,
     /// Held by the one who looks whether the peer's port is still open.
-    looking: Mutex<()>,
+    looking: Mutex<Known>,
     ended: Ended,
+    /// Whether the control lane has been taken.
+    controlled: AtomicBool,
+    /// If the peer began it.
+    _counted: Option<Counted>,
 }
 
 /// Why this side ended the connection, other than by a close. The first word counts.
 type Ended = Arc<OnceLock<String>>;
 
 /// What a connection knows of its own side.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Own {
     /// Until when the certificate holds, in seconds since 1970 (UTC).
     pub(crate) expires: i64,
     pub(crate) failure_timeout: Duration,
+    /// Lanes that the peer may open once they are asked for.
+    pub(crate) lanes: VarInt,
+    /// What is known of hosts that refuse strangers.
+    pub(crate) doors: Doors,
 }
 
 impl QuicConnection {
     /// Takes over a connection whose handshake is complete: reads the peer's name out of the certificate that was verified.
-    pub(crate) fn new(inner: quinn::Connection, own: Own) -> Result<Self, String> {
+    pub(crate) fn new(inner: quinn::Connection, own: Own, counted: Option<Counted>) -> Result<Self, String> {
         let remote = address_of(inner.remote_address()).map_err(|error| error.to_string())?;
+        let known = Known::nothing(inner.remote_address());
         match peer_name(&inner) {
-            Ok(peer) => Ok(Self { inner, peer, remote, own, looking: Mutex::default(), ended: Ended::default() }),
+            Ok(peer) => Ok(Self {
+                inner,
+                peer,
+                remote,
+                own,
+                looking: Mutex::new(known),
+                ended: Ended::default(),
+                controlled: AtomicBool::new(false),
+                _counted: counted,
+            }),
             Err(words) => {
                 let words = format!("the certificate names no node: {words}");
                 inner.close(words::REFUSED, words.as_bytes());
@@ -58,8 +77,9 @@ impl QuicConnection {
 
     /// Waits until the peer's system has proved that nobody listens there any more.
     async fn refused(&self) {
-        let _looking = self.looking.lock().await;
-        probe::refused(|| self.inner.remote_address(), self.own.failure_timeout, || self.packets()).await;
+        let mut known = self.looking.lock().await;
+        let Own { failure_timeout, doors, .. } = &self.own;
+        probe::refused(doors, &mut known, self, *failure_timeout).await;
     }
 }
 
@@ -93,16 +113,8 @@ impl Connection for QuicConnection {
         address_of(self.inner.remote_address()).unwrap_or_else(|_| self.remote.clone())
     }
 
-    /// Never waits: what the peer allows is known since the handshake, and grows only when lanes end.
     async fn open(&self, priority: Priority) -> Result<QuicSender, Broken> {
-        let mut opening = pin!(self.inner.open_uni());
-        let stream = poll_fn(|cx| {
-            Poll::Ready(match opening.as_mut().poll(cx) {
-                Poll::Ready(opened) => opened.map_err(|error| broken(&error, self.own.expires)),
-                Poll::Pending => Err(Broken("the peer allows no further lane".to_owned())),
-            })
-        });
-        let stream = stream.await?;
+        let stream = self.inner.open_uni().await.map_err(|error| broken(&error, self.own.expires))?;
         let priority = match priority {
             Priority::Control => 20,
             Priority::Replies => 10,
@@ -118,8 +130,14 @@ impl Connection for QuicConnection {
         })
     }
 
+    /// The peer may open one lane at first, and the others once this is asked for a second one: whoever only shakes hands fills
+    /// one window.
     async fn accept(&self) -> Result<QuicReceiver, Broken> {
+        if self.controlled.load(Ordering::Relaxed) {
+            self.inner.set_max_concurrent_uni_streams(self.own.lanes);
+        }
         let stream = self.inner.accept_uni().await.map_err(|error| broken(&error, self.own.expires))?;
+        self.controlled.store(true, Ordering::Relaxed);
         Ok(QuicReceiver {
             stream,
             connection: self.inner.clone(),
@@ -176,6 +194,20 @@ impl Connection for QuicConnection {
                 Failure { words, .. } => Closed::Lost(words),
             },
         }
+    }
+}
+
+impl probe::Heard for QuicConnection {
+    fn address(&self) -> SocketAddr {
+        self.inner.remote_address()
+    }
+
+    fn packets(&self) -> u64 {
+        Connection::packets(self)
+    }
+
+    fn round_trip(&self) -> Duration {
+        self.inner.rtt()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::connection::{Own, QuicConnection};
 use crate::renewal::Renewal;
+use crate::resolve::Resolver;
 use crate::tls::Claim;
 use crate::words;
 use futures_util::StreamExt;
@@ -10,8 +11,9 @@ use pingpong_core::link::{Connection, DialError};
 use pingpong_core::{Address, NodeName};
 use quinn::{ClientConfig, ConnectError, ConnectionError, Endpoint, TransportConfig};
 use std::future::pending;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -20,18 +22,28 @@ const UNKNOWN: &str = "unknown.invalid";
 
 /// How long one of several addresses is alone (RFC 8305, section 8, "Connection Attempt Delay").
 const STAGGER: Duration = Duration::from_millis(250);
+/// Addresses that one dial tries. If a name stands for more, the next dial goes on where this one ends.
+const MOST: usize = 8;
 
 /// What a dial needs.
 pub(crate) struct Dialler {
     pub(crate) endpoint: Endpoint,
     pub(crate) identity: Renewal,
     pub(crate) transport: Arc<TransportConfig>,
-    pub(crate) failure_timeout: Duration,
+    pub(crate) own: Own,
+    pub(crate) resolver: Resolver,
+    /// How many dials there were, so that each of many addresses has its turn.
+    pub(crate) turn: AtomicUsize,
 }
 
 impl Dialler {
     pub(crate) async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<QuicConnection, DialError> {
-        let found = resolve(address).await?;
+        let mut found = self.resolver.resolve(address).await?;
+        if found.len() > MOST {
+            let turn = self.turn.fetch_add(MOST, Ordering::Relaxed) % found.len();
+            found.rotate_left(turn);
+            found.truncate(MOST);
+        }
         self.first(address, &found, expect).await
     }
 
@@ -57,8 +69,8 @@ impl Dialler {
                 ended = under_way.next() => match ended {
                     None => return Err(failure),
                     Some(Ok(connection)) => return Ok(connection),
-                    // What one side refuses says more than what another address does not answer.
-                    Some(Err(DialError::Unreachable { .. })) if matches!(failure, DialError::Refused { .. }) => {}
+                    // What one side refuses says more than that somebody else is there, and that more than silence.
+                    Some(Err(error)) if telling(&error) < telling(&failure) => {}
                     Some(Err(error)) => failure = error,
                 },
                 () = patience => {}
@@ -73,7 +85,7 @@ impl Dialler {
         expect: Option<&NodeName>,
     ) -> Result<QuicConnection, DialError> {
         let tls = self.identity.current();
-        let own = Own { expires: tls.expires, failure_timeout: self.failure_timeout };
+        let own = Own { expires: tls.expires, ..self.own.clone() };
         let claim = Claim::default();
         let crypto = tls.client(expect.is_some(), &claim).map_err(|words| refused(address, words))?;
         let mut config = ClientConfig::new(crypto);
@@ -90,23 +102,37 @@ impl Dialler {
             }
             error => refused(address, error.to_string()),
         })?;
-        let connection = connecting.await.map_err(|error| match error {
-            ConnectionError::LocallyClosed => DialError::EndpointClosed,
-            error => {
-                let failure = words::failure(&error, own.expires);
+        let another = |expected: &NodeName, answered: &NodeName| DialError::AnotherName {
+            address: address.clone(),
+            expected: expected.clone(),
+            answered: answered.clone(),
+        };
+        let expires = own.expires;
+        let connection = connecting.await.map_err(|error| match (error, expect, claim.another()) {
+            (ConnectionError::LocallyClosed, ..) => DialError::EndpointClosed,
+            (_, Some(expected), Some(answered)) => another(expected, &answered),
+            (error, ..) => {
+                let failure = words::failure(&error, expires);
                 match failure.refused {
                     true => refused(address, failed(format!("{claim} answered; {}", failure.words))),
                     false => unreachable(address, failed(failure.words)),
                 }
             }
         })?;
-        let connection = QuicConnection::new(connection, own).map_err(|words| refused(address, failed(words)))?;
+        let connection = QuicConnection::new(connection, own, None).map_err(|words| refused(address, failed(words)))?;
         match expect {
-            Some(name) if name != connection.peer() => {
-                Err(refused(address, format!("this side expects {name}, and {} answered", connection.peer())))
-            }
+            Some(expected) if expected != connection.peer() => Err(another(expected, connection.peer())),
             _ => Ok(connection),
         }
+    }
+}
+
+/// How much a failure says about what is wrong.
+const fn telling(error: &DialError) -> u8 {
+    match error {
+        DialError::Unreachable { .. } => 0,
+        DialError::AnotherName { .. } => 1,
+        _ => 2,
     }
 }
 
@@ -116,22 +142,4 @@ fn unreachable(address: &Address, words: String) -> DialError {
 
 fn refused(address: &Address, words: String) -> DialError {
     DialError::Refused { address: address.clone(), words }
-}
-
-async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, DialError> {
-    let wrong = |words: &str| DialError::Address { address: address.clone(), words: words.to_owned() };
-    let (host, port) = address.as_str().rsplit_once(':').ok_or_else(|| wrong("it must be host:port"))?;
-    let port: u16 = port.parse().map_err(|_| wrong("its port must be a number of 1 to 65535"))?;
-    if port == 0 {
-        return Err(wrong("its port must not be 0"));
-    }
-    if let Some(literal) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let host: IpAddr = literal.parse().map_err(|_| wrong("between the brackets must be an IPv6 address"))?;
-        return Ok(vec![SocketAddr::new(host, port)]);
-    }
-    if host.is_empty() || host.contains(':') {
-        return Err(wrong("it must be host:port, an IPv6 address in brackets"));
-    }
-    let found = tokio::net::lookup_host((host, port)).await;
-    Ok(found.map_err(|error| unreachable(address, format!("its name cannot be resolved: {error}")))?.collect())
 }

@@ -26,6 +26,7 @@
 
 mod accept;
 mod authority;
+mod census;
 mod certificate;
 mod config;
 mod congestion;
@@ -35,8 +36,12 @@ mod dial;
 pub mod faults;
 mod identity;
 mod link;
+mod places;
 mod probe;
+mod ready;
+mod refusals;
 mod renewal;
+mod resolve;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,20 @@
 //! An endpoint: one UDP socket, and all connections through it.
 
-use crate::accept::{Acceptor, Ready, listen};
-use crate::config::{BindError, QuicConfig};
+use crate::accept::{Acceptor, listen};
+use crate::census::Census;
+use crate::config::{BindError, INCOMING_BYTES, QuicConfig};
 use crate::congestion::FlooredCubic;
-use crate::connection::QuicConnection;
+use crate::connection::{Own, QuicConnection};
 use crate::dial::Dialler;
 use crate::identity::{Identity, IdentityError};
+use crate::probe::Doors;
+use crate::ready::Ready;
 use crate::renewal::Renewal;
+use crate::resolve::Resolver;
 use crate::socket::{self, ClosableSocket};
 use crate::tls::Claim;
 use pingpong_core::address::AddressError;
-use pingpong_core::link::{DialError, Link};
+use pingpong_core::link::{DialError, Endpoint as LinkEndpoint, Link};
 use pingpong_core::{Address, NodeName};
 use quinn::{
     AsyncUdpSocket, Endpoint, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TokioRuntime,
@@ -19,6 +23,7 @@ use quinn::{
 use ring::{hkdf, hmac};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -27,36 +32,27 @@ use tokio::task::JoinHandle;
 const DATAGRAMS: usize = 64 << 10;
 /// What a connection holds beside windows and datagrams: its state, keys, and what is remembered of packets.
 const FIXED: u64 = 64 << 10;
-/// Dials that others may have under way beyond the number of peers.
-const SPARE_HANDSHAKES: usize = 8;
-/// Bytes that are kept of a dial before it is admitted: its first packets.
-const INCOMING_BYTES: u64 = 16 << 10;
-/// The shortest time that a handshake is given: long paths and loaded peers need it, whatever the failure timeout.
-const LEAST_HANDSHAKE: Duration = Duration::from_secs(2);
-/// The longest one: who is silent keeps the places of others.
-const LONGEST_HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a handshake may take: long paths and loaded peers need it, and who is silent gives way when its place is wanted.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The shortest time between two stateless resets: after a restart each peer shall learn of it at once. They cost little, and are
+/// smaller than what provokes them (RFC 9000, section 10.3.3).
+const RESET_INTERVAL: Duration = Duration::from_millis(1);
 /// The shortest time of silence after which QUIC gives a connection up. It takes the shorter one of two sides: so this is three
 /// failure timeouts of a node with one of 30 s, whatever that of its peer (L5).
 const LEAST_IDLE: Duration = Duration::from_secs(90);
 /// Random connection ids of this length can be recognised by a later run of the node.
 const CONNECTION_ID: usize = 16;
 
-/// An endpoint of the cluster's network over QUIC. Dropping it closes it, and its connections, without a reason.
+/// An endpoint of the cluster's network over QUIC. Dropping it closes it, and its connections, without a reason; its port is free
+/// once QUIC has let go of them, up to three seconds later. [`close`](Link::close) frees it at once.
 pub struct QuicLink {
     pub(crate) dialler: Dialler,
     pub(crate) socket: Arc<ClosableSocket>,
     ready: Arc<Ready>,
     advertise: Vec<Address>,
     local: SocketAddr,
-    config: Sizes,
+    endpoint: LinkEndpoint,
     listener: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Clone, Copy)]
-struct Sizes {
-    streams: usize,
-    lane_window: u64,
-    send_window: u64,
 }
 
 impl QuicLink {
@@ -106,7 +102,7 @@ impl QuicLink {
         let unbound = |error: std::io::Error| BindError::Socket { address: config.listen, error };
         let local = socket.local_addr().map_err(unbound)?;
         let transport = Arc::new(transport(&config));
-        let handshakes = config.max_peers.saturating_add(SPARE_HANDSHAKES);
+        let handshakes = config.handshakes();
         let identity = Renewal::new(&config.identity).map_err(unusable)?;
         let crypto = identity.current().server(&Claim::default()).map_err(unusable)?;
         let mut server = ServerConfig::with_crypto(crypto);
@@ -115,36 +111,38 @@ impl QuicLink {
             .max_incoming(handshakes)
             .incoming_buffer_size(INCOMING_BYTES)
             .incoming_buffer_size_total(INCOMING_BYTES.saturating_mul(handshakes as u64));
-        let mut settings = EndpointConfig::new(Arc::new(reset_key(&config.identity, local.port()).map_err(unusable)?));
-        settings.cid_generator(|| Box::new(RandomIds));
+        let mut settings = EndpointConfig::new(Arc::new(reset_key(&config.identity, local).map_err(unusable)?));
+        settings.cid_generator(|| Box::new(RandomIds)).min_reset_interval(RESET_INTERVAL);
         settings.max_udp_payload_size(config.max_udp_payload).map_err(|error| unusable(error.to_string()))?;
         let endpoint =
             Endpoint::new_with_abstract_socket(settings, Some(server.clone()), socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(unbound)?;
 
-        let ready = Arc::new(Ready::default());
-        let failure_timeout = config.failure_timeout;
+        let ready = Arc::new(Ready::new(handshakes));
+        let own = Own {
+            expires: identity.current().expires,
+            failure_timeout: config.failure_timeout,
+            lanes: VarInt::from_u32(u32::try_from(config.streams()).unwrap_or(u32::MAX)),
+            doors: Doors::default(),
+        };
         let acceptor = Acceptor {
             identity: identity.clone(),
             server,
-            failure_timeout,
+            own: own.clone(),
             handshakes,
-            connections: config.max_peers.saturating_mul(4).saturating_add(64),
-            deadline: failure_timeout.clamp(LEAST_HANDSHAKE, LONGEST_HANDSHAKE),
+            census: Census::new(config.connections()),
+            deadline: HANDSHAKE,
             ready: Arc::clone(&ready),
         };
         let listener = tokio::spawn(listen(endpoint.clone(), acceptor));
+        let (resolver, turn) = (Resolver::new(), AtomicUsize::new(0));
         Ok(Self {
             advertise: advertise(&config, local),
-            dialler: Dialler { endpoint, identity, transport, failure_timeout },
+            dialler: Dialler { endpoint, identity, transport, own, resolver, turn },
             socket: real,
             ready,
             local,
-            config: Sizes {
-                streams: config.streams(),
-                lane_window: u64::from(config.lane_window),
-                send_window: u64::from(config.send_window),
-            },
+            endpoint: sizes(&config),
             listener: Mutex::new(Some(listener)),
         })
     }
@@ -173,21 +171,23 @@ fn advertise(config: &QuicConfig, local: SocketAddr) -> Vec<Address> {
     if !config.advertise.is_empty() {
         return config.advertise.clone();
     }
-    if local.ip().is_unspecified() {
-        tracing::warn!(%local, "peers are told no address of this node, since it listens on all of them; set advertise");
+    // An address that means something on one network interface alone means nothing to a peer.
+    let is_scoped = matches!(local, SocketAddr::V6(six) if six.scope_id() != 0 || six.ip().is_unicast_link_local());
+    if local.ip().is_unspecified() || is_scoped {
+        tracing::warn!(%local, "peers are told no address of this node, since this one leads nobody to it; set advertise");
         return Vec::new();
     }
     address_of(local).into_iter().collect()
 }
 
 fn transport(config: &QuicConfig) -> TransportConfig {
-    let streams = u32::try_from(config.streams()).unwrap_or(u32::MAX);
-    let window = u64::from(streams).saturating_mul(u64::from(config.lane_window));
+    let window = (config.streams() as u64).saturating_mul(u64::from(config.lane_window));
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(config.max_udp_payload);
     let mut transport = TransportConfig::default();
     transport
-        .max_concurrent_uni_streams(VarInt::from_u32(streams))
+        // The control lane; further ones once somebody asks for them (`QuicConnection::accept`).
+        .max_concurrent_uni_streams(VarInt::from_u32(1))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(config.lane_window))
         // The sum of the lanes' windows: lanes that are not read cannot take the others' share (L3).
@@ -203,15 +203,33 @@ fn transport(config: &QuicConfig) -> TransportConfig {
     transport
 }
 
-/// What the packets that reset connections of an earlier run are signed with. It is the same in every run of a node, so that
-/// peers notice a restart at once; and another for each port, since two endpoints with one key could be played against each
-/// other.
-fn reset_key(identity: &Identity, port: u16) -> Result<hmac::Key, String> {
+/// What the packets that reset connections of an earlier run are signed with. It is the same in every run of a node at one
+/// address, so that peers notice a restart at once; and another for each address, since two endpoints with one key could be
+/// played against each other.
+fn reset_key(identity: &Identity, local: SocketAddr) -> Result<hmac::Key, String> {
     let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, b"pingpong stateless reset").extract(identity.key.secret_der());
-    let port = port.to_be_bytes();
-    let info: [&[u8]; 1] = [&port];
+    let address = local.to_string();
+    let info: [&[u8]; 1] = [address.as_bytes()];
     let key = secret.expand(&info, hmac::HMAC_SHA256).map_err(|_| "no key can be derived from its private key")?;
     Ok(hmac::Key::from(key))
+}
+
+/// For each lane that a peer may open two and a half windows, since what arrives in small pieces is kept in buffers that may be so
+/// much larger before it is copied together; what is sent and not acknowledged, and the datagrams of both directions. A
+/// connection whose lanes nobody has asked for has one, and sends what a handshake needs.
+fn sizes(config: &QuicConfig) -> LinkEndpoint {
+    let lane = u64::from(config.lane_window / 2).saturating_mul(5);
+    let fixed = 2 * DATAGRAMS as u64 + FIXED;
+    let lanes = (config.streams() as u64).saturating_mul(lane);
+    let handshakes = (config.connections() as u64).saturating_mul(lane.saturating_add(fixed));
+    LinkEndpoint {
+        name: config.identity.name().clone(),
+        lanes: config.streams(),
+        connection_bytes: lanes.saturating_add(u64::from(config.send_window)).saturating_add(fixed),
+        other_bytes: handshakes
+            .saturating_add(config.unauthenticated_bytes())
+            .saturating_add(2 * config.socket_buffer as u64),
+    }
 }
 
 impl Link for QuicLink {
@@ -221,12 +239,8 @@ impl Link for QuicLink {
         self.advertise.clone()
     }
 
-    /// For each lane that a peer may open two and a half windows, since what arrives in small pieces is kept in buffers that may
-    /// be so much larger before it is copied together; what is sent and not acknowledged, and the datagrams of both directions.
-    fn connection_bytes(&self, lanes: usize) -> u64 {
-        let lanes = lanes.max(self.config.streams) as u64;
-        let windows = lanes.saturating_mul(self.config.lane_window / 2).saturating_mul(5);
-        windows.saturating_add(self.config.send_window).saturating_add(2 * DATAGRAMS as u64 + FIXED)
+    fn endpoint(&self) -> LinkEndpoint {
+        self.endpoint.clone()
     }
 
     async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<QuicConnection, DialError> {

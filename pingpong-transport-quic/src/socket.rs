@@ -8,7 +8,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Binds a socket, and asks for large buffers: with the system's default ones a burst of packets is lost.
 pub(crate) fn bind(address: SocketAddr, buffer: usize) -> Result<UdpSocket, BindError> {
@@ -19,7 +19,9 @@ pub(crate) fn bind(address: SocketAddr, buffer: usize) -> Result<UdpSocket, Bind
     // Less is no reason not to start: what was granted is logged.
     let _ = socket.set_recv_buffer_size(buffer);
     let _ = socket.set_send_buffer_size(buffer);
-    let granted = |size: io::Result<usize>| size.unwrap_or_default();
+    // Linux counts its own bookkeeping too, and says twice what it was asked for (socket(7), SO_RCVBUF).
+    let factor = if cfg!(target_os = "linux") { 2 } else { 1 };
+    let granted = |size: io::Result<usize>| size.unwrap_or_default() / factor;
     let (receive, send) = (granted(socket.recv_buffer_size()), granted(socket.send_buffer_size()));
     if receive < buffer || send < buffer {
         tracing::warn!(%address, receive, send, asked = buffer, "the system grants smaller socket buffers than asked for; raise net.core.rmem_max and net.core.wmem_max");
@@ -39,7 +41,14 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-type SharedPoller = Mutex<Option<Pin<Box<dyn UdpPoller>>>>;
+type SharedPoller = Mutex<Polled>;
+
+/// A poller of the socket, and who waits for it.
+#[derive(Debug)]
+struct Polled {
+    inner: Option<Pin<Box<dyn UdpPoller>>>,
+    waiting: Option<Waker>,
+}
 
 /// A socket that is closed by a word, under the tasks of the endpoint that still have it: its port is free once
 /// [`close`](Self::close) returns. Closed, it takes whatever is sent, and receives nothing.
@@ -71,7 +80,11 @@ impl ClosableSocket {
         let inner = self.inner.write().unwrap_or_else(PoisonError::into_inner).take();
         let pollers = std::mem::take(&mut *self.pollers.lock().unwrap_or_else(PoisonError::into_inner));
         for poller in pollers.iter().filter_map(Weak::upgrade) {
-            *poller.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            let mut poller = poller.lock().unwrap_or_else(PoisonError::into_inner);
+            let (_closed, waiting) = (poller.inner.take(), poller.waiting.take());
+            drop(poller);
+            // Whoever waits for it to take more shall see that it takes everything now.
+            waiting.into_iter().for_each(Waker::wake);
         }
         drop(inner);
     }
@@ -89,8 +102,8 @@ impl ClosableSocket {
 impl AsyncUdpSocket for ClosableSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
-        let poller = Mutex::new(self.with(None, |inner| Some(Arc::clone(inner).create_io_poller())));
-        let poller = Arc::new(poller);
+        let inner = self.with(None, |inner| Some(Arc::clone(inner).create_io_poller()));
+        let poller = Arc::new(Mutex::new(Polled { inner, waiting: None }));
         pollers.retain(|poller| poller.strong_count() > 0);
         pollers.push(Arc::downgrade(&poller));
         Box::pin(ClosablePoller(poller))
@@ -133,6 +146,9 @@ struct ClosablePoller(Arc<SharedPoller>);
 impl UdpPoller for ClosablePoller {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut poller = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        poller.as_mut().map_or(Poll::Ready(Ok(())), |poller| poller.as_mut().poll_writable(cx))
+        let Some(inner) = &mut poller.inner else { return Poll::Ready(Ok(())) };
+        let polled = inner.as_mut().poll_writable(cx);
+        poller.waiting = polled.is_pending().then(|| cx.waker().clone());
+        polled
     }
 }

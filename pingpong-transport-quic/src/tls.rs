@@ -22,6 +22,7 @@ use rustls::{
     SignatureScheme,
 };
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The protocol, with its major version: nodes of another one refuse each other in the handshake.
@@ -83,19 +84,36 @@ fn server_name(name: &NodeName) -> Result<ServerName<'static>, String> {
 
 /// Whom the peer of one handshake claims to be. Clones are the same claim.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Claim(Arc<OnceLock<Result<NodeName, String>>>);
+pub(crate) struct Claim(Arc<Claimed>);
+
+#[derive(Debug, Default)]
+struct Claimed {
+    name: OnceLock<Result<NodeName, String>>,
+    another: AtomicBool,
+}
 
 impl Claim {
     /// Notes the name, before the certificate is verified. The first one counts: a handshake has no second certificate.
     fn note(&self, certificate: &CertificateDer<'_>) -> &Result<NodeName, String> {
-        self.0.get_or_init(|| certificate::node_name(certificate))
+        self.0.name.get_or_init(|| certificate::node_name(certificate))
+    }
+
+    /// The authority vouches for it, and it is not the one that was dialled.
+    fn is_another(&self) {
+        self.0.another.store(true, Ordering::Relaxed);
+    }
+
+    /// The member of the cluster that answered in place of the one that was dialled.
+    pub(crate) fn another(&self) -> Option<NodeName> {
+        let name = self.0.name.get().and_then(|name| name.as_ref().ok());
+        name.filter(|_| self.0.another.load(Ordering::Relaxed)).cloned()
     }
 }
 
 /// The name, or why there is none.
 impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.get() {
+        match self.0.name.get() {
             Some(Ok(name)) => write!(f, "{name}"),
             Some(Err(words)) => write!(f, "a peer whose certificate names no node ({})", words.escape_debug()),
             None => f.write_str("a peer that has shown no name"),
@@ -222,13 +240,19 @@ impl ServerCertVerifier for Servers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let claimed = self.claim.note(end_entity);
-        if self.known {
-            return self.verifier.verify_server_cert(end_entity, intermediates, dialled, ocsp_response, now);
+        let claimed = self.claim.note(end_entity).as_ref().map_err(String::clone).and_then(server_name);
+        let claimed = claimed.map_err(|_| rustls::Error::InvalidCertificate(CertificateError::NotValidForName));
+        let verify = |name: &ServerName<'_>| {
+            self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        };
+        if !self.known {
+            return verify(&claimed?);
         }
-        let name = claimed.as_ref().map_err(String::clone).and_then(server_name);
-        let name = name.map_err(|_| rustls::Error::InvalidCertificate(CertificateError::NotValidForName))?;
-        self.verifier.verify_server_cert(end_entity, intermediates, &name, ocsp_response, now)
+        verify(dialled).inspect_err(|_| {
+            if claimed.is_ok_and(|claimed| claimed != *dialled && verify(&claimed).is_ok()) {
+                self.claim.is_another();
+            }
+        })
     }
 
     fn verify_tls12_signature(

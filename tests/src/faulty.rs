@@ -4,7 +4,7 @@
 //! byte while its heartbeats pass (O3), and of a lane that fails although its connection lives (C3).
 
 use bytes::Bytes;
-use pingpong_core::link::{Broken, Closed, Connection, DialError, LaneReceiver, Link, Priority};
+use pingpong_core::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, Link, Priority};
 use pingpong_core::{Address, NodeName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,12 +77,12 @@ impl<L: Link> FaultyLink<L> {
 impl<L: Link> Link for FaultyLink<L> {
     type Connection = FaultyConnection<L::Connection>;
 
-    fn addresses(&self) -> Vec<Address> {
-        self.inner.addresses()
+    fn endpoint(&self) -> Endpoint {
+        self.inner.endpoint()
     }
 
-    fn connection_bytes(&self, lanes: usize) -> u64 {
-        self.inner.connection_bytes(lanes)
+    fn addresses(&self) -> Vec<Address> {
+        self.inner.addresses()
     }
 
     async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<Self::Connection, DialError> {

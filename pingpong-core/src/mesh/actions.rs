@@ -101,12 +101,8 @@ impl<L: Link> Driver<L> {
     fn close(&mut self, conn: ConnId, reason: &CloseReason) {
         let Some(known) = self.conns.get(&conn) else { return };
         let (peer, remote) = (known.connection.peer().clone(), known.connection.remote());
-        if matches!(reason, CloseReason::Refused(_) | CloseReason::Protocol(_) | CloseReason::Full) {
-            tracing::warn!(%peer, %remote, %reason, "closed the connection");
-        } else {
-            tracing::debug!(%peer, %remote, %reason, "closed the connection");
-        }
         known.connection.close(encode_close(reason));
+        self.note_close(&peer, &remote, reason, "closed the connection");
         if self.machine.session(&peer).is_none() && matches!(reason, CloseReason::Refused(_) | CloseReason::Full) {
             // What this side refuses it need not dial again so soon either.
             let now = self.now();
@@ -120,7 +116,11 @@ impl<L: Link> Driver<L> {
         let known = self.machine.session(&node.name);
         let theirs = known.map_or(own, |s| Duration::from_millis(u64::from(s.failure_timeout_millis)));
         let addresses = known.map(|s| s.addresses.clone()).unwrap_or_default();
-        let Some(connection) = self.conns.get(&conn).map(|c| Arc::clone(&c.connection)) else { return };
+        let Some(known) = self.conns.get_mut(&conn) else { return };
+        let connection = Arc::clone(&known.connection);
+        if std::mem::take(&mut known.handshake) {
+            self.redial.handshake_ended(&node.name);
+        }
         let replies = Lane::new(self.shared.limits.queue_bytes, self.shared.large_out.clone());
         let session = Session::remote(
             self.shared.member_for(node.clone()),

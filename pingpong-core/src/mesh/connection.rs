@@ -39,6 +39,8 @@ pub(super) enum Notice<C> {
 pub(super) struct Conn<C> {
     pub(super) connection: Arc<C>,
     pub(super) since: Instant,
+    /// It carries no session yet.
+    pub(super) handshake: bool,
     /// Set when the lanes are opened (N8).
     pub(super) session: watch::Sender<Option<Arc<Session>>>,
     /// What the peer has not been told yet of links to others (N17).
@@ -81,7 +83,7 @@ impl<C: Connection> Conn<C> {
         };
         tasks.spawn(watch.run());
         let untold = Peers::default();
-        Self { connection, since: Instant::now(), session, untold, draining: false, control, tasks }
+        Self { connection, since: Instant::now(), handshake: true, session, untold, draining: false, control, tasks }
     }
 
     /// Queues a control message.

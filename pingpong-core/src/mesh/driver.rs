@@ -4,7 +4,9 @@
 //! sender; what it asks of them is queued, and bounded. What the machine says is carried out in `actions`.
 
 use super::connection::{Conn, Notice};
+use super::repeats::Repeats;
 use super::shared::Shared;
+use crate::address::Address;
 use crate::config::{IncarnationStore, OutsideWorld};
 use crate::link::{Closed, Connection, DialError, Link};
 use crate::name::NodeName;
@@ -15,11 +17,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
-/// Notices that wait for the driver; beyond it the tasks of connections wait.
-pub(super) const NOTICES: usize = 1_024;
 /// How long the closes of a node that stops may take to get on their way.
 pub(super) const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -56,6 +56,7 @@ pub(super) struct Driver<L: Link> {
     pub(super) leave_by: Option<Instant>,
     /// While leaving: every session so far ended with the peer's word that everything was handed over (S2).
     pub(super) flushed: bool,
+    pub(super) repeats: Repeats,
     /// The connection that ended last, if it was with that word.
     pub(super) done: Option<ConnId>,
     pub(super) stop: Option<StopReason>,
@@ -92,8 +93,8 @@ impl<L: Link> Driver<L> {
             command = self.commands.recv() => self.command(command).await,
             () = self.attention.notified() => self.look_at_sessions(),
             () = until(dial_at) => self.dial(),
-            Some(_) = self.dials.join_next() => {}
-            Some(_) = self.reaping.join_next() => {}
+            Some(ended) = self.dials.join_next() => defect("dial", ended),
+            Some(ended) = self.reaping.join_next() => defect("end of a connection", ended),
             Some(notice) = self.inbound.recv() => self.notice(notice).await,
         }
     }
@@ -123,7 +124,7 @@ impl<L: Link> Driver<L> {
     }
 
     pub(super) fn now(&self) -> Duration {
-        self.shared.common.started.elapsed()
+        self.shared.now()
     }
 
     pub(super) fn outside(&self) -> Outside {
@@ -169,7 +170,6 @@ impl<L: Link> Driver<L> {
         match notice {
             Notice::Accepted(connection) => {
                 let from = connection.peer().clone();
-                self.redial.accepted(&from, self.now());
                 let conn = self.keep(connection);
                 self.feed(Event::Accepted { conn, from }).await;
             }
@@ -189,8 +189,11 @@ impl<L: Link> Driver<L> {
         if let (Message::Hello(hello), Some(known)) = (&message, self.conns.get(&conn))
             && hello.name != *known.connection.peer()
         {
-            tracing::warn!(claims = %hello.name, proved = %known.connection.peer(), remote = %known.connection.remote(),
-                "a peer claims a name that is not in its certificate");
+            let (proved, remote) = (known.connection.peer(), known.connection.remote());
+            if let Some(left_out) = self.repeats.write(proved.as_str(), "claims another name", self.shared.now()) {
+                tracing::warn!(claims = %hello.name, %proved, %remote, left_out,
+                    "a peer claims a name that is not in its certificate");
+            }
         }
         self.feed(Event::Message { conn, message }).await;
     }
@@ -208,7 +211,10 @@ impl<L: Link> Driver<L> {
                 self.feed(Event::Connected { conn, to }).await;
             }
             Err(error @ (DialError::Refused { .. } | DialError::Address { .. })) => {
-                tracing::warn!(%error, "dial refused");
+                let words = error.to_string();
+                if let Some(left_out) = self.repeats.write(&words, "", now) {
+                    tracing::warn!(%error, left_out, "dial refused");
+                }
                 self.redial.answered(id, Outcome::Refused, now);
             }
             Err(error) => {
@@ -221,6 +227,8 @@ impl<L: Link> Driver<L> {
     fn keep(&mut self, connection: L::Connection) -> ConnId {
         self.last_conn += 1;
         let id = ConnId(self.last_conn);
+        let now = self.now();
+        self.redial.handshake_began(connection.peer(), now);
         let conn = Conn::start(id, connection, self.machine.node(), &self.shared, &self.notices);
         self.conns.insert(id, conn);
         id
@@ -232,7 +240,8 @@ impl<L: Link> Driver<L> {
         let event = match closed {
             Closed::ByPeer(reason) => {
                 let reason = decode_close(&reason);
-                self.note_close(&name, &known.connection.remote().to_string(), &reason);
+                let remote = known.connection.remote();
+                self.note_close(&name, &remote, &reason, "the peer closed the connection");
                 if self.machine.handshaking(conn).is_some() {
                     let now = self.now();
                     self.redial.closed(&name, &reason, now);
@@ -241,8 +250,11 @@ impl<L: Link> Driver<L> {
                 Event::Closed { conn, reason }
             }
             Closed::Refused(words) => {
-                tracing::warn!(peer = %name, remote = %known.connection.remote(), reason = words, "the peer refused this node");
                 let now = self.now();
+                if let Some(left_out) = self.repeats.write(name.as_str(), &words, now) {
+                    let remote = known.connection.remote();
+                    tracing::warn!(peer = %name, %remote, reason = words, left_out, "the peer refused this node");
+                }
                 self.redial.closed(&name, &CloseReason::Refused(words), now);
                 Event::Lost { conn }
             }
@@ -256,21 +268,33 @@ impl<L: Link> Driver<L> {
         self.discard(conn);
     }
 
-    fn note_close(&self, name: &NodeName, remote: &str, reason: &CloseReason) {
-        match reason {
-            CloseReason::Refused(_) | CloseReason::Protocol(_) | CloseReason::Full => {
-                tracing::warn!(peer = %name, remote, %reason, "the peer closed the connection");
-            }
-            _ => tracing::debug!(peer = %name, remote, %reason, "the peer closed the connection"),
+    /// Logs why a connection was closed, by whichever side.
+    pub(super) fn note_close(&mut self, peer: &NodeName, remote: &Address, reason: &CloseReason, what: &str) {
+        if !matches!(reason, CloseReason::Refused(_) | CloseReason::Protocol(_) | CloseReason::Full) {
+            return tracing::debug!(%peer, %remote, %reason, "{what}");
+        }
+        let now = self.now();
+        if let Some(left_out) = self.repeats.write(peer.as_str(), &reason.to_string(), now) {
+            tracing::warn!(%peer, %remote, %reason, left_out, "{what}");
         }
     }
 
     /// The connection is done with; its tasks end.
     pub(super) fn discard(&mut self, conn: ConnId) {
         if let Some(conn) = self.conns.remove(&conn) {
+            if conn.handshake {
+                self.redial.handshake_ended(conn.connection.peer());
+            }
             let mut tasks = conn.into_tasks();
             self.reaping.spawn(async move { tasks.shutdown().await });
         }
+    }
+}
+
+/// A task of the driver ended by a panic: nothing waits for it, so this is where it is said.
+fn defect(what: &str, ended: Result<(), JoinError>) {
+    if let Some(error) = ended.err().filter(JoinError::is_panic) {
+        tracing::error!(%error, "a task of the driver panicked: {what}");
     }
 }
 

@@ -18,6 +18,7 @@ mod waiting;
 
 use super::large::LargeBudget;
 use super::roster::{Member, Roster};
+use crate::config::{BLOCK, OVERFLOW, WAITING_ROOM};
 use crate::node::Node;
 use crate::transport::WhenFull;
 pub(super) use cursor::Taken;
@@ -29,14 +30,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
 use waiting::Waiting;
-
-/// Bytes of an open block.
-const BLOCK: usize = 64 << 10;
-/// How many times its bound a lane takes of frames that must not wait.
-const OVERFLOW: usize = 16;
-/// Frames of waiting senders may hold so many times the bound: enough that those who wait for a slow session leave room for
-/// those who wait for others.
-const WAITING_ROOM: usize = crate::config::WAITING_ROOM;
 
 /// For whom a frame is.
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@
 //! | `reader`, `deliver`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
 //! | `calls`, `send` | calls in flight; the verbs of the transport |
 //! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
+//! | `repeats` | which log lines are not written once more |
 //!
 //! `docs/architecture.md` draws the three ways through it: a cast, a call, a node event.
 
@@ -23,6 +24,7 @@ mod lane;
 mod large;
 mod mailbox;
 mod reader;
+mod repeats;
 mod roster;
 mod send;
 mod session;
@@ -33,7 +35,7 @@ mod ticks;
 mod view;
 mod writer;
 
-use crate::config::{ConfigError, MeshConfig};
+use crate::config::{ConfigError, MeshConfig, NOTICES};
 use crate::inbox::{Inbox, ServerOptions};
 use crate::link::Link;
 use crate::message::Encoded;
@@ -45,7 +47,8 @@ use crate::transport::{
     Counters, RegisterError, Replies, SendError, Sent, Shutdown, StopReason, Targets, Transport, WhenFull,
 };
 use async_trait::async_trait;
-use driver::{Command, Driver, NOTICES};
+use driver::{Command, Driver};
+use repeats::Repeats;
 use shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -75,6 +78,27 @@ pub enum StartError {
     /// A field is out of range, or the bounds are too large together.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The endpoint proves another name than the one that is configured: nobody would link with this node (A1).
+    #[error(
+        "the node is configured as {configured}, its identity is that of {proved}; correct the name, or give it an identity \
+         of that name"
+    )]
+    Name {
+        /// The name in the configuration.
+        configured: NodeName,
+        /// The name that the endpoint proves.
+        proved: NodeName,
+    },
+    /// The endpoint was bound for fewer lanes than the configuration asks for.
+    #[error(
+        "the configuration asks for {needed} lanes on a connection, the endpoint was bound for {lanes}; bind it for as many"
+    )]
+    Lanes {
+        /// Lanes of a connection that the configuration asks for: those of names, and three of the Mesh's own.
+        needed: usize,
+        /// Lanes that the endpoint allows.
+        lanes: usize,
+    },
     /// The store of incarnations cannot be read or written.
     #[error("the store of incarnations fails: {0}")]
     Store(String),
@@ -115,7 +139,15 @@ impl<L: Link> Mesh<L> {
 }
 
 async fn first_incarnation<L: Link>(link: &L, config: &MeshConfig) -> Result<Incarnation, StartError> {
-    config.check(link.connection_bytes(config.limits.lanes_per_connection()))?;
+    let endpoint = link.endpoint();
+    config.check(&endpoint)?;
+    if endpoint.name != config.name {
+        return Err(StartError::Name { configured: config.name.clone(), proved: endpoint.name });
+    }
+    let needed = config.limits.lanes_per_connection();
+    if endpoint.lanes < needed {
+        return Err(StartError::Lanes { needed, lanes: endpoint.lanes });
+    }
     let stored = config.incarnations.load().await.map_err(StartError::Store)?;
     let (wall, random) = (config.outside.wall_millis(), config.outside.random());
     let incarnation = match stored {
@@ -145,7 +177,6 @@ fn driver_of<L: Link>(
     let settings = RedialSettings {
         attempt_spacing: config.timeouts.redial,
         attempt_life: config.timeouts.dial,
-        handshake: config.timeouts.failure.max(config.timeouts.dial),
         max_peers: config.limits.max_peers,
         forget_after: config.timeouts.forget_after,
         ..RedialSettings::default()
@@ -172,6 +203,7 @@ fn driver_of<L: Link>(
         next_tick: Instant::now(),
         leave_by: None,
         flushed: true,
+        repeats: Repeats::default(),
         done: None,
         stop: None,
     }

@@ -21,6 +21,7 @@ use crate::transport::{RegisterError, Shutdown, StopReason};
 use crate::wire::{LaneHeader, LaneRole};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -111,6 +112,11 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since the start of the node, as the machines of `session` count it.
+    pub(super) fn now(&self) -> Duration {
+        self.common.started.elapsed()
     }
 
     pub(super) fn node(&self) -> Node {

@@ -1,42 +1,30 @@
 //! What can go wrong beside a wrong count.
 
-#[cfg(feature = "quic")]
-use std::{path::PathBuf, time::Duration};
+use super::signals::Signal;
+use std::io;
+use std::time::Duration;
 
 /// The demo cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DemoError {
     /// The system refuses something that the demo itself needs.
-    #[error("{what}: {error}; {remedy}")]
+    #[error("{what}: {error}; {}", remedy(error))]
     System {
         /// What was to be done.
         what: String,
         /// What the system says.
-        error: std::io::Error,
-        /// What to do about it.
-        remedy: &'static str,
-    },
-    /// A file cannot be written or read.
-    #[cfg(feature = "quic")]
-    #[error("{}: {error}; the demo needs a temporary directory it can write to, set TMPDIR to one", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A node cannot be started.
-    #[error("node {node} at {address} cannot be started: {words}")]
+    #[error("node {node} cannot be started: {words}")]
     Start {
         /// The node.
         node: String,
-        /// Where it was to listen.
-        address: String,
-        /// Why not.
+        /// Why not, and the remedy: these are the words of the transport.
         words: String,
     },
     /// A node was asked for something, and could not do it.
-    #[error("node {node} cannot {what}: {words}")]
+    #[error("node {node} cannot {what}: {words}; start the demo again, and report it if it stays so")]
     Node {
         /// The node.
         node: String,
@@ -45,8 +33,19 @@ pub(crate) enum DemoError {
         /// What it says.
         words: String,
     },
+    /// What a node's process says went wrong there.
+    #[cfg(feature = "quic")]
+    #[error("{0}")]
+    Told(String),
+    /// A node that does not run was asked for something.
+    #[error("node {node} does not run; this is a mistake in the demo, please report it")]
+    NotRunning {
+        /// The node.
+        node: String,
+    },
     /// A node's process is not there any more.
-    #[error("the process of node {node} has ended ({how}); its log tells why")]
+    #[cfg(feature = "quic")]
+    #[error("the process of node {node} has ended ({how}); see what it said last, and start the demo again")]
     Gone {
         /// The node.
         node: String,
@@ -55,12 +54,48 @@ pub(crate) enum DemoError {
     },
     /// A node's process does not answer.
     #[cfg(feature = "quic")]
-    #[error("the process of node {node} did not answer within {} s; the machine may be overloaded", .within.as_secs())]
+    #[error(
+        "the process of node {node} was told to {what}, and has not answered for {} s; on a slow machine allow more time \
+         with --patience, else please report it",
+        .since.as_secs()
+    )]
     Silent {
         /// The node.
         node: String,
-        /// How long it was waited for.
+        /// What it was told.
+        what: &'static str,
+        /// How long it has been waited for.
+        since: Duration,
+    },
+    /// The time of a step is up.
+    #[error(
+        "after {} s {right} of {of} nodes were as expected; on a slow machine allow more time with --patience, else please \
+         report it",
+        .within.as_secs()
+    )]
+    Late {
+        /// How long the step could take.
         within: Duration,
+        /// How many nodes were as they should be.
+        right: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// Not all nodes ended when they were to.
+    #[error("nodes {nodes} were killed, and have not ended within {} s; look for them with `ps`", .within.as_secs())]
+    Left {
+        /// Their names.
+        nodes: String,
+        /// How long they were waited for.
+        within: Duration,
+    },
+    /// Somebody did not want to wait for the end of the nodes.
+    #[error("left at once by {signal}, while nodes {nodes} were ending: they are killed, and were not waited for")]
+    LeftAtOnce {
+        /// The second signal.
+        signal: Signal,
+        /// Their names.
+        nodes: String,
     },
     /// A line on a pipe between the demo and a node is not of their protocol.
     #[cfg(feature = "quic")]
@@ -74,6 +109,15 @@ pub(crate) enum DemoError {
         words: String,
         /// The beginning of the line.
         line: String,
+    },
+    /// A node's process was not started by a demo.
+    #[cfg(feature = "quic")]
+    #[error("node {node} has read no order to start on standard input: {words}; `pingpong-node demo` starts its nodes")]
+    NoDemo {
+        /// The node.
+        node: String,
+        /// What was read instead.
+        words: String,
     },
     /// A name, an address or a certificate that the demo made for itself was refused.
     #[error("{what}: {words}; this is a mistake in the demo, please report it")]
@@ -94,5 +138,50 @@ impl DemoError {
     /// For what a node was asked.
     pub(crate) fn node(node: &str, what: &'static str, words: impl ToString) -> Self {
         Self::Node { node: node.to_owned(), what, words: words.to_string() }
+    }
+
+    /// For what the system is asked.
+    pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |error| Self::System { what, error }
+    }
+}
+
+/// What to do about a refusal of the system. It is the same whatever was refused: the demo needs processes, sockets and
+/// memory, and no files.
+fn remedy(error: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    // ENFILE and EMFILE have no kind of their own.
+    if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) {
+        // Sixteen nodes, the most, need a socket for each pair and direction, and three pipes each.
+        return "raise the limit of open files (`ulimit -n 512`), or try fewer nodes";
+    }
+    match error.kind() {
+        Kind::NotFound => "leave the program where it was started from; on Linux, mount /proc",
+        Kind::PermissionDenied => "allow this user to start processes, and to use UDP on 127.0.0.1",
+        Kind::WouldBlock | Kind::OutOfMemory | Kind::ResourceBusy => {
+            "close other programs, raise the limit of processes (`ulimit -u`), or try fewer nodes"
+        }
+        Kind::AddrNotAvailable => "bring up the loopback interface",
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => "make room where the output goes",
+        _ => "start the demo again, and report it if it stays so",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_what_was_refused_why_and_what_to_do() {
+        let says = |error: io::Error| DemoError::system("a socket cannot be opened")(error).to_string();
+        #[cfg(unix)]
+        for full in [23, 24] {
+            assert!(says(io::Error::from_raw_os_error(full)).contains("ulimit -n 512"));
+        }
+        let gone = says(io::ErrorKind::NotFound.into());
+        assert!(gone.starts_with("a socket cannot be opened: ") && gone.contains("/proc"), "{gone}");
+        assert!(says(io::ErrorKind::WouldBlock.into()).contains("ulimit -u"));
+        assert!(says(io::ErrorKind::StorageFull.into()).contains("make room"));
     }
 }

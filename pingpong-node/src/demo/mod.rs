@@ -2,18 +2,25 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `play` | the steps, and what must be seen after each |
+//! | `direct`, `signals`, `deadline` | a play from the first to the last; what may end it before |
+//! | `play`, `truth` | the steps, and what must be seen after each |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
-//! | `process`, `protocol`, `child` | a node's process: as the demo holds it, what is said on its pipes, what runs in it |
+//! | `process`, `protocol`, `child`, `log` | a node's process: as the demo holds it, what is said on its pipes, what runs in it, its last words |
 //! | `relay` | the network between the processes, which can be cut |
-//! | `report` | progress, tables, JSON |
+//! | `outcome`, `report`, `table`, `output` | what came of it, and how that is told |
 
 #[cfg(feature = "quic")]
 mod child;
+mod deadline;
+mod direct;
 mod error;
+#[cfg(feature = "quic")]
+mod log;
 #[cfg(feature = "mem")]
 mod mem;
+mod outcome;
+mod output;
 mod play;
 mod player;
 #[cfg(feature = "quic")]
@@ -27,30 +34,44 @@ mod relay;
 mod report;
 mod signals;
 mod stage;
+mod table;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 #[cfg(feature = "quic")]
 pub(crate) use child::NodeOptions;
 
 use clap::{Args, ValueEnum};
+use deadline::within;
+use direct::direct;
 use error::DemoError;
-use play::{Play, Step};
-use report::{Report, seconds};
-use signals::Signals;
-use stage::Stage;
+use outcome::Outcome;
+use output::Output;
+use report::Report;
+use signals::{Interrupts, Signals};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// How long a step may take until it is wrong.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What a shell says of a program that Ctrl-C has ended.
-const INTERRUPTED: u8 = 130;
+/// How long the nodes may take to end.
+const CLOSING: Duration = Duration::from_secs(5);
+/// How long the last words of an interrupted demo may take: its reader may have stopped reading.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How the demo is played.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes:
+  0      every count was right
+  1      a count was wrong, or the demo could not be played, cleaned up or told to its end
+  2      the command line was wrong
+  128+n  interrupted by signal n (SIGHUP 129, SIGINT 130, SIGQUIT 131, SIGTERM 143); a second signal does not wait for
+         the nodes to end
+
+The demo writes no files, and its nodes end when it does, even when it is killed. It goes on when the reader of its output
+has gone: the exit code still tells how it went. NO_COLOR and TERM=dumb make the output plain.")]
 pub(crate) struct Options {
     /// What the nodes talk over: QUIC between processes, or memory within one.
     #[arg(long, value_enum, default_value_t)]
@@ -58,6 +79,9 @@ pub(crate) struct Options {
     /// How many nodes.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=16))]
     nodes: u8,
+    /// How many seconds a step may take until it is wrong.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3_600))]
+    patience: u16,
     /// Print the result as one JSON object, and nothing else.
     #[arg(long)]
     json: bool,
@@ -87,46 +111,46 @@ impl Kind {
     }
 }
 
-/// How a play ended.
-enum End {
-    Played(Vec<Step>),
-    Interrupted,
-    /// Something is left, whatever was played.
-    Left(DemoError),
-}
-
-/// Plays, and cleans up. 0: every count was right; 1: one was not, or a node failed; 130: it was interrupted.
+/// Plays, cleans up, and tells what came of it. The exit code is as `--help` says.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let result = runtime().and_then(|runtime| {
-        let result = runtime.block_on(perform(&options));
-        runtime.shutdown_background();
-        result
-    });
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
+    let code = match runtime() {
+        Ok(runtime) => {
+            let code = runtime.block_on(perform(&options));
+            // A write that its reader does not take may hang; nothing else is left.
+            runtime.shutdown_background();
+            code
         }
-    }
+        Err(error) => {
+            complain("demo", &error);
+            let outcome = Outcome::failed(error);
+            if let (true, Ok(text)) = (options.json, outcome.json(options.transport.name(), options.nodes.into())) {
+                // The error has been told already.
+                let _ = writeln!(std::io::stdout(), "{text}");
+            }
+            outcome.code()
+        }
+    };
+    ExitCode::from(code)
 }
 
 /// Runs one node of the demo, until its standard input ends.
 #[cfg(feature = "quic")]
 pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    let result = runtime().map(|runtime| {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    // A node whose log cannot be written, because the demo is gone for example, goes on without. It would panic otherwise.
+    let log = log.log_internal_errors(false).finish();
+    // Refused only if there is one already, which is as good.
+    let _ = tracing::subscriber::set_global_default(log);
+    let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(child::run(options));
         // Its reader of standard input may hang; nothing else is left.
         runtime.shutdown_background();
         result
     });
     match result {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        // The demo is gone: there is nobody to tell.
-        Ok(Err(_)) => ExitCode::FAILURE,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain("demo-node", &error);
             ExitCode::FAILURE
         }
     }
@@ -134,70 +158,70 @@ pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
 
 fn runtime() -> Result<Runtime, DemoError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|error| DemoError::System {
-        what: "the runtime cannot be started".to_owned(),
-        error,
-        remedy: "close other programs",
-    })
+    runtime.map_err(DemoError::system("the runtime cannot be started"))
+}
+
+fn complaint(command: &str, error: &impl std::fmt::Display) -> String {
+    format!("pingpong-node {command}: {error}\n")
 }
 
 /// Says an error where it disturbs no output.
-fn complain(error: &DemoError) {
+fn complain(command: &str, error: &DemoError) {
     // When standard error is closed, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "pingpong-node demo: {error}");
+    let _ = std::io::stderr().write_all(complaint(command, error).as_bytes());
 }
 
-async fn perform(options: &Options) -> Result<ExitCode, DemoError> {
-    // Before anything is started that must be ended.
-    let mut signals = Signals::listen()?;
-    let nodes = usize::from(options.nodes);
-    let mut report = Report::new(nodes, options.json);
+async fn perform(options: &Options) -> u8 {
+    let (nodes, patience) = (usize::from(options.nodes), Duration::from_secs(options.patience.into()));
     let (kind, began) = (options.transport.name(), Instant::now());
-    report
-        .say(&format!("{nodes} nodes over {kind}; tables: rows are consumers, columns producers, cells seen/expected"));
-    let end = match options.transport {
-        #[cfg(feature = "quic")]
-        Kind::Quic => on(quic::QuicStage::new(nodes).await?, nodes, &mut report, &mut signals).await,
-        #[cfg(feature = "mem")]
-        Kind::Mem => on(mem::MemStage::new(nodes)?, nodes, &mut report, &mut signals).await,
-    };
-    let steps = match end {
-        End::Played(steps) => steps,
-        End::Interrupted => {
-            report.say("\ninterrupted; everything is cleaned up");
-            return Ok(ExitCode::from(INTERRUPTED));
+    let mut report = Report::new(options.json);
+    // Before anything is started that must be ended.
+    let (outcome, mut signals) = match Signals::listen() {
+        Err(error) => (Outcome::failed(error), Signals::default()),
+        Ok(mut signals) => {
+            let columns = "tables: rows are consumers, columns producers, cells seen/expected";
+            report.say(&format!("{nodes} nodes over {kind}; {columns}")).await;
+            let outcome = match options.transport {
+                #[cfg(feature = "quic")]
+                Kind::Quic => direct(quic::QuicStage::new(nodes), nodes, patience, &mut report, &mut signals).await,
+                #[cfg(feature = "mem")]
+                Kind::Mem => {
+                    let set = std::future::ready(mem::MemStage::new(nodes));
+                    direct(set, nodes, patience, &mut report, &mut signals).await
+                }
+            };
+            (outcome, signals)
         }
-        End::Left(error) => return Err(error),
     };
-    let ok = steps.iter().all(Step::ok);
-    let verdict = if ok { "every count is right" } else { "a step went wrong" };
-    report.say(&format!("{verdict} ({})", seconds(began.elapsed())));
-    let mut written = report.finish();
-    if options.json {
-        let text = report::json(ok, kind, nodes, &steps).map(|text| text + "\n");
-        written = written.and(text.and_then(|text| std::io::stdout().write_all(text.as_bytes())));
-    }
-    written.map_err(|error| DemoError::System {
-        what: "the result cannot be written".to_owned(),
-        error,
-        remedy: "give the demo an output that stays open",
-    })?;
-    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut telling = Box::pin(async {
+        let written = report.finish(&outcome, kind, nodes, began.elapsed()).await;
+        let lost = written.map_err(DemoError::system("the result cannot be written")).err();
+        explain(&outcome, lost.as_ref()).await;
+        if lost.is_some() { outcome.code().max(1) } else { outcome.code() }
+    });
+    let interrupted = async {
+        match outcome.signal {
+            Some(signal) => signal,
+            None => signals.next().await,
+        }
+    };
+    let signal = tokio::select! {
+        biased;
+        code = &mut telling => return code,
+        signal = interrupted => signal,
+    };
+    within(FAREWELL, telling).await.unwrap_or(signal.exit_code())
 }
 
-/// Plays on a stage, and closes it however the play ends.
-async fn on<S: Stage>(stage: S, nodes: usize, report: &mut Report, signals: &mut Signals) -> End {
-    let play = Play::new(&stage, report, nodes, PATIENCE);
-    let end = tokio::select! {
-        biased;
-        () = signals.received() => End::Interrupted,
-        steps = Box::pin(play.perform()) => End::Played(steps),
-    };
-    if matches!(&end, End::Played(steps) if !steps.iter().all(Step::ok)) {
-        for (node, log) in stage.logs() {
-            // Beside the result, not in it.
-            let _ = writeln!(std::io::stderr(), "-- the last lines of {node}'s log\n{log}");
-        }
+/// Says beside the result why it is as it is.
+async fn explain(outcome: &Outcome, lost: Option<&DemoError>) {
+    let errors = Output::to(tokio::io::stderr());
+    for (node, words) in &outcome.logs {
+        errors.say(format!("-- the last lines of {node}'s log\n{words}\n")).await;
     }
-    stage.close().await.map_or_else(End::Left, |()| end)
+    for error in outcome.error.iter().chain(&outcome.left).chain(lost) {
+        errors.say(complaint("demo", error)).await;
+    }
+    // When standard error cannot be written, there is nobody to tell.
+    let _ = errors.finish().await;
 }

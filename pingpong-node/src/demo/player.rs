@@ -1,65 +1,130 @@
 //! A node that plays the exercise, on any transport.
 
 use super::error::DemoError;
-use super::stage::Look;
-use pingpong_node::Transport;
+use super::stage::{Counts, Look};
 use pingpong_node::config::Timeouts;
-use pingpong_node::exercise::{Exercise, MemoryStore, Settings};
+use pingpong_node::exercise::{AskCounts, CONSUMER, Exercise, MemoryStore, Settings};
+use pingpong_node::server::{Restart, TransportExt};
+use pingpong_node::transport::CallFailure;
+use pingpong_node::{Address, ClusterName, Incarnation, MeshConfig, Node, NodeName, Targets, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The cluster of all demos; each has an authority of its own.
 pub(crate) const CLUSTER: &str = "demo";
 /// A silent node is given up after this: short, so that nobody waits long for a partition to be noticed.
-pub(crate) const FAILURE_TIMEOUT: Duration = Duration::from_secs(1);
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longer than any step: it is the step's deadline that ends a demo.
+const NEVER: Duration = Duration::from_secs(86_400);
 
-/// The times of a node of the demo.
-pub(crate) fn timeouts() -> Timeouts {
-    Timeouts { failure: FAILURE_TIMEOUT, ..Timeouts::default() }
+/// How a node of the demo finds the others, whatever carries its links.
+pub(crate) fn mesh<'a>(name: &str, seeds: impl Iterator<Item = &'a str>) -> Result<MeshConfig, DemoError> {
+    let refused = |error: &dyn std::fmt::Display| DemoError::own("a name of a node")(error.to_string());
+    let cluster = ClusterName::new(CLUSTER).map_err(|error| refused(&error))?;
+    let mut config = MeshConfig::new(cluster, NodeName::new(name).map_err(|error| refused(&error))?);
+    config.seeds = seeds.map(Address::new).collect::<Result<_, _>>().map_err(|error| refused(&error))?;
+    config.timeouts = Timeouts { failure: FAILURE_TIMEOUT, ..Timeouts::default() };
+    Ok(config)
 }
 
 /// A node with its producer and its consumer. Dropping it ends both, and the node without a farewell.
 pub(crate) struct Player {
     name: String,
     transport: Arc<dyn Transport>,
-    exercise: Exercise,
+    /// None from a crash until the recovery.
+    exercise: Option<Exercise>,
+    /// How often all that it kept was lost.
+    losses: u64,
 }
 
 impl Player {
     /// Starts both servers, with an empty store.
     pub(crate) fn on(transport: Arc<dyn Transport>) -> Result<Self, DemoError> {
-        let node = transport.node();
-        let name = node.name.to_string();
-        let store = Arc::new(MemoryStore::new(&node));
-        let exercise = Exercise::start(Arc::clone(&transport), store, Settings::default())
-            .map_err(|error| DemoError::node(&name, "start the exercise", error))?;
-        Ok(Self { name, transport, exercise })
+        let name = transport.node().name.to_string();
+        let mut player = Self { name, transport, exercise: None, losses: 0 };
+        player.start()?;
+        Ok(player)
+    }
+
+    fn start(&mut self) -> Result<(), DemoError> {
+        let mut settings = Settings::default();
+        settings.ping_deadline = NEVER;
+        // A consumer that crashes stays down until it is told to recover; one that crashes unasked is found.
+        settings.restart = Restart { max_restarts: 0, ..Restart::default() };
+        let exercise = Exercise::start(Arc::clone(&self.transport), self.store(), settings);
+        self.exercise = Some(exercise.map_err(|error| DemoError::node(&self.name, "start the exercise", error))?);
+        Ok(())
+    }
+
+    /// An empty store, in an epoch of its own.
+    ///
+    /// A store that is lost while its node lives is followed by another one of the same incarnation, which must not number
+    /// new pings like old ones (P4), and whose epoch may not be above the incarnation. So the epochs of one incarnation are
+    /// numbered where its random bits would be: below the incarnation, and above all earlier ones, by the milliseconds.
+    fn store(&self) -> Arc<MemoryStore> {
+        let Node { name, incarnation } = self.transport.node();
+        let epoch = Incarnation::new(incarnation.millis(), self.losses);
+        Arc::new(MemoryStore::new(&Node { name, incarnation: epoch }))
+    }
+
+    fn exercise(&self, what: &'static str) -> Result<&Exercise, DemoError> {
+        self.exercise.as_ref().ok_or_else(|| DemoError::node(&self.name, what, "its servers are down"))
     }
 
     pub(crate) async fn ping(&self, pings: u64) -> Result<(), DemoError> {
-        let answer = self.exercise.ping(pings).await;
+        let answer = self.exercise("ping")?.ping(pings).await;
         answer.map(drop).map_err(|error| DemoError::node(&self.name, "ping", error))
     }
 
-    /// Kills the consumer as a panic would, and checks that its supervisor has restarted it.
-    pub(crate) async fn crash_consumer(&self) -> Result<(), DemoError> {
-        let consumer = self.exercise.consumer();
-        let before = consumer.restarts();
-        consumer.crash().await;
-        if consumer.restarts() > before {
-            return Ok(());
+    /// Kills the consumer as a panic would, ends the producer, and drops the store of both.
+    pub(crate) async fn crash(&mut self) -> Result<(), DemoError> {
+        const WHAT: &str = "crash its consumer";
+        let exercise = self.exercise(WHAT)?;
+        exercise.consumer().crash().await;
+        if exercise.consumer().stopped().await.is_ok() {
+            return Err(DemoError::node(&self.name, WHAT, "it was stopped, and did not crash"));
         }
-        Err(DemoError::node(&self.name, "crash its consumer", "its supervisor did not restart it"))
+        let stopped = exercise.producer().stop().await;
+        stopped.map_err(|error| DemoError::node(&self.name, "stop its producer", error))?;
+        self.exercise = None;
+        self.losses += 1;
+        Ok(())
     }
 
-    pub(crate) fn look(&self) -> Look {
-        let values = self.exercise.local().values;
-        Look {
+    /// Starts both servers again, with an empty store.
+    pub(crate) fn recover(&mut self) -> Result<(), DemoError> {
+        self.start()
+    }
+
+    /// What the transport says of its links, and what the consumer answers when it is asked.
+    pub(crate) async fn look(&self) -> Result<Look, DemoError> {
+        let failed = |error: &dyn std::fmt::Display| DemoError::node(&self.name, "ask its consumer", error);
+        let own = Targets::node(self.transport.node().name);
+        let answer = self.transport.call(&own, &CONSUMER, &AskCounts, NEVER).await.map_err(|error| failed(&error))?;
+        let counts = match (answer.replies.first(), answer.failed.first()) {
+            (Some(answer), _) => answer.reply.values(),
+            // It is down, and says nothing; one that went down meanwhile, too.
+            (None, Some(none)) if matches!(none.reason, CallFailure::NoSuchServer | CallFailure::ServerStopped) => {
+                Default::default()
+            }
+            (None, Some(none)) => return Err(failed(&none.reason)),
+            (None, None) => return Err(failed(&"there was no answer")),
+        };
+        let counts = counts.into_iter().map(|(producer, pings)| {
+            let pings = u64::try_from(pings).unwrap_or(u64::MAX);
+            (producer.to_string(), pings)
+        });
+        Ok(Look {
             links: self.transport.list().into_iter().map(|node| node.name.to_string()).collect(),
-            counts: values
-                .into_iter()
-                .map(|(producer, pings)| (producer.to_string(), u64::try_from(pings).unwrap_or(u64::MAX)))
-                .collect(),
-        }
+            counts: counts.collect::<Counts>(),
+        })
+    }
+
+    /// Ends the node, and waits until nothing of it is left. A process does that by ending itself.
+    #[cfg(feature = "mem")]
+    pub(crate) async fn end(&mut self) {
+        self.exercise = None;
+        // It has no farewell to say that anybody could hear.
+        self.transport.shutdown(Duration::ZERO).await;
     }
 }

@@ -6,19 +6,38 @@ use super::stage::Look;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
-/// What the demo tells a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the demo tells a node. It is not shown in any log: there is a key in it.
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
+    /// Start. This is the first order, and comes once.
+    Start(Box<Start>),
     /// Ping all consumers this often.
     Ping(u64),
-    /// Let the consumer crash.
-    CrashConsumer,
+    /// Let the consumer crash, and lose what was kept.
+    Crash,
+    /// Start again what crashed.
+    Recover,
     /// Say what you see.
     Look,
 }
 
-/// What a node answers. The first one, without an order, is [`Started`](Self::Started) or [`Failed`](Self::Failed).
+/// How a node is started. Its identity is told and not left in files, so that no key outlives a demo, however it ends.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Start {
+    /// Where others dial it.
+    pub(crate) advertise: String,
+    /// Whom it dials.
+    pub(crate) seeds: Vec<String>,
+    /// The authority's certificate, as PEM.
+    pub(crate) authority: String,
+    /// The node's certificate, as PEM.
+    pub(crate) certificate: String,
+    /// The node's private key, as PEM.
+    pub(crate) key: String,
+}
+
+/// What a node answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
@@ -28,7 +47,7 @@ pub(crate) enum Answer {
     Done,
     /// What it sees.
     Seen(Look),
-    /// It could not be done.
+    /// It could not be done. A node that could not start ends.
     Failed(String),
 }
 

@@ -14,17 +14,20 @@ use super::error::DemoError;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 /// The largest UDP packet.
 const PACKET: usize = 65_535;
+/// The pause after an error.
+const AFTER_ERROR: Duration = Duration::from_millis(5);
 
 /// A relay between some nodes. Dropping it ends it.
 pub(crate) struct Relay {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 struct Shared {
@@ -43,19 +46,23 @@ struct State {
 }
 
 async fn socket() -> Result<UdpSocket, DemoError> {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| DemoError::System {
-        what: "a UDP socket on 127.0.0.1 cannot be opened".to_owned(),
-        error,
-        remedy: "try fewer nodes, or raise the limit of open files (ulimit -n)",
-    })
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    socket.map_err(DemoError::system("a UDP socket on 127.0.0.1 cannot be opened"))
 }
 
 fn local(socket: &UdpSocket) -> Result<SocketAddr, DemoError> {
-    socket.local_addr().map_err(|error| DemoError::System {
-        what: "a UDP socket on 127.0.0.1 has no address".to_owned(),
-        error,
-        remedy: "start the demo again",
-    })
+    socket.local_addr().map_err(DemoError::system("a UDP socket on 127.0.0.1 has no address"))
+}
+
+/// The next packet. An error is that of an earlier packet, whose receiver was killed, and there is nothing to do about it;
+/// one that stays is no reason to spin.
+async fn receive(socket: &UdpSocket, packet: &mut [u8]) -> (usize, SocketAddr) {
+    loop {
+        match socket.recv_from(packet).await {
+            Ok(received) => return received,
+            Err(_) => tokio::time::sleep(AFTER_ERROR).await,
+        }
+    }
 }
 
 impl Relay {
@@ -81,7 +88,7 @@ impl Relay {
                 tasks.spawn(Arc::clone(&shared).answer(from, to));
             }
         }
-        Ok(Self { shared, addresses, _tasks: tasks })
+        Ok(Self { shared, addresses, tasks })
     }
 
     /// Where the others dial a node.
@@ -94,11 +101,6 @@ impl Relay {
         self.shared.state().real[node] = address;
     }
 
-    /// Where a node listens.
-    pub(crate) fn real(&self, node: usize) -> Option<SocketAddr> {
-        self.shared.state().real[node]
-    }
-
     /// Drops all packets between nodes of different groups, from now on.
     pub(crate) fn partition(&self, groups: &[Vec<usize>]) {
         let mut state = self.shared.state();
@@ -107,6 +109,11 @@ impl Relay {
                 state.cut.extend(group.iter().map(|node| (*node.min(other), *node.max(other))));
             }
         }
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub(crate) async fn close(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Forwards all packets again.
@@ -124,8 +131,7 @@ impl Shared {
     async fn forward(self: Arc<Self>, to: usize) {
         let mut packet = vec![0; PACKET];
         loop {
-            // An error is that of an earlier packet, whose receiver was killed.
-            let Ok((length, sender)) = self.public[to].recv_from(&mut packet).await else { continue };
+            let (length, sender) = receive(&self.public[to], &mut packet).await;
             if let Some((flow, target)) = self.way(sender, to) {
                 // As lost as on any network: so is a packet to a node that was killed.
                 let _ = flow.send_to(&packet[..length], target).await;
@@ -148,7 +154,7 @@ impl Shared {
         let Some(flow) = &self.flows[to][from] else { return };
         let mut packet = vec![0; PACKET];
         loop {
-            let Ok((length, sender)) = flow.recv_from(&mut packet).await else { continue };
+            let (length, sender) = receive(flow, &mut packet).await;
             let target = {
                 let state = self.state();
                 let open = state.real[to] == Some(sender) && !state.cut.contains(&(from.min(to), from.max(to)));
@@ -164,7 +170,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::time::timeout;
 
     async fn arrives(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
@@ -224,5 +229,10 @@ mod tests {
         one.send_to(b"hello", relay.address(1)).await.unwrap();
         // What was sent to nobody may have waited in a socket.
         while arrives(&back).await.0 != b"hello" {}
+
+        relay.set_real(1, None);
+        one.send_to(b"to a node that was killed", relay.address(1)).await.unwrap();
+        back.send_to(b"from whoever has its port now", relay.address(0)).await.unwrap();
+        assert!(nothing_arrives(&back).await && nothing_arrives(&one).await);
     }
 }

@@ -1,210 +1,192 @@
-//! What the user sees: progress, a table after each step, or one JSON object at the end.
+//! What is said of a play: to people while it goes on, a table after each step; to programs one JSON object at the end.
 
-use super::play::{Audience, Shown, Step};
-use super::stage::name;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use super::outcome::Outcome;
+use super::output::Output;
+use super::play::{Audience, Scene, Step};
+use super::table;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-/// Where progress goes, and how.
+/// To the beginning of the line, which is deleted.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// How text may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// For files, pipes, and whoever wants it so.
+    Plain,
+    /// In colour, with a line of progress that is written over.
+    Terminal,
+}
+
+impl Style {
+    fn of(stream: &impl IsTerminal) -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self::choose(stream.is_terminal(), no_colour, dumb)
+    }
+
+    fn choose(terminal: bool, no_colour: bool, dumb: bool) -> Self {
+        if terminal && !no_colour && !dumb { Self::Terminal } else { Self::Plain }
+    }
+
+    fn mark(self, ok: bool) -> &'static str {
+        match (self, ok) {
+            (Self::Terminal, true) => "\x1b[32m\u{2713}\x1b[0m",
+            (Self::Terminal, false) => "\x1b[31m\u{2717}\x1b[0m",
+            (Self::Plain, true) => "ok  ",
+            (Self::Plain, false) => "FAIL",
+        }
+    }
+}
+
+/// Who is told, and how.
 pub(crate) struct Report {
-    output: Option<Box<dyn Write>>,
-    /// Whether a line may be written over, and marked in colour.
-    terminal: bool,
-    tables: bool,
-    nodes: usize,
+    /// For people: standard output. If that is for a program, standard error, and only if somebody watches.
+    people: Option<Output>,
+    style: Style,
+    json: bool,
     /// The progress that stands on the terminal now.
     progress: String,
-    /// The first failure to write. The play goes on: what was asked for is its result.
-    failed: Option<io::Error>,
-}
-
-/// The result, for programs.
-#[derive(Debug, Serialize)]
-struct Json<'a> {
-    ok: bool,
-    transport: &'a str,
-    nodes: usize,
-    steps: Vec<JsonStep<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct JsonStep<'a> {
-    name: &'a str,
-    ok: bool,
-    millis: u64,
-    expected: Shown<'a>,
-    seen: Shown<'a>,
-    /// Which nodes each node should be linked with; in a step about links alone that is what is expected and seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    links: Option<Compared<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct Compared<'a> {
-    expected: Shown<'a>,
-    seen: Shown<'a>,
 }
 
 impl Report {
-    /// For people: all of it on standard output. For programs: progress alone, and only if somebody watches.
-    pub(crate) fn new(nodes: usize, json: bool) -> Self {
-        let (output, terminal): (Option<Box<dyn Write>>, bool) = if json {
-            let terminal = io::stderr().is_terminal();
-            (terminal.then(|| Box::new(io::stderr()) as Box<dyn Write>), terminal)
+    /// Must be called within a tokio runtime.
+    pub(crate) fn new(json: bool) -> Self {
+        let (people, style) = if json {
+            let watched = io::stderr().is_terminal();
+            (watched.then(|| Output::to(tokio::io::stderr())), Style::of(&io::stderr()))
         } else {
-            (Some(Box::new(io::stdout())), io::stdout().is_terminal())
+            (Some(Output::to(tokio::io::stdout())), Style::of(&io::stdout()))
         };
-        Self { output, terminal, tables: !json, nodes, progress: String::new(), failed: None }
+        Self { people, style, json, progress: String::new() }
     }
 
-    fn write(&mut self, text: &str) {
-        let Some(output) = &mut self.output else { return };
-        if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-            self.output = None;
-            self.failed.get_or_insert(error);
+    /// Lines for people.
+    pub(crate) async fn say(&mut self, text: &str) {
+        let clear = if std::mem::take(&mut self.progress).is_empty() { "" } else { CLEAR };
+        if let Some(people) = &self.people {
+            people.say(format!("{clear}{text}\n")).await;
         }
     }
 
-    /// A line for whoever watches.
-    pub(crate) fn say(&mut self, text: &str) {
-        self.write(&format!("{text}\n"));
-    }
-
-    /// Writes over the last progress.
+    /// Writes over the last progress. It does not wrap in a narrow terminal: what wraps cannot be written over.
     fn progress(&mut self, text: String) {
-        if self.terminal && text != self.progress {
-            self.write(&format!("\r\x1b[2K{text}"));
+        if let (Style::Terminal, Some(people)) = (self.style, &self.people)
+            && text != self.progress
+        {
+            people.hint(format!("{CLEAR}\x1b[?7l\u{2026} {text}\x1b[?7h"));
             self.progress = text;
         }
     }
 
-    /// Whether all could be written.
-    pub(crate) fn finish(self) -> io::Result<()> {
-        self.failed.map_or(Ok(()), Err)
-    }
-
-    fn mark(&self, ok: bool) -> &'static str {
-        match (self.terminal, ok) {
-            (true, true) => "\r\x1b[2K\x1b[32m\u{2713}\x1b[0m",
-            (true, false) => "\r\x1b[2K\x1b[31m\u{2717}\x1b[0m",
-            (false, true) => "ok  ",
-            (false, false) => "FAIL",
+    /// Says what came of it, and waits until all is written.
+    ///
+    /// # Errors
+    /// The result could not be written, although somebody reads it.
+    pub(crate) async fn finish(
+        mut self,
+        outcome: &Outcome,
+        transport: &str,
+        nodes: usize,
+        took: Duration,
+    ) -> io::Result<()> {
+        let verdict = match outcome.signal {
+            Some(signal) => Some(format!("interrupted by {signal}")),
+            None if outcome.played() => Some("every count is right".to_owned()),
+            None if outcome.error.is_none() => Some("a step went wrong".to_owned()),
+            // It was not played; why not stands where errors do.
+            None => None,
+        };
+        if let Some(verdict) = verdict {
+            self.say(&format!("{verdict} ({})", seconds(took))).await;
         }
-    }
-
-    /// Rows are consumers, columns producers; a cell is what was seen of what was expected.
-    fn counts(&self, step: &Step) -> String {
-        let names: Vec<String> = (0..self.nodes).map(name).collect();
-        let mut rows = vec![vec![(String::new(), true)]];
-        rows[0].extend(names.iter().map(|name| (name.clone(), true)));
-        for consumer in &names {
-            let mut row = vec![(consumer.clone(), true)];
-            let (expected, seen) = (step.expected.get(consumer), step.seen.get(consumer));
-            for producer in &names {
-                let count =
-                    |look: Option<&super::stage::Look>| look.and_then(|look| look.counts.get(producer).copied());
-                row.push(match (count(seen), count(expected)) {
-                    (None, None) => ("-".to_owned(), true),
-                    (seen, expected) => {
-                        let text = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
-                        (format!("{}/{}", text(seen), text(expected)), seen == expected)
-                    }
-                });
-            }
-            rows.push(row);
+        let written = match self.people {
+            Some(people) => people.finish().await,
+            None => Ok(()),
+        };
+        if !self.json {
+            return written;
         }
-        self.aligned(&rows)
-    }
-
-    fn aligned(&self, rows: &[Vec<(String, bool)>]) -> String {
-        let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.0.len()).max();
-        let mut table = String::new();
-        for row in rows {
-            let mut line = "     ".to_owned();
-            for (column, (text, right)) in row.iter().enumerate() {
-                let text = format!("{text:>width$}", width = width(column).unwrap_or(0));
-                line += &match (right, self.terminal) {
-                    (true, _) => format!(" {text} "),
-                    (false, true) => format!(" \x1b[31m{text}\x1b[0m!"),
-                    (false, false) => format!(" {text}!"),
-                };
-            }
-            table += line.trim_end();
-            table.push('\n');
-        }
-        table
-    }
-
-    fn links(&self, step: &Step) -> String {
-        let mut text = String::new();
-        for node in (0..self.nodes).map(name) {
-            let list = |views: &BTreeMap<String, super::stage::Look>| {
-                views.get(&node).map(|look| look.links.iter().cloned().collect::<Vec<_>>().join(" "))
-            };
-            let (expected, seen) = (list(&step.expected), list(&step.seen));
-            if expected != seen {
-                let text_of = |list: Option<String>| list.unwrap_or_else(|| "nothing".to_owned());
-                text += &format!("      {node} is linked with [{}]!", text_of(seen));
-                text += &format!(" it should be with [{}]\n", text_of(expected));
-            } else if let (true, Some(seen)) = (step.links_only, seen) {
-                text += &format!("      {node} is linked with {seen}\n");
-            }
-        }
-        text
+        let program = Output::to(tokio::io::stdout());
+        program.say(outcome.json(transport, nodes)? + "\n").await;
+        program.finish().await
     }
 }
 
 impl Audience for Report {
-    fn begins(&mut self, name: &'static str) {
-        self.progress(format!("\u{2026} {name}"));
+    fn begins(&mut self, scene: Scene) {
+        self.progress(scene.name().to_owned());
     }
 
-    fn waits(&mut self, name: &'static str, right: usize, of: usize) {
-        self.progress(format!("\u{2026} {name} ({right} of {of} nodes are there)"));
+    fn waits(&mut self, scene: Scene, right: usize, of: usize) {
+        self.progress(format!("{} ({right} of {of} nodes are there)", scene.name()));
     }
 
-    fn ends(&mut self, step: &Step) {
-        let seconds = seconds(step.took);
-        self.say(&format!("{} {} ({seconds})", self.mark(step.ok()), step.name));
+    async fn ends(&mut self, step: &Step) {
+        let mut text = format!("{} {} ({})", self.style.mark(step.ok()), step.scene.name(), seconds(step.took));
         if let Some(error) = &step.error {
-            self.say(&format!("      {error}"));
+            text += &format!("\n      {error}");
         }
-        if self.tables {
-            let mut text = self.links(step);
-            if !step.links_only {
-                text += &self.counts(step);
-            }
-            self.write(&text);
+        if !self.json {
+            let tables = table::links(&step.expected, &step.seen)
+                + &table::counts(&step.expected, &step.seen, self.style == Style::Terminal);
+            text += &format!("\n{}", tables.trim_end());
         }
+        self.say(text.trim_end()).await;
     }
 }
 
 /// A time, for people.
-pub(crate) fn seconds(time: Duration) -> String {
+fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// The whole result as one JSON object.
-pub(crate) fn json(ok: bool, transport: &str, nodes: usize, steps: &[Step]) -> io::Result<String> {
-    let steps = steps.iter().map(json_step).collect();
-    Ok(serde_json::to_string(&Json { ok, transport, nodes, steps })?)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::truth::Views;
+    use tokio::io::{AsyncReadExt, DuplexStream};
 
-fn json_step(step: &Step) -> JsonStep<'_> {
-    let links = Compared { expected: Shown::links(&step.expected), seen: Shown::links(&step.seen) };
-    let counts = Compared { expected: Shown::counts(&step.expected), seen: Shown::counts(&step.seen) };
-    let (shown, links) = if step.links_only { (links, None) } else { (counts, Some(links)) };
-    JsonStep {
-        name: step.name,
-        ok: step.ok(),
-        millis: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
-        expected: shown.expected,
-        seen: shown.seen,
-        links,
-        error: step.error.as_deref(),
+    fn report(style: Style) -> (Report, DuplexStream) {
+        let (reader, writer) = tokio::io::duplex(64 * 1024);
+        (Report { people: Some(Output::to(writer)), style, json: false, progress: String::new() }, reader)
+    }
+
+    async fn said(style: Style) -> String {
+        let (mut report, mut reader) = report(style);
+        report.begins(Scene::Meet);
+        report.waits(Scene::Meet, 1, 2);
+        let (expected, seen) = (Views::new(), Views::new());
+        let took = Duration::from_millis(1_500);
+        let step = Step { scene: Scene::Meet, expected, seen, took, error: Some("no node can be started".to_owned()) };
+        report.ends(&step).await;
+        let outcome = Outcome { steps: vec![step], ..Outcome::default() };
+        report.finish(&outcome, "model", 2, took).await.unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn plain_text_has_no_escape_codes_and_no_empty_table() {
+        let text = "FAIL nodes find each other (1.50 s)\n      no node can be started\na step went wrong (1.50 s)\n";
+        assert_eq!(said(Style::Plain).await, text);
+    }
+
+    #[tokio::test]
+    async fn a_terminal_shows_progress_that_is_written_over() {
+        let text = said(Style::Terminal).await;
+        let progress = "\r\x1b[2K\x1b[?7l\u{2026} nodes find each other (1 of 2 nodes are there)\x1b[?7h\r\x1b[2K";
+        assert!(text.contains(progress), "{text:?}");
+        assert!(text.contains("\x1b[31m\u{2717}\x1b[0m nodes find each other (1.50 s)\n"), "{text:?}");
+    }
+
+    #[test]
+    fn a_terminal_that_is_dumb_and_whoever_wants_no_colour_get_plain_text() {
+        assert_eq!(Style::choose(true, false, false), Style::Terminal);
+        for (terminal, no_colour, dumb) in [(false, false, false), (true, true, false), (true, false, true)] {
+            assert_eq!(Style::choose(terminal, no_colour, dumb), Style::Plain);
+        }
     }
 }

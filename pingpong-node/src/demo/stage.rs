@@ -6,7 +6,7 @@ use super::error::DemoError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one consumer has counted of each producer.
+/// What one consumer says of each producer.
 pub(crate) type Counts = BTreeMap<String, u64>;
 
 /// What a node says of itself.
@@ -14,34 +14,40 @@ pub(crate) type Counts = BTreeMap<String, u64>;
 pub(crate) struct Look {
     /// The nodes that it is linked with.
     pub(crate) links: BTreeSet<String>,
-    /// What its consumer has counted.
+    /// What its consumer answers. Nothing, while there is none.
     pub(crate) counts: Counts,
 }
 
 /// Nodes, by their numbers from 0, and what can be done to them.
 ///
-/// Nothing outlives [`close`](Self::close); every other future may be dropped halfway.
+/// Nothing outlives [`close`](Self::close), nor the stage; every future may be dropped halfway.
 pub(crate) trait Stage {
     /// Starts all nodes.
-    async fn open(&self) -> Result<(), DemoError>;
+    async fn open(&mut self) -> Result<(), DemoError>;
     /// A node pings all consumers this often.
-    async fn ping(&self, node: usize, pings: u64) -> Result<(), DemoError>;
-    /// A node's consumer crashes, and is restarted by its supervisor. An error if it was not.
-    async fn crash_consumer(&self, node: usize) -> Result<(), DemoError>;
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError>;
+    /// A node's consumer crashes, and all that the node kept of the exercise is lost with it. The node stays linked.
+    async fn crash(&mut self, node: usize) -> Result<(), DemoError>;
+    /// The consumer starts again, and knows nothing.
+    async fn recover(&mut self, node: usize) -> Result<(), DemoError>;
     /// A node is gone from one moment to the next, with all it had in memory.
-    async fn kill(&self, node: usize) -> Result<(), DemoError>;
+    async fn kill(&mut self, node: usize) -> Result<(), DemoError>;
     /// A killed node is started again.
-    async fn restart(&self, node: usize) -> Result<(), DemoError>;
+    async fn restart(&mut self, node: usize) -> Result<(), DemoError>;
     /// Cuts every path between nodes of different groups.
-    async fn partition(&self, groups: &[Vec<usize>]) -> Result<(), DemoError>;
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError>;
     /// Heals all cuts.
-    async fn heal(&self) -> Result<(), DemoError>;
+    async fn heal(&mut self) -> Result<(), DemoError>;
     /// What a node says of itself now.
-    async fn look(&self, node: usize) -> Result<Look, DemoError>;
-    /// The last lines that each node wrote to its log.
+    async fn look(&mut self, node: usize) -> Result<Look, DemoError>;
+    /// The node that was asked for something long ago and has not answered, as an error.
+    fn silent(&self) -> Option<DemoError>;
+    /// The last lines that each node wrote to its log, of those that wrote any.
     fn logs(&self) -> Vec<(String, String)>;
+    /// The nodes that have not ended.
+    fn running(&self) -> Vec<String>;
     /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
-    async fn close(self) -> Result<(), DemoError>;
+    async fn close(&mut self) -> Result<(), DemoError>;
 }
 
 /// The name of a node.

@@ -1,156 +1,224 @@
 //! The play on a stage that does exactly what it is told, or almost.
 
+use super::direct::direct;
 use super::error::DemoError;
-use super::play::{Audience, Play, Step};
-use super::report::json;
+use super::outcome::Outcome;
+use super::play::{Audience, Play, Scene, Step};
+use super::signals::{Interrupts, Signal};
 use super::stage::{Counts, Look, Stage, name};
-use std::sync::Mutex;
+use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What goes wrong on the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
     None,
-    /// One ping of each order is lost.
+    /// One ping of each order is not counted.
     LosesPings,
-    /// Pings cross the partition.
-    LeakyPartition,
-    /// A node that was killed comes back without what it had pinged before.
-    ForgetsOldPings,
     /// A node cannot ping.
     Refuses,
-}
-
-struct World {
-    flaw: Flaw,
-    groups: Vec<usize>,
-    up: Vec<bool>,
-    counts: Vec<Counts>,
+    /// A consumer that crashes goes on, and hears the pings that it should miss.
+    CrashIsNone,
+    /// A consumer that starts again after a crash does not ask the others: it knows what its own node pings from then on.
+    CrashForgets,
+    /// A consumer that starts again asks the producers alone: nobody tells it what its own node pinged before.
+    CrashForgetsItself,
+    /// A node that was killed stays in the lists of the others.
+    KilledStaysLinked,
+    /// The others forget what a killed node has pinged.
+    ForgetsTheKilled,
+    /// A node that is started again is not told what it pinged before it was killed.
+    RestartForgetsItself,
+    /// A node that is started again finds nobody.
+    RestartStaysAlone,
+    /// Nodes of different sides stay in each other's lists.
+    CutStaysLinked,
+    /// Pings cross the partition.
+    LeakyPartition,
+    /// After the heal there are links again, and nobody is told what it missed.
+    HealForgets,
+    /// After the heal the sides do not find each other.
+    HealStaysCut,
+    /// The nodes do not all end.
+    NeverCloses,
+    /// A node cannot be ended.
+    CannotClose,
 }
 
 /// Nodes without a network: who is in one group knows the same at once.
-struct Model(Mutex<World>);
+struct Model {
+    flaw: Flaw,
+    groups: Vec<usize>,
+    up: Vec<bool>,
+    /// None while there is no consumer.
+    counts: Vec<Option<Counts>>,
+    /// Nodes that are told nothing that happened before.
+    deaf: Vec<bool>,
+}
 
 impl Model {
     fn new(nodes: usize, flaw: Flaw) -> Self {
-        Self(Mutex::new(World {
+        Self {
             flaw,
             groups: vec![0; nodes],
             up: vec![true; nodes],
-            counts: vec![Counts::new(); nodes],
-        }))
+            counts: vec![None; nodes],
+            deaf: vec![false; nodes],
+        }
     }
-}
 
-impl World {
+    fn begin(&mut self, node: usize) {
+        self.counts[node] = Some(Counts::from([(name(node), 0)]));
+    }
+
     fn talk(&self, a: usize, b: usize) -> bool {
         self.up[a] && self.up[b] && self.groups[a] == self.groups[b]
     }
 
-    fn spread(&mut self) {
-        for a in 0..self.up.len() {
-            for b in 0..self.up.len() {
-                let leaks = self.flaw == Flaw::LeakyPartition && self.up[a] && self.up[b];
-                if self.talk(a, b) || leaks {
-                    for (producer, count) in self.counts[a].clone() {
-                        let known = self.counts[b].entry(producer).or_default();
-                        *known = count.max(*known);
-                    }
-                }
+    /// Everybody who can is told everything, or what one producer pinged alone.
+    fn spread(&mut self, of: Option<usize>) {
+        let all = 0..self.up.len();
+        for (from, to) in all.clone().flat_map(|from| all.clone().map(move |to| (from, to))) {
+            let leaks = self.flaw == Flaw::LeakyPartition && self.up[from] && self.up[to];
+            if !(self.talk(from, to) || leaks) || (of.is_none() && self.deaf[to]) {
+                continue;
+            }
+            let said = self.counts[from].clone().unwrap_or_default();
+            let Some(known) = &mut self.counts[to] else { continue };
+            for (producer, count) in said.into_iter().filter(|(producer, _)| of.is_none_or(|of| name(of) == *producer))
+            {
+                let known = known.entry(producer).or_default();
+                *known = count.max(*known);
             }
         }
     }
 }
 
 impl Stage for Model {
-    async fn open(&self) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        for node in 0..world.up.len() {
-            world.counts[node].insert(name(node), 0);
-        }
-        world.spread();
+    async fn open(&mut self) -> Result<(), DemoError> {
+        (0..self.up.len()).for_each(|node| self.begin(node));
+        self.spread(None);
         Ok(())
     }
 
-    async fn ping(&self, node: usize, pings: u64) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        let pings = match world.flaw {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
+        let pings = match self.flaw {
             Flaw::Refuses => return Err(DemoError::node(&name(node), "ping", "it will not")),
             Flaw::LosesPings => pings - 1,
             _ => pings,
         };
-        *world.counts[node].entry(name(node)).or_default() += pings;
-        world.spread();
+        let own = self.counts[node].as_mut().and_then(|counts| counts.get_mut(&name(node)));
+        *own.ok_or_else(|| DemoError::NotRunning { node: name(node) })? += pings;
+        self.spread(Some(node));
         Ok(())
     }
 
-    async fn crash_consumer(&self, _: usize) -> Result<(), DemoError> {
+    async fn crash(&mut self, node: usize) -> Result<(), DemoError> {
+        if self.flaw != Flaw::CrashIsNone {
+            self.counts[node] = None;
+        }
         Ok(())
     }
 
-    async fn kill(&self, node: usize) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.up[node] = false;
-        world.counts[node] = Counts::new();
-        if world.flaw == Flaw::ForgetsOldPings {
-            for counts in &mut world.counts {
+    async fn recover(&mut self, node: usize) -> Result<(), DemoError> {
+        match self.flaw {
+            Flaw::CrashIsNone => return Ok(()),
+            Flaw::CrashForgets => self.deaf[node] = true,
+            _ => {}
+        }
+        self.begin(node);
+        if self.flaw == Flaw::CrashForgetsItself {
+            (0..self.up.len()).filter(|other| *other != node).for_each(|other| self.spread(Some(other)));
+            return Ok(());
+        }
+        self.spread(None);
+        Ok(())
+    }
+
+    async fn kill(&mut self, node: usize) -> Result<(), DemoError> {
+        self.up[node] = self.flaw == Flaw::KilledStaysLinked;
+        self.counts[node] = None;
+        if self.flaw == Flaw::ForgetsTheKilled {
+            for counts in self.counts.iter_mut().flatten() {
                 counts.insert(name(node), 0);
             }
         }
         Ok(())
     }
 
-    async fn restart(&self, node: usize) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.up[node] = true;
-        world.spread();
+    async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
+        self.up[node] = self.flaw != Flaw::RestartStaysAlone;
+        self.begin(node);
+        if self.flaw == Flaw::RestartForgetsItself {
+            (0..node).for_each(|other| self.spread(Some(other)));
+            self.deaf[node] = true;
+        }
+        self.spread(None);
         Ok(())
     }
 
-    async fn partition(&self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
         for (number, group) in groups.iter().enumerate() {
-            group.iter().for_each(|node| world.groups[*node] = number);
+            group.iter().for_each(|node| self.groups[*node] = number);
         }
         Ok(())
     }
 
-    async fn heal(&self) -> Result<(), DemoError> {
-        let mut world = self.0.lock().unwrap();
-        world.groups.fill(0);
-        world.spread();
+    async fn heal(&mut self) -> Result<(), DemoError> {
+        if self.flaw != Flaw::HealStaysCut {
+            self.groups.fill(0);
+        }
+        if self.flaw != Flaw::HealForgets {
+            self.spread(None);
+        }
         Ok(())
     }
 
-    async fn look(&self, node: usize) -> Result<Look, DemoError> {
-        let world = self.0.lock().unwrap();
-        let links = (0..world.up.len()).filter(|other| *other != node && world.talk(node, *other)).map(name);
-        Ok(Look { links: links.collect(), counts: world.counts[node].clone() })
+    async fn look(&mut self, node: usize) -> Result<Look, DemoError> {
+        let uncut = self.flaw == Flaw::CutStaysLinked;
+        let linked = |other: &usize| *other != node && (self.talk(node, *other) || uncut && self.up[*other]);
+        let links = (0..self.up.len()).filter(linked).map(name).collect();
+        Ok(Look { links, counts: self.counts[node].clone().unwrap_or_default() })
+    }
+
+    fn silent(&self) -> Option<DemoError> {
+        None
     }
 
     fn logs(&self) -> Vec<(String, String)> {
-        Vec::new()
+        vec![(name(0), "its last words".to_owned())]
     }
 
-    async fn close(self) -> Result<(), DemoError> {
-        Ok(())
+    fn running(&self) -> Vec<String> {
+        vec![name(0)]
+    }
+
+    async fn close(&mut self) -> Result<(), DemoError> {
+        match self.flaw {
+            Flaw::NeverCloses => std::future::pending().await,
+            Flaw::CannotClose => Err(DemoError::node(&name(0), "end", "it will not")),
+            _ => Ok(()),
+        }
     }
 }
 
 struct Nobody;
 
 impl Audience for Nobody {
-    fn begins(&mut self, _: &'static str) {}
-    fn waits(&mut self, _: &'static str, _: usize, _: usize) {}
-    fn ends(&mut self, _: &Step) {}
+    fn begins(&mut self, _: Scene) {}
+    fn waits(&mut self, _: Scene, _: usize, _: usize) {}
+    async fn ends(&mut self, _: &Step) {}
 }
 
 async fn play(nodes: usize, flaw: Flaw) -> Vec<Step> {
-    let stage = Model::new(nodes, flaw);
-    Play::new(&stage, &mut Nobody, nodes, Duration::from_millis(50)).perform().await
+    let (mut stage, mut nobody) = (Model::new(nodes, flaw), Nobody);
+    let mut play = Play::new(&mut stage, &mut nobody, nodes, Duration::from_secs(10));
+    play.perform().await;
+    play.into_steps()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nodes_that_do_right_are_found_right_however_many_they_are() {
     for nodes in [2, 3, 4, 16] {
         let steps = play(nodes, Flaw::None).await;
@@ -158,29 +226,106 @@ async fn nodes_that_do_right_are_found_right_however_many_they_are() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_flaw_is_found_in_the_step_where_it_shows_and_the_play_ends_there() {
     let flaws = [
-        (Flaw::LosesPings, "pings reach everybody"),
-        (Flaw::Refuses, "pings reach everybody"),
-        (Flaw::ForgetsOldPings, "a node is killed"),
-        (Flaw::LeakyPartition, "partition: each side counts its own"),
+        (Flaw::LosesPings, Scene::Ping),
+        (Flaw::Refuses, Scene::Ping),
+        (Flaw::CrashIsNone, Scene::Crash),
+        (Flaw::CrashForgets, Scene::Crash),
+        (Flaw::CrashForgetsItself, Scene::Crash),
+        (Flaw::KilledStaysLinked, Scene::Kill),
+        (Flaw::ForgetsTheKilled, Scene::Kill),
+        (Flaw::RestartForgetsItself, Scene::Restart),
+        (Flaw::RestartStaysAlone, Scene::Restart),
+        (Flaw::CutStaysLinked, Scene::Partition),
+        (Flaw::LeakyPartition, Scene::Partition),
+        (Flaw::HealForgets, Scene::Heal),
+        (Flaw::HealStaysCut, Scene::Heal),
     ];
-    for (flaw, name) in flaws {
-        let steps = play(3, flaw).await;
-        let (last, before) = steps.split_last().unwrap();
-        assert!(before.iter().all(Step::ok), "{flaw:?}: {before:?}");
-        assert_eq!((last.name, last.ok()), (name, false), "{flaw:?}: {last:?}");
-        assert_eq!(last.error.is_some(), flaw == Flaw::Refuses, "{last:?}");
+    for (flaw, scene) in flaws {
+        for nodes in [2, 3, 5] {
+            let steps = play(nodes, flaw).await;
+            let (last, before) = steps.split_last().unwrap();
+            assert!(before.iter().all(Step::ok), "{flaw:?}: {before:?}");
+            assert_eq!((last.scene, last.ok()), (scene, false), "{flaw:?} of {nodes}: {last:?}");
+            let error = if flaw == Flaw::Refuses { "cannot ping" } else { "after 10 s" };
+            assert!(last.error.as_ref().unwrap().contains(error), "{last:?}");
+        }
     }
 }
 
-#[tokio::test]
+/// Signals, each so many milliseconds after the beginning.
+struct Script(VecDeque<(Instant, Signal)>);
+
+impl Script {
+    fn new(signals: &[(u64, Signal)]) -> Self {
+        Self(signals.iter().map(|(at, signal)| (Instant::now() + Duration::from_millis(*at), *signal)).collect())
+    }
+}
+
+impl Interrupts for Script {
+    async fn next(&mut self) -> Signal {
+        let Some((at, signal)) = self.0.front().copied() else { return std::future::pending().await };
+        tokio::time::sleep_until(at).await;
+        self.0.pop_front();
+        signal
+    }
+}
+
+async fn directed(flaw: Flaw, signals: &[(u64, Signal)]) -> Outcome {
+    let set = std::future::ready(Ok(Model::new(2, flaw)));
+    direct(set, 2, Duration::from_secs(10), &mut Nobody, &mut Script::new(signals)).await
+}
+
+fn json(outcome: &Outcome) -> serde_json::Value {
+    serde_json::from_str(&outcome.json("model", 2).unwrap()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_count_stands_in_the_result_beside_the_right_one() {
-    let steps = play(2, Flaw::LosesPings).await;
-    let text = json(false, "model", 2, &steps).unwrap();
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let outcome = directed(Flaw::LosesPings, &[]).await;
+    let value = json(&outcome);
     let wrong = &value["steps"][1];
-    assert_eq!((&value["ok"], &wrong["ok"]), (&false.into(), &false.into()), "{text}");
-    assert_eq!((&wrong["expected"]["n2"]["n1"], &wrong["seen"]["n2"]["n1"]), (&10.into(), &9.into()), "{text}");
+    assert_eq!((&value["ok"], &wrong["ok"], outcome.code()), (&false.into(), &false.into(), 1), "{value}");
+    let count = |views: &str| wrong[views]["n2"]["counts"]["n1"].clone();
+    assert_eq!((count("expected"), count("seen")), (10.into(), 9.into()), "{value}");
+    assert!(value.get("error").is_none() && wrong["error"].is_string(), "{value}");
+    assert_eq!(outcome.logs.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_right_and_could_not_be_cleaned_up_is_told_and_is_not_ok() {
+    for (flaw, error) in [(Flaw::CannotClose, "cannot end"), (Flaw::NeverCloses, "have not ended within 5 s")] {
+        let outcome = directed(flaw, &[]).await;
+        let value = json(&outcome);
+        assert!(outcome.played() && value["steps"].as_array().unwrap().len() == 7, "{value}");
+        assert_eq!((&value["ok"], outcome.code()), (&false.into(), 1), "{value}");
+        assert!(value["error"].as_str().unwrap().contains(error), "{value}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_stage_there_is_a_result_all_the_same() {
+    let error = DemoError::node("n1", "start", "there is no room");
+    let set = std::future::ready(Err::<Model, _>(error));
+    let outcome = direct(set, 2, Duration::from_secs(10), &mut Nobody, &mut Script::new(&[])).await;
+    let value = json(&outcome);
+    assert_eq!((&value["ok"], &value["steps"], outcome.code()), (&false.into(), &serde_json::json!([]), 1), "{value}");
+    assert!(value["error"].as_str().unwrap().contains("there is no room"), "{value}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_ends_the_play_and_a_second_one_ends_the_waiting() {
+    let stuck = directed(Flaw::KilledStaysLinked, &[(5_000, Signal::Terminate)]).await;
+    assert_eq!((stuck.steps.len(), stuck.code(), stuck.left.is_none()), (3, 143, true), "{stuck:?}");
+    let value = json(&stuck);
+    assert_eq!((&value["ok"], &value["error"]), (&false.into(), &"interrupted by SIGTERM".into()), "{value}");
+
+    let began = Instant::now();
+    let signals = [(100, Signal::Interrupt), (2_000, Signal::Quit)];
+    let left = directed(Flaw::NeverCloses, &signals).await;
+    assert_eq!((left.steps.len(), left.code(), began.elapsed()), (2, 130, Duration::from_secs(2)), "{left:?}");
+    let error = json(&left)["error"].to_string();
+    assert!(error.contains("interrupted by SIGINT; left at once by SIGQUIT, while nodes n1"), "{error}");
 }

@@ -140,9 +140,13 @@ async fn a_dropped_wait_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn the_bound_covers_the_windows_of_both_ways() {
-    let network = small(1_000);
-    let link = bind(&network, "a");
-    let bound = link.connection_bytes(27) - link.connection_bytes(26);
+    let bytes = |lanes: usize| {
+        let network = MemNetwork::with_settings(1, Settings { lane_window: 1_000, lanes, ..Settings::default() });
+        let endpoint = bind(&network, "a").endpoint();
+        assert_eq!((endpoint.name.as_str(), endpoint.lanes), ("a", lanes));
+        endpoint.connection_bytes
+    };
+    let bound = bytes(27) - bytes(26);
     assert!((2_000..4_000).contains(&bound), "{bound}");
 }
 

@@ -2,7 +2,6 @@
 
 use super::raw::{PROTOCOL, client, proof};
 use super::*;
-use pingpong_core::link::DialError;
 use quinn::ClientConfig;
 use tokio::net::UdpSocket;
 
@@ -67,8 +66,8 @@ async fn half_open(config: &ClientConfig, to: SocketAddr, shows_address: bool) -
     }
 }
 
-fn for_one_peer(authority: &Authority, failure_timeout: Duration) -> (QuicLink, ClientConfig) {
-    let mut config = config(issue(authority, "b"), failure_timeout);
+fn for_one_peer(authority: &Authority) -> (QuicLink, ClientConfig) {
+    let mut config = config(issue(authority, "b"), 2 * SECOND);
     config.max_peers = 1;
     let client = client(authority, PROTOCOL, Some(proof(authority, &["a"])));
     (QuicLink::bind(config).unwrap(), client)
@@ -77,8 +76,7 @@ fn for_one_peer(authority: &Authority, failure_timeout: Duration) -> (QuicLink, 
 #[tokio::test]
 async fn addresses_that_never_answer_hold_half_of_the_places_at_most() {
     let authority = authority();
-    // No handshake ends for its length.
-    let (b, client) = for_one_peer(&authority, 600 * SECOND);
+    let (b, client) = for_one_peer(&authority);
     let mut half_opens = Vec::new();
     for _ in 0..2 * PLACES {
         half_opens.push(half_open(&client, b.local_address(), false).await);
@@ -90,28 +88,29 @@ async fn addresses_that_never_answer_hold_half_of_the_places_at_most() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_does_not_go_on_frees_its_place_at_its_deadline() {
+async fn a_flood_of_handshakes_that_do_not_go_on_keeps_nobody_out() {
     let authority = authority();
-    let (b, client) = for_one_peer(&authority, SECOND);
+    let (b, client) = for_one_peer(&authority);
     let mut half_opens = Vec::new();
-    for _ in 0..PLACES {
+    for _ in 0..2 * PLACES {
         let (answer, socket) = half_open(&client, b.local_address(), true).await;
-        assert_eq!(answer, Answer::Handshake);
+        assert_eq!(answer, Answer::Handshake, "the oldest gives way");
         half_opens.push(socket);
     }
-    let (honest, to) = (bind(issue(&authority, "honest")), address(b.local_address()));
-    let full = soon(honest.dial(&to, None)).await.unwrap_err();
-    assert!(matches!(&full, DialError::Unreachable { words, .. } if words.contains("no further")), "{full}");
-    let dials = async {
-        let mut again = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            again.tick().await;
-            if let Ok(connection) = honest.dial(&to, None).await {
-                return connection;
-            }
-        }
-    };
-    // Well before QUIC would give up for silence.
-    let _dialled = soon(dials).await;
-    assert_eq!(soon(b.accept()).await.unwrap().peer(), &name("honest"));
+    // At once, although all places are taken and none of the handshakes has run out of time.
+    only_a_member_is_let_in(&authority, &b).await;
+}
+
+#[tokio::test]
+async fn dead_peers_that_a_node_dials_keep_no_living_one_out() {
+    let authority = authority();
+    let (b, _) = for_one_peer(&authority);
+    let silent = udp().await;
+    let nobody = address(silent.local_addr().unwrap());
+    // More than the connections that others may begin, and all of them are kept by QUIC for a while.
+    for _ in 0..80 {
+        let given_up = tokio::time::timeout(Duration::from_millis(5), b.dial(&nobody, None)).await;
+        assert!(given_up.is_err(), "nobody answers there");
+    }
+    only_a_member_is_let_in(&authority, &b).await;
 }

@@ -168,3 +168,18 @@ async fn nothing_is_left_behind() {
     tokio::task::yield_now().await;
     assert_eq!(metrics.num_alive_tasks(), before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_of_another_name_or_with_too_few_lanes_is_not_started_on() {
+    let pipes = Pipes::default();
+    let config = MeshConfig::new(ClusterName::new("test").unwrap(), name("a"));
+    let error = Mesh::start(pipes.bind(&name("b")), config.clone()).await.unwrap_err().to_string();
+    let expected =
+        "the node is configured as a, its identity is that of b; correct the name, or give it an identity of that name";
+    assert_eq!(error, expected);
+    let mut many = config;
+    many.limits.lanes = 1_000;
+    many.limits.max_memory = u64::MAX;
+    let error = Mesh::start(pipes.bind(&name("a")), many).await.unwrap_err();
+    assert!(matches!(error, StartError::Lanes { needed: 1_003, lanes: 1_002 }), "{error}");
+}

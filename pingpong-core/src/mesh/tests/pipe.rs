@@ -1,6 +1,6 @@
 //! The simplest link there is: channels in one process, no faults. For tests of the mesh alone.
 
-use crate::link::{Broken, Closed, Connection, DialError, LaneReceiver, LaneSender, Link, Priority};
+use crate::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, LaneSender, Link, Priority};
 use crate::{Address, NodeName};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -74,8 +74,8 @@ impl Link for PipeLink {
         vec![Address::new(self.name.as_str()).unwrap()]
     }
 
-    fn connection_bytes(&self, _: usize) -> u64 {
-        1 << 20
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { name: self.name.clone(), lanes: 1_002, connection_bytes: 1 << 20, other_bytes: 1 << 20 }
     }
 
     async fn dial(&self, address: &Address, _: Option<&NodeName>) -> Result<Pipe, DialError> {

@@ -1,5 +1,6 @@
-//! Attempts to reach somebody: what the shell is told to do, and what it reports.
+//! Attempts to reach somebody: what the shell is told to do, what it reports, and how they begin and end.
 
+use super::{Redial, RedialSettings, pace_of, seeds_of};
 use crate::address::Address;
 use crate::name::NodeName;
 use std::time::Duration;
@@ -62,4 +63,95 @@ pub(super) struct UnderWay {
     /// The target in whose rhythm it was started.
     pub(super) counted_for: Target,
     pub(super) started: Duration,
+}
+
+impl UnderWay {
+    /// When it is given up.
+    pub(super) fn end(&self, settings: &RedialSettings) -> Duration {
+        self.started.saturating_add(settings.attempt_life)
+    }
+}
+
+impl Redial {
+    pub(super) fn start(&mut self, counted_for: Target, cap: Duration, random: u64, now: Duration) -> Option<Attempt> {
+        let (target, address) = match &counted_for {
+            Target::Seed(address) => (counted_for.clone(), address.clone()),
+            Target::Name(name) => {
+                let address = self.names.get_mut(name)?.next_address(seeds_of(&self.seeds, name))?;
+                let is_seed = seeds_of(&self.seeds, name).any(|seed| seed == address);
+                (if is_seed { Target::Seed(address.clone()) } else { counted_for.clone() }, address)
+            }
+        };
+        let id = AttemptId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        let pace = pace_of(&mut self.seeds, &mut self.names, &counted_for)?;
+        pace.started(&self.settings, cap, spread(random, id), now);
+        let attempt = UnderWay { target: target.clone(), address: address.clone(), counted_for, started: now };
+        self.under_way.insert(id, attempt);
+        Some(Attempt { id, target, address })
+    }
+
+    /// A connection to `name` at the attempt's address. A name's attempt that reached another name reached nobody.
+    pub(super) fn connected(&mut self, attempt: UnderWay, name: NodeName, now: Duration) {
+        match attempt.target {
+            Target::Seed(address) => {
+                let Some(seed) = self.seeds.get_mut(&address) else { return };
+                let pace = self.names.get_mut(&name).map_or(&mut seed.pace, |wanted| &mut wanted.pace);
+                pace.connected(&self.settings, now);
+                seed.leads_to = Some(name);
+            }
+            Target::Name(wanted) if wanted == name => {
+                let Some(wanted) = self.names.get_mut(&name) else { return };
+                wanted.reached = Some(attempt.address);
+                wanted.pace.connected(&self.settings, now);
+            }
+            Target::Name(_) => {}
+        }
+    }
+
+    /// A seed that is this node: kept, since its DNS name may lead to another one later.
+    pub(super) fn is_itself(&mut self, target: &Target, now: Duration) {
+        let cap = self.longest_spacing();
+        let Target::Seed(address) = target else { return };
+        let Some(seed) = self.seeds.get_mut(address) else { return };
+        seed.leads_to = None;
+        seed.pace.hold_back(cap, now);
+    }
+
+    pub(super) fn give_up_old(&mut self, now: Duration) {
+        while let Some(oldest) = self.under_way.first_entry() {
+            if oldest.get().end(&self.settings) > now {
+                return;
+            }
+            let (id, attempt) = oldest.remove_entry();
+            self.abandoned.push(id);
+            if let Some(pace) = self.pace_of(&attempt.counted_for) {
+                pace.ended();
+            }
+        }
+    }
+
+    /// Gives up every attempt that was started for this name, or for a seed that leads to it.
+    pub(super) fn abandon_attempts(&mut self, name: &NodeName) {
+        let is_for_it = |attempt: &UnderWay| match &attempt.counted_for {
+            Target::Seed(address) => self.seeds.get(address).is_some_and(|seed| seed.leads_to.as_ref() == Some(name)),
+            Target::Name(target) => target == name,
+        };
+        let ended: Vec<_> = self.under_way.iter().filter(|(_, a)| is_for_it(a)).map(|(id, _)| *id).collect();
+        for id in ended {
+            let Some(attempt) = self.under_way.remove(&id) else { continue };
+            self.abandoned.push(id);
+            if let Some(pace) = self.pace_of(&attempt.counted_for) {
+                pace.ended();
+            }
+        }
+    }
+}
+
+/// Bits of its own for each attempt of one call (the finaliser of splitmix64).
+fn spread(random: u64, id: AttemptId) -> u64 {
+    let mut bits = random.wrapping_add(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }

@@ -6,11 +6,19 @@
 //! its addresses. A seed that led to a wanted name has its turn among that name's addresses, so that nobody is dialled
 //! in two rhythms at once.
 //!
+//! | part | what it decides |
+//! | --- | --- |
+//! | `attempt` | nothing: what the shell is told, and what it reports |
+//! | `book` | where a name is, by whose word |
+//! | `pace` | when one target is dialled next |
+//! | `crowd` | how much all of them together may be dialled |
+//!
 //! The shell calls [`Redial::due`] when [`Redial::next_due`] says so, carries out what it returns, and reports what
 //! became of the attempts. Time is monotonic, measured from the start of the process.
 
 mod attempt;
 mod book;
+mod crowd;
 mod pace;
 mod settings;
 #[cfg(test)]
@@ -38,6 +46,8 @@ pub struct Redial {
     seeds: BTreeMap<Address, Seed>,
     names: BTreeMap<NodeName, Wanted>,
     under_way: BTreeMap<AttemptId, UnderWay>,
+    /// How many handshakes are under way with a name, whoever dialled.
+    handshakes: BTreeMap<NodeName, usize>,
     abandoned: Vec<AttemptId>,
     next_id: u64,
     /// The latest time passed in; an earlier one counts as this.
@@ -49,8 +59,17 @@ impl Redial {
     pub fn new(own: NodeName, seeds: Vec<Address>, settings: RedialSettings) -> Self {
         let seed = |address| (address, Seed { leads_to: None, pace: Pace::new(&settings, Duration::ZERO) });
         let seeds = seeds.into_iter().map(seed).collect();
-        let (names, under_way) = (BTreeMap::new(), BTreeMap::new());
-        Self { own, settings, seeds, names, under_way, abandoned: Vec::new(), next_id: 0, now: Duration::ZERO }
+        Self {
+            own,
+            settings,
+            seeds,
+            names: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            handshakes: BTreeMap::new(),
+            abandoned: Vec::new(),
+            next_id: 0,
+            now: Duration::ZERO,
+        }
     }
 
     /// When to call [`Self::due`] again: at once if that time has passed. Every other call may change it.
@@ -58,10 +77,10 @@ impl Redial {
         if !self.abandoned.is_empty() {
             return Some(self.now);
         }
-        let crowded = self.is_crowded();
-        let dials = self.dialled().filter_map(|(_, pace)| pace.due(&self.settings, crowded));
-        let less_crowded = self.handshakes().min().filter(|_| crowded);
-        let oldest = self.under_way.values().next().map(|attempt| self.end_of(attempt));
+        let traffic = self.traffic();
+        let dials = self.dialled().filter_map(|(target, pace)| self.pace_due(&target, pace, traffic));
+        let less_crowded = self.next_death().filter(|_| traffic.crowded);
+        let oldest = self.under_way.values().next().map(|attempt| attempt.end(&self.settings));
         let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));
         dials.chain(oldest).chain(forgotten).chain(less_crowded).min()
     }
@@ -72,9 +91,10 @@ impl Redial {
         self.give_up_old(now);
         let forgotten = self.forget_old(now);
         let cap = self.longest_spacing();
-        let crowded = self.is_crowded();
-        let is_due = |pace: &Pace| pace.due(&self.settings, crowded).is_some_and(|due| due <= now);
-        let due: Vec<_> = self.dialled().filter(|(_, pace)| is_due(pace)).map(|(target, _)| target).collect();
+        let traffic = self.traffic();
+        let is_due =
+            |(target, pace): &(Target, &Pace)| self.pace_due(target, pace, traffic).is_some_and(|at| at <= now);
+        let due: Vec<_> = self.dialled().filter(is_due).map(|(target, _)| target).collect();
         let start = due.into_iter().filter_map(|target| self.start(target, cap, random, now)).collect();
         Due { start, abandon: std::mem::take(&mut self.abandoned), forgotten }
     }
@@ -100,14 +120,6 @@ impl Redial {
         }
     }
 
-    /// A name dialled this node: what its handshake may take need not be dialled.
-    pub fn accepted(&mut self, name: &NodeName, now: Duration) {
-        let now = self.advance(now);
-        if let Some(wanted) = self.names.get_mut(name) {
-            wanted.pace.handshake_began(now);
-        }
-    }
-
     /// A name is linked; the addresses are those of its own `Hello`. Called again when they change.
     pub fn up(&mut self, name: &NodeName, addresses: &[Address], now: Duration) {
         let now = self.advance(now);
@@ -120,7 +132,6 @@ impl Redial {
         let pace = Pace::new(&self.settings, now);
         let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
         wanted.linked = true;
-        wanted.pace.handshake_ended();
         let own = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
         wanted.known = Some(Known { since: now, own });
         wanted.first_address_next();
@@ -184,7 +195,6 @@ impl Redial {
         let seeds = self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name));
         let paces = seeds.map(|seed| &mut seed.pace);
         for pace in paces.chain(self.names.get_mut(name).map(|wanted| &mut wanted.pace)) {
-            pace.handshake_ended();
             match reason {
                 CloseReason::Full | CloseReason::Refused(_) => pace.hold_back(cap, now),
                 _ => pace.news(&self.settings, self.settings.attempt_spacing, now),
@@ -225,18 +235,6 @@ impl Redial {
         self.now
     }
 
-    /// True if so much is under way that more would make it late: it is given more time instead.
-    pub fn is_crowded(&self) -> bool {
-        self.under_way.len() + self.handshakes().count() >= self.settings.attempts_in_all
-    }
-
-    /// When each handshake that is under way is out of time.
-    fn handshakes(&self) -> impl Iterator<Item = Duration> {
-        let seeds = self.seeds.values().map(|seed| &seed.pace);
-        let names = self.names.values().filter(|wanted| !wanted.linked).map(|wanted| &wanted.pace);
-        seeds.chain(names).filter_map(|pace| pace.handshake_end(&self.settings)).filter(|end| *end > self.now)
-    }
-
     /// Every target that has to be dialled, with its rhythm.
     fn dialled(&self) -> impl Iterator<Item = (Target, &Pace)> {
         let led_to: BTreeSet<_> = self.seeds.values().filter_map(|seed| seed.leads_to.as_ref()).collect();
@@ -247,15 +245,6 @@ impl Redial {
         let seeds = self.seeds.iter().filter(move |(_, seed)| nobodys(seed));
         let names = names.map(|(name, wanted)| (Target::Name(name.clone()), &wanted.pace));
         names.chain(seeds.map(|(address, seed)| (Target::Seed(address.clone()), &seed.pace)))
-    }
-
-    fn longest_spacing(&self) -> Duration {
-        let dead = u32::try_from(self.dialled().count()).unwrap_or(u32::MAX);
-        self.settings.longest_spacing.max(self.settings.spacing_per_dead_peer.saturating_mul(dead))
-    }
-
-    fn end_of(&self, attempt: &UnderWay) -> Duration {
-        attempt.started.saturating_add(self.settings.attempt_life)
     }
 
     fn forgotten_at(&self, wanted: &Wanted) -> Option<Duration> {
@@ -271,64 +260,6 @@ impl Redial {
         pace_of(&mut self.seeds, &mut self.names, target)
     }
 
-    fn start(&mut self, counted_for: Target, cap: Duration, random: u64, now: Duration) -> Option<Attempt> {
-        let (target, address) = match &counted_for {
-            Target::Seed(address) => (counted_for.clone(), address.clone()),
-            Target::Name(name) => {
-                let address = self.names.get_mut(name)?.next_address(seeds_of(&self.seeds, name))?;
-                let is_seed = seeds_of(&self.seeds, name).any(|seed| seed == address);
-                (if is_seed { Target::Seed(address.clone()) } else { counted_for.clone() }, address)
-            }
-        };
-        let id = AttemptId(self.next_id);
-        self.next_id = self.next_id.wrapping_add(1);
-        let pace = pace_of(&mut self.seeds, &mut self.names, &counted_for)?;
-        pace.started(&self.settings, cap, spread(random, id), now);
-        let attempt = UnderWay { target: target.clone(), address: address.clone(), counted_for, started: now };
-        self.under_way.insert(id, attempt);
-        Some(Attempt { id, target, address })
-    }
-
-    /// A connection to `name` at the attempt's address. A name's attempt that reached another name reached nobody.
-    fn connected(&mut self, attempt: UnderWay, name: NodeName, now: Duration) {
-        match attempt.target {
-            Target::Seed(address) => {
-                let Some(seed) = self.seeds.get_mut(&address) else { return };
-                let pace = self.names.get_mut(&name).map_or(&mut seed.pace, |wanted| &mut wanted.pace);
-                pace.connected(&self.settings, now);
-                seed.leads_to = Some(name);
-            }
-            Target::Name(wanted) if wanted == name => {
-                let Some(wanted) = self.names.get_mut(&name) else { return };
-                wanted.reached = Some(attempt.address);
-                wanted.pace.connected(&self.settings, now);
-            }
-            Target::Name(_) => {}
-        }
-    }
-
-    /// A seed that is this node: kept, since its DNS name may lead to another one later.
-    fn is_itself(&mut self, target: &Target, now: Duration) {
-        let cap = self.longest_spacing();
-        let Target::Seed(address) = target else { return };
-        let Some(seed) = self.seeds.get_mut(address) else { return };
-        seed.leads_to = None;
-        seed.pace.hold_back(cap, now);
-    }
-
-    fn give_up_old(&mut self, now: Duration) {
-        while let Some(oldest) = self.under_way.first_entry() {
-            if oldest.get().started.saturating_add(self.settings.attempt_life) > now {
-                return;
-            }
-            let (id, attempt) = oldest.remove_entry();
-            self.abandoned.push(id);
-            if let Some(pace) = self.pace_of(&attempt.counted_for) {
-                pace.ended();
-            }
-        }
-    }
-
     fn forget_old(&mut self, now: Duration) -> Vec<NodeName> {
         let over = |wanted: &Wanted| self.forgotten_at(wanted).is_some_and(|at| at <= now);
         let old: Vec<_> = self.names.iter().filter(|(_, w)| over(w)).map(|(name, _)| name.clone()).collect();
@@ -340,22 +271,6 @@ impl Redial {
             self.drop_if_idle(name, now);
         }
         old
-    }
-
-    /// Gives up every attempt that was started for this name, or for a seed that leads to it.
-    fn abandon_attempts(&mut self, name: &NodeName) {
-        let is_for_it = |attempt: &UnderWay| match &attempt.counted_for {
-            Target::Seed(address) => self.seeds.get(address).is_some_and(|seed| seed.leads_to.as_ref() == Some(name)),
-            Target::Name(target) => target == name,
-        };
-        let ended: Vec<_> = self.under_way.iter().filter(|(_, a)| is_for_it(a)).map(|(id, _)| *id).collect();
-        for id in ended {
-            let Some(attempt) = self.under_way.remove(&id) else { continue };
-            self.abandoned.push(id);
-            if let Some(pace) = self.pace_of(&attempt.counted_for) {
-                pace.ended();
-            }
-        }
     }
 
     /// A name that is gone tells nothing any more.
@@ -410,12 +325,4 @@ fn pace_of<'a>(
 /// The seeds that lead to this name.
 fn seeds_of(seeds: &BTreeMap<Address, Seed>, name: &NodeName) -> impl Iterator<Item = Address> {
     seeds.iter().filter(move |(_, seed)| seed.leads_to.as_ref() == Some(name)).map(|(address, _)| address.clone())
-}
-
-/// Bits of its own for each attempt of one call (the finaliser of splitmix64).
-fn spread(random: u64, id: AttemptId) -> u64 {
-    let mut bits = random.wrapping_add(id.0.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }

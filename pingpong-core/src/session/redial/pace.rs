@@ -14,15 +14,22 @@ pub(super) struct Pace {
     /// The target's last answer asked for patience; a mere connection to it is no news.
     capped: bool,
     under_way: usize,
-    /// When a connection with the target was made whose handshake has not ended yet.
-    connected: Option<Duration>,
+}
+
+/// What is under way with all targets, as far as it concerns each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traffic {
+    /// So much is under way with targets that may answer that each gets one attempt at a time.
+    pub(super) crowded: bool,
+    /// The shortest time between two attempts at a target that is dead.
+    pub(super) apart: Duration,
 }
 
 impl Pace {
     /// Dials at once.
     pub(super) fn new(settings: &RedialSettings, now: Duration) -> Self {
         let spacing = settings.attempt_spacing;
-        Self { spacing, quiet_since: now, last: None, next: now, capped: false, under_way: 0, connected: None }
+        Self { spacing, quiet_since: now, last: None, next: now, capped: false, under_way: 0 }
     }
 
     /// Dials when there is news.
@@ -30,29 +37,36 @@ impl Pace {
         Self { next: Duration::MAX, ..Self::new(settings, now) }
     }
 
-    /// When the next attempt is due; none while as many as allowed are under way. If the node has many elsewhere, that is one,
-    /// and it waits for the handshake of a connection that was made.
-    pub(super) fn due(&self, settings: &RedialSettings, crowded: bool) -> Option<Duration> {
-        if !crowded {
-            return (self.under_way < settings.attempts_under_way).then_some(self.next);
+    /// From when on the target counts as dead, unless it is heard of before.
+    pub(super) fn dies_at(&self, settings: &RedialSettings) -> Duration {
+        self.quiet_since.saturating_add(settings.attempt_life)
+    }
+
+    /// When the next attempt is due; `None` while something must end first. `handshake`: one with the target is under way.
+    pub(super) fn due(
+        &self,
+        settings: &RedialSettings,
+        traffic: Traffic,
+        handshake: bool,
+        now: Duration,
+    ) -> Option<Duration> {
+        if self.under_way >= settings.attempts_under_way {
+            return None;
         }
-        let handshake = self.handshake_end(settings).unwrap_or_default();
-        (self.under_way == 0).then_some(self.next.max(handshake))
+        let dies_at = self.dies_at(settings);
+        let as_dead = self.last.map_or(self.next, |last| self.next.max(last.saturating_add(traffic.apart)));
+        if now >= dies_at {
+            Some(as_dead)
+        } else if traffic.crowded && (self.under_way > 0 || handshake) {
+            Some(as_dead.max(dies_at)).filter(|due| *due < Duration::MAX)
+        } else {
+            Some(self.next)
+        }
     }
 
-    /// When the handshake that is under way is out of time.
-    pub(super) fn handshake_end(&self, settings: &RedialSettings) -> Option<Duration> {
-        self.connected.map(|since| since.saturating_add(settings.handshake))
-    }
-
-    /// A connection with the target was made, by either side.
-    pub(super) fn handshake_began(&mut self, now: Duration) {
-        self.connected = Some(now);
-    }
-
-    /// Its handshake ended, however.
-    pub(super) fn handshake_ended(&mut self) {
-        self.connected = None;
+    /// The target was heard of, which does not ask for a dial.
+    pub(super) fn heard(&mut self, now: Duration) {
+        self.quiet_since = now;
     }
 
     /// An attempt starts: the next one follows at the spacing, up to a fifth sooner, so that nodes that lost each other at
@@ -86,7 +100,6 @@ impl Pace {
 
     /// The target answered a dial; its handshake gets one spacing before the next attempt.
     pub(super) fn connected(&mut self, settings: &RedialSettings, now: Duration) {
-        self.handshake_began(now);
         if !self.capped {
             self.news(settings, Duration::ZERO, now);
             self.next = self.next.max(now.saturating_add(self.spacing));

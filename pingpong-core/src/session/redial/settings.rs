@@ -12,16 +12,16 @@ pub struct RedialSettings {
     pub attempt_life: Duration,
     /// At most so many attempts at one target at a time.
     pub attempts_under_way: usize,
-    /// With so many attempts and handshakes under way at all targets together, each target has one at a time. Busy machines
-    /// answer late; to dial them the more for that would make them busier still, until no handshake ends in time.
+    /// With so many attempts and handshakes under way, each target has one at a time. Busy machines answer late; to dial them
+    /// the more for that would make them busier still, until no handshake ends in time. Targets that were silent for the life
+    /// of an attempt are dead, not busy, and do not count.
     pub attempts_in_all: usize,
-    /// How long the handshake of a connection may take.
-    pub handshake: Duration,
     /// After this time without an answer the spacing doubles with each attempt.
     pub patience: Duration,
     /// The spacing does not grow beyond this ...
     pub longest_spacing: Duration,
-    /// ... or beyond this for each target that does not answer, if that is more: bounds the dials of a node that lost all.
+    /// ... or beyond this for each target, if that is more. It is also the time between two dials of dead ones: bounds the
+    /// dials of a node that lost all.
     pub spacing_per_dead_peer: Duration,
     /// A spacing is up to one in so many shorter, at random. Zero: no jitter.
     pub jitter: u32,
@@ -38,12 +38,11 @@ impl Default for RedialSettings {
             attempt_life: Duration::from_secs(5),
             attempts_under_way: 17,
             attempts_in_all: 32,
-            handshake: Duration::from_secs(2),
             patience: Duration::from_secs(60),
             longest_spacing: Duration::from_secs(2),
             spacing_per_dead_peer: Duration::from_millis(20),
             jitter: 5,
-            max_peers: 256,
+            max_peers: 128,
             forget_after: Duration::from_secs(24 * 60 * 60),
         }
     }

@@ -1,5 +1,6 @@
 //! Virtual time only: the tests pass it in.
 
+mod crowd;
 mod hostile;
 
 use super::*;
@@ -108,7 +109,7 @@ fn without_an_answer_for_a_minute_the_spacing_doubles_up_to_two_seconds() {
 
 #[test]
 fn the_cap_grows_with_the_number_of_dead_peers() {
-    let mut redial = redial(&[]);
+    let mut redial = Redial::new(name("me"), vec![], RedialSettings { max_peers: 200, ..no_jitter() });
     for n in 0..200 {
         let peer = name(&format!("n{n}"));
         redial.up(&peer, &[at("x")], Duration::ZERO);
@@ -355,54 +356,6 @@ fn a_thousand_told_names_stay_bounded_and_do_not_keep_a_link_out() {
     assert!(redial.names.values().all(|wanted| wanted.linked));
     run(&mut redial, 10 * S);
     assert!(redial.under_way.is_empty());
-}
-
-/// A node that was told of `others` names, by one neighbour.
-fn told_many(own: &str, others: usize) -> Redial {
-    let mut redial = Redial::new(name(own), vec![], no_jitter());
-    redial.up(&name("neighbour"), &[at("neighbour:1")], START);
-    for number in 0..others {
-        redial.told(&name("neighbour"), &told(&format!("n{number:03}"), &[&format!("n{number:03}:1")]), START);
-    }
-    redial
-}
-
-#[test]
-fn in_a_crowd_each_target_has_one_attempt_at_a_time() {
-    let mut few = told_many("a", 3);
-    assert_eq!(run(&mut few, S).len(), 3 * 4, "at 0, 300, 600 and 900 ms");
-    let mut many = told_many("a", 40);
-    assert_eq!(run(&mut many, S).len(), 40, "one each, and no second one while these are under way");
-    // The first attempts end with their life; then each has its next one.
-    assert_eq!(run(&mut many, 5 * S).len(), 40);
-}
-
-#[test]
-fn in_a_crowd_a_handshake_is_waited_for() {
-    let mut redial = told_many("a", 40);
-    let started = run(&mut redial, S);
-    for (_, attempt) in &started {
-        let Target::Name(name) = &attempt.target else { panic!("no seeds here") };
-        redial.answered(attempt.id, Outcome::Connected(name.clone()), S);
-    }
-    assert!(run(&mut redial, 2 * S).is_empty(), "forty handshakes are under way");
-    redial.closed(&name("n000"), &CloseReason::Stale, 2 * S);
-    assert_eq!(dialled(&run(&mut redial, 2 * S + 300 * MS)), ["n000:1"], "its handshake has ended");
-    for number in 1..10 {
-        redial.up(&name(&format!("n{number:03}")), &[], 2 * S + 300 * MS);
-    }
-    let rest = run(&mut redial, 2 * S + 300 * MS).len();
-    assert!(rest >= 30, "thirty are no crowd: {rest} are dialled again");
-}
-
-#[test]
-fn in_a_crowd_a_name_that_dials_us_is_not_dialled() {
-    let mut redial = told_many("z", 40);
-    for number in 0..40 {
-        redial.accepted(&name(&format!("n{number:03}")), START);
-    }
-    assert!(run(&mut redial, S).is_empty());
-    assert_eq!(run(&mut redial, 3 * S).len(), 40, "its handshake came to nothing, and nobody said so");
 }
 
 #[test]

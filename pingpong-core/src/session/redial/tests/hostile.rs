@@ -13,6 +13,7 @@ enum Call {
     Told(usize, usize, u8),
     Gone(usize, usize),
     Closed(usize, u8),
+    Handshake(usize, bool),
     Forget(usize),
     Renewed,
 }
@@ -27,6 +28,7 @@ fn call() -> impl Strategy<Value = Call> {
         2 => (who(), who(), 0..12_u8).prop_map(|(by, of, many)| Call::Told(by, of, many)),
         1 => (who(), who()).prop_map(|(by, of)| Call::Gone(by, of)),
         2 => (who(), 0..4_u8).prop_map(|(of, why)| Call::Closed(of, why)),
+        2 => (who(), any::<bool>()).prop_map(|(of, begins)| Call::Handshake(of, begins)),
         1 => who().prop_map(Call::Forget),
         1 => Just(Call::Renewed),
     ]
@@ -54,6 +56,8 @@ fn apply(redial: &mut Redial, call: &Call, now: Duration) {
             let reasons = [CloseReason::Full, CloseReason::Surplus, CloseReason::Leaving, CloseReason::Lost];
             redial.closed(&who(of), &reasons[usize::from(*why)], now);
         }
+        Call::Handshake(of, true) => redial.handshake_began(&who(of), now),
+        Call::Handshake(of, false) => redial.handshake_ended(&who(of)),
         Call::Forget(of) => redial.forget(&who(of), now),
         Call::Renewed => redial.renewed(now),
     }

@@ -1,0 +1,84 @@
+//! Log lines that would repeat for as long as something is wrong: the first is written, the same again only now and then.
+//!
+//! Invariants: at most [`SUBJECTS`] subjects are remembered, and a subject gets at most one line in [`APART`], whatever peers do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Whoever there are more of is forgotten, the one that was written longest ago first.
+const SUBJECTS: usize = 256;
+/// The shortest time between two lines about one subject.
+const APART: Duration = Duration::from_secs(1);
+/// When the same words about the same subject are written again.
+const AGAIN: Duration = Duration::from_secs(600);
+
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    seen: BTreeMap<String, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    words: String,
+    written: Duration,
+    left_out: u64,
+}
+
+impl Repeats {
+    /// Whether to write these words about this subject now; `Some` says how many lines about it were left out since the last.
+    pub(super) fn write(&mut self, subject: &str, words: &str, now: Duration) -> Option<u64> {
+        if let Some(seen) = self.seen.get_mut(subject) {
+            let since = now.saturating_sub(seen.written);
+            if since < APART || (seen.words == words && since < AGAIN) {
+                seen.left_out += 1;
+                return None;
+            }
+            let left_out = seen.left_out;
+            *seen = Seen { words: words.to_owned(), written: now, left_out: 0 };
+            return Some(left_out);
+        }
+        if self.seen.len() >= SUBJECTS {
+            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.written).map(|(subject, _)| subject.clone());
+            self.seen.retain(|subject, _| Some(subject) != oldest.as_ref());
+        }
+        self.seen.insert(subject.to_owned(), Seen { words: words.to_owned(), written: now, left_out: 0 });
+        Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_same_words_are_written_once_and_again_much_later() {
+        let mut repeats = Repeats::default();
+        assert_eq!(repeats.write("b", "refused", S), Some(0));
+        for second in 2..600 {
+            assert_eq!(repeats.write("b", "refused", second * S), None);
+        }
+        assert_eq!(repeats.write("b", "refused", 601 * S), Some(598));
+        assert_eq!(repeats.write("d", "refused", 601 * S), Some(0), "each subject for itself");
+    }
+
+    #[test]
+    fn new_words_are_written_but_not_in_a_flood() {
+        let mut repeats = Repeats::default();
+        assert_eq!(repeats.write("b", "expired", S), Some(0));
+        assert_eq!(repeats.write("b", "another cluster", 2 * S), Some(0));
+        let lines = (0..1_000).filter(|n| repeats.write("b", &n.to_string(), 3 * S + S / 1_000 * *n).is_some()).count();
+        assert_eq!(lines, 1, "in a second");
+    }
+
+    #[test]
+    fn many_subjects_need_bounded_memory() {
+        let mut repeats = Repeats::default();
+        for n in 0..1_000_u32 {
+            assert_eq!(repeats.write(&n.to_string(), "x", S * n), Some(0));
+        }
+        assert_eq!(repeats.seen.len(), SUBJECTS);
+        assert!(repeats.seen.contains_key("999") && !repeats.seen.contains_key("0"));
+    }
+}
