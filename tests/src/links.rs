@@ -59,7 +59,8 @@ pub(crate) async fn a_short_stall_of_a_node_is_no_failure(c: &Cluster) {
     at_b.quiet(Duration::from_millis(1), "and finds its peers where they were").await;
 }
 
-/// As a host that was suspended: nobody ran, so nobody was silent.
+/// As a host that was suspended: nobody ran, so nobody was silent. What is cut a little longer than that shows that the peers
+/// have a whole interval from then on, and not what was left of the one before.
 pub(crate) async fn a_pause_of_the_own_process_is_nobodys_silence(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let (mut at_a, mut at_b) = (a.events(), b.events());
@@ -67,11 +68,15 @@ pub(crate) async fn a_pause_of_the_own_process_is_nobodys_silence(c: &Cluster) {
     at_b.up(a.name()).await;
     for timeouts in [2, 5] {
         let start = Instant::now();
+        c.harness().cut(a.place(), b.place()).await;
         c.harness().suspend(c.t() * timeouts).await;
         assert!(start.elapsed() >= c.t() * timeouts, "the process stood still: {:?}", start.elapsed());
+        c.hold(c.t() / 4).await;
+        c.harness().heal_all().await;
         at_a.quiet(c.t() * 5 / 4, "b gets a fresh interval").await;
         at_b.quiet(Duration::from_millis(1), "and so does a").await;
     }
+    c.harness().suspend(c.t() * 2).await;
     c.harness().cut(a.place(), b.place()).await;
     at_a.down_within(c.timing().within(c.t()), b.name()).await;
 }
