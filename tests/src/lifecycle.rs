@@ -62,13 +62,20 @@ pub(crate) async fn a_leaver_flushes_every_lane(c: &Cluster) {
     };
     let [a, b] = c.linked_with(["a", "b"], few).await;
     let probes = NAMES.map(|name| b.probe_with_events(name));
-    // One server is far behind when the goodbye comes, and the last two share a lane.
+    let mut events = b.events();
+    events.up(a.name()).await;
+    // One server is behind by more than its mailbox holds when the goodbye comes, and the last two share a lane.
     probes[1].pause();
     for name in NAMES {
         Traffic::new(&a, to(&["b"]), &server(name)).with_size(3_000).casts(60).await;
     }
     let mut leaving = Box::pin(c.stop(&a, c.timing().patience()));
     assert!(is_pending(&mut leaving).await, "one server has not handled anything");
+    tokio::select! {
+        biased;
+        left = &mut leaving => panic!("one lane is not handed over yet: {left:?}"),
+        () = events.quiet(c.t() / 2, "the other lanes are not all") => {}
+    }
     probes[1].resume();
     assert!(leaving.await.flushed, "every lane was confirmed");
     for (probe, name) in probes.iter().zip(NAMES) {

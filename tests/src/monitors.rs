@@ -53,6 +53,12 @@ pub(crate) async fn a_monitor_that_sleeps_while_many_names_come_and_go_shows_the
     let (mut unread, mut fast) = (a.events(), a.events());
     unread.up(stays.name()).await;
     fast.up(stays.name()).await;
+    // It was shown, and is long forgotten when the monitor is read again.
+    let first = c.start("first", &["a"]).await;
+    unread.up(first.name()).await;
+    fast.up(first.name()).await;
+    c.stop(&first, c.timing().within(c.t())).await;
+    fast.down(first.name()).await;
     for number in 0..NAMES {
         let guest = c.start(&format!("n{number:02}"), &["a"]).await;
         fast.up(guest.name()).await;
@@ -69,6 +75,7 @@ pub(crate) async fn a_monitor_that_sleeps_while_many_names_come_and_go_shows_the
     unread.drain().await;
     unread.check_alternation();
     assert_eq!(last_is_up(&unread, "stays"), Some(true), "it is linked; seen {:?}", unread.log());
+    assert_eq!(last_is_up(&unread, "first"), Some(false), "it is gone; seen {:?}", unread.log());
     assert_eq!(last_is_up(&unread, "z"), Some(true), "so is the last one; seen {:?}", unread.log());
     for number in 0..NAMES {
         let name = format!("n{number:02}");
@@ -76,6 +83,6 @@ pub(crate) async fn a_monitor_that_sleeps_while_many_names_come_and_go_shows_the
     }
     let of_stays = unread.log().iter().filter(|event| event.node.name == *stays.name()).count();
     assert_eq!(of_stays, 3, "its resets are folded into one; seen {:?}", unread.log());
-    assert!(unread.log().len() <= 4 + 2 * NAMES, "a pair for each name at most; seen {:?}", unread.log());
+    assert!(unread.log().len() <= 6 + 2 * NAMES, "a pair for each name at most; seen {:?}", unread.log());
     unread.quiet(Duration::from_millis(1), "that was all").await;
 }

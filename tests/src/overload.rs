@@ -230,7 +230,7 @@ pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
     assert_eq!(b.counters().stalled_servers, 0, "whoever makes progress is left alone");
 }
 
-/// The handshake of the two is done; then the network of `b` stands still for longer than the failure timeout allows.
+/// The network of `b` stands still for longer than the failure timeout allows: that is noticed long before its lanes are missed.
 pub(crate) async fn a_peer_that_stands_still_is_cut_and_returns(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let mut events = a.events();
@@ -238,8 +238,7 @@ pub(crate) async fn a_peer_that_stands_still_is_cut_and_returns(c: &Cluster) {
     c.harness().stall(b.place()).await;
     let bound = c.timing().within(c.t());
     let (_, reason) = events.down_within(bound, b.name()).await;
-    let fits = matches!(reason, DownReason::Lost | DownReason::Overloaded);
-    assert!(fits, "one stuck node cannot stop a cluster; seen {reason}");
+    assert_eq!(reason, DownReason::Lost, "one stuck node cannot stop a cluster");
     c.harness().resume(b.place()).await;
     events.up(b.name()).await;
 }
