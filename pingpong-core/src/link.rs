@@ -118,6 +118,11 @@ pub trait Connection: Send + Sync + 'static {
     /// How many packets of the peer have arrived so far, of any kind: each is a sign of life (N18).
     fn packets(&self) -> u64;
 
+    /// What the backend knows of the network in between, for people who operate a node.
+    fn path(&self) -> Path {
+        Path::default()
+    }
+
     /// Ends the connection here at once, and tells the peer if it can (L6). `reason` has at most 512 bytes. Only the first
     /// close counts.
     fn close(&self, reason: Bytes);
@@ -155,6 +160,23 @@ pub enum Priority {
     Replies,
     /// Control messages.
     Control,
+}
+
+/// The network between two ends of a connection, as far as a backend knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Path {
+    /// Packets that were sent.
+    pub sent_packets: u64,
+    /// Those of them that were lost on the way.
+    pub lost_packets: u64,
+}
+
+impl Path {
+    /// So many packets were sent, so many of them lost.
+    pub const fn new(sent_packets: u64, lost_packets: u64) -> Self {
+        Self { sent_packets, lost_packets }
+    }
 }
 
 /// How a connection ended.

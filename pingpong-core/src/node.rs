@@ -3,6 +3,7 @@
 use crate::name::NodeName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// One life of a name: milliseconds of the wall clock at its start, then 64 random bits.
 ///
@@ -40,6 +41,27 @@ impl Incarnation {
 impl fmt::Display for Incarnation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:016x}", self.millis, self.random)
+    }
+}
+
+/// A text is not an incarnation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not an incarnation; it is milliseconds since 1970, a hyphen, and 16 hexadecimal digits")]
+pub struct IncarnationError {
+    /// The beginning of the text.
+    pub text: String,
+}
+
+/// Reads what [`Display`](fmt::Display) writes.
+impl FromStr for Incarnation {
+    type Err = IncarnationError;
+
+    fn from_str(text: &str) -> Result<Self, IncarnationError> {
+        let read = || {
+            let (millis, random) = text.split_once('-').filter(|(_, random)| random.len() == 16)?;
+            Some(Self::new(millis.parse().ok()?, u64::from_str_radix(random, 16).ok()?))
+        };
+        read().ok_or_else(|| IncarnationError { text: text.chars().take(64).collect() })
     }
 }
 
@@ -81,5 +103,17 @@ mod tests {
             assert!(Incarnation::above(seen, wall, 0) > seen, "wall clock {wall}");
         }
         assert_eq!(Incarnation::above(seen, 5_000, 0).millis(), 5_000);
+    }
+
+    #[test]
+    fn an_incarnation_is_read_as_it_is_written() {
+        for incarnation in
+            [Incarnation::default(), Incarnation::new(1_732_550_400_000, 0xab), Incarnation::new(u64::MAX, u64::MAX)]
+        {
+            assert_eq!(incarnation.to_string().parse(), Ok(incarnation));
+        }
+        for wrong in ["", "1", "1-", "1-ab", "x-0000000000000000", "1-000000000000000g", "1-00000000000000000"] {
+            assert!(wrong.parse::<Incarnation>().is_err(), "{wrong}");
+        }
     }
 }

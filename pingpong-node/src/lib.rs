@@ -16,6 +16,17 @@ compile_error!("pingpong-node needs a transport: enable its feature `mem`, `quic
 pub use pingpong_core::mesh::StartError;
 pub use pingpong_core::*;
 
+#[cfg(all(feature = "daemon", unix))]
+pub mod control;
+#[cfg(all(feature = "daemon", unix))]
+pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod io_thread;
+#[cfg(feature = "daemon")]
+pub mod settings;
+#[cfg(feature = "daemon")]
+pub mod store;
+
 #[cfg(feature = "mem")]
 pub use pingpong_transport_mem as mem;
 #[cfg(feature = "quic")]

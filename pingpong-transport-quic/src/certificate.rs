@@ -1,8 +1,79 @@
 //! What a certificate says: the name of a node, and how long it holds.
 
+use crate::words;
 use pingpong_core::NodeName;
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName};
+use std::fmt::Write;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// What a certificate says of itself, for people. Nothing of it has been verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CertificateInfo {
+    /// Who it is about, as its issuer wrote it.
+    pub subject: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Its DNS names; a node's certificate has one, the node's name.
+    pub dns_names: Vec<String>,
+    /// Whether it is that of an authority.
+    pub is_authority: bool,
+    /// From when on it holds, in seconds since 1970 (UTC).
+    pub begins: i64,
+    /// Until when it holds, in seconds since 1970 (UTC).
+    pub expires: i64,
+    /// SHA-256 of the whole certificate, in hexadecimal digits.
+    pub fingerprint: String,
+}
+
+impl CertificateInfo {
+    /// Reads all certificates of a PEM file.
+    ///
+    /// # Errors
+    /// Words that say what cannot be read; also if there is no certificate in it.
+    pub fn from_pem(text: &[u8]) -> Result<Vec<Self>, String> {
+        let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+        let found = found.map_err(|error| format!("it cannot be read as PEM: {error}"))?;
+        if found.is_empty() {
+            return Err("there is no certificate in it".to_owned());
+        }
+        found.iter().map(Self::of).collect()
+    }
+
+    fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {
+        let parsed = parse(certificate)?;
+        let names = match parsed.subject_alternative_name() {
+            Ok(Some(extension)) => &extension.value.general_names[..],
+            _ => &[],
+        };
+        let dns_names = names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(text) => Some((*text).to_owned()),
+            _ => None,
+        });
+        let digest = digest(&SHA256, certificate.as_ref());
+        let fingerprint = digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        let dates = dates(certificate)?;
+        Ok(Self {
+            subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
+            dns_names: dns_names.collect(),
+            is_authority: parsed.is_ca(),
+            begins: dates.not_before,
+            expires: dates.not_after,
+            fingerprint,
+        })
+    }
+}
+
+/// Seconds since 1970 as a date and a time (UTC).
+pub fn date(seconds: i64) -> String {
+    words::date(seconds)
+}
 
 /// A node's name is not to be had from a certificate; the words say why.
 pub(crate) type NoName = String;

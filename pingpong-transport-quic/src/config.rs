@@ -1,6 +1,7 @@
 //! How an endpoint is configured, and why it cannot be bound.
 
 use crate::identity::Identity;
+use pingpong_core::link::Endpoint;
 use pingpong_core::{Address, MeshConfig};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -81,7 +82,30 @@ impl QuicConfig {
         self.lanes.saturating_add(3)
     }
 
-    pub(crate) fn check(&self) -> Result<(), BindError> {
+    /// What an endpoint of this configuration will be (O1).
+    ///
+    /// For each lane that a peer may open two and a half windows count, since what arrives in small pieces is kept in buffers that may
+    /// be so much larger before it is copied together; what is sent and not acknowledged, and the datagrams of both directions. A
+    /// connection whose lanes nobody has asked for has one, and sends what a handshake needs.
+    pub fn endpoint(&self) -> Endpoint {
+        let lane = u64::from(self.lane_window / 2).saturating_mul(5);
+        let fixed = 2 * DATAGRAMS as u64 + FIXED;
+        let lanes = (self.streams() as u64).saturating_mul(lane);
+        let handshakes = (self.connections() as u64).saturating_mul(lane.saturating_add(fixed));
+        let sockets = 2 * self.socket_buffer as u64;
+        Endpoint {
+            name: self.identity.name().clone(),
+            lanes: self.streams(),
+            connection_bytes: lanes.saturating_add(u64::from(self.send_window)).saturating_add(fixed),
+            other_bytes: handshakes.saturating_add(self.unauthenticated_bytes()).saturating_add(sockets),
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`BindError::Range`] names the field and its range.
+    pub fn check(&self) -> Result<(), BindError> {
         let ranges: [(&'static str, u64, u64, u64); 6] = [
             ("lanes", self.lanes as u64, 1, 1_000),
             ("max_peers", self.max_peers as u64, 1, 10_000),
@@ -104,6 +128,10 @@ impl QuicConfig {
     }
 }
 
+/// Bytes of datagrams that wait, in each direction.
+pub(crate) const DATAGRAMS: usize = 64 << 10;
+/// What a connection holds beside windows and datagrams: its state, keys, and what is remembered of packets.
+const FIXED: u64 = 64 << 10;
 /// Dials that others may have under way beyond the number of peers.
 const SPARE_HANDSHAKES: usize = 8;
 /// Connections of others beyond four for each peer.

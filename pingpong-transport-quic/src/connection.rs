@@ -6,7 +6,7 @@ use crate::probe::{Doors, Known};
 use crate::words::{self, Failure};
 use crate::{certificate, probe};
 use bytes::Bytes;
-use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Priority};
+use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Path, Priority};
 use pingpong_core::{Address, NodeName};
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, VarInt, WriteError};
 use rustls::pki_types::CertificateDer;
@@ -163,6 +163,11 @@ impl Connection for QuicConnection {
             frames.stream + frames.max_data + frames.max_stream_data + frames.data_blocked + frames.stream_data_blocked;
         let ids = frames.new_connection_id + frames.retire_connection_id + frames.path_challenge + frames.path_response;
         frames.acks + frames.datagram + frames.ping + frames.crypto + lanes + ids
+    }
+
+    fn path(&self) -> Path {
+        let path = self.inner.stats().path;
+        Path::new(path.sent_packets, path.lost_packets)
     }
 
     fn close(&self, reason: Bytes) {

@@ -147,6 +147,11 @@ impl Identity {
     }
 
     /// The same as a date.
+    /// From when on the certificate holds, in seconds since 1970 (UTC).
+    pub fn begins(&self) -> i64 {
+        self.dates.not_before
+    }
+
     pub(crate) fn expires_text(&self) -> String {
         words::date(self.dates.not_after)
     }

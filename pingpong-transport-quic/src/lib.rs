@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`QuicLink`] | an endpoint: dials, and accepts dials; tuned by [`QuicConfig`] |
 //! | [`QuicConnection`], [`QuicSender`], [`QuicReceiver`] | a connection, and its lanes: one stream each |
-//! | [`Identity`], [`Authority`], [`Renewal`] | certificates: read, checked, issued, replaced while a node runs |
+//! | [`Identity`], [`Authority`], [`Renewal`], [`CertificateInfo`] | certificates: read, checked, issued, replaced while a node runs |
 //!
 //! ```
 //! use pingpong_core::{ClusterName, NodeName};
@@ -49,6 +49,7 @@ mod tls;
 mod words;
 
 pub use authority::{Authority, AuthorityError, Validity};
+pub use certificate::{CertificateInfo, date};
 pub use config::{BindError, QuicConfig};
 pub use connection::{QuicConnection, QuicReceiver, QuicSender};
 pub use identity::{Identity, IdentityError};

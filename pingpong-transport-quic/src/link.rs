@@ -2,7 +2,7 @@
 
 use crate::accept::{Acceptor, listen};
 use crate::census::Census;
-use crate::config::{BindError, INCOMING_BYTES, QuicConfig};
+use crate::config::{BindError, DATAGRAMS, INCOMING_BYTES, QuicConfig};
 use crate::congestion::FlooredCubic;
 use crate::connection::{Own, QuicConnection};
 use crate::dial::Dialler;
@@ -28,10 +28,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Bytes of datagrams that wait, in each direction.
-const DATAGRAMS: usize = 64 << 10;
-/// What a connection holds beside windows and datagrams: its state, keys, and what is remembered of packets.
-const FIXED: u64 = 64 << 10;
 /// How long a handshake may take: long paths and loaded peers need it, and who is silent gives way when its place is wanted.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The shortest time between two stateless resets: after a restart each peer shall learn of it at once. They cost little, and are
@@ -142,7 +138,7 @@ impl QuicLink {
             socket: real,
             ready,
             local,
-            endpoint: sizes(&config),
+            endpoint: config.endpoint(),
             listener: Mutex::new(Some(listener)),
         })
     }
@@ -212,24 +208,6 @@ fn reset_key(identity: &Identity, local: SocketAddr) -> Result<hmac::Key, String
     let info: [&[u8]; 1] = [address.as_bytes()];
     let key = secret.expand(&info, hmac::HMAC_SHA256).map_err(|_| "no key can be derived from its private key")?;
     Ok(hmac::Key::from(key))
-}
-
-/// For each lane that a peer may open two and a half windows, since what arrives in small pieces is kept in buffers that may be so
-/// much larger before it is copied together; what is sent and not acknowledged, and the datagrams of both directions. A
-/// connection whose lanes nobody has asked for has one, and sends what a handshake needs.
-fn sizes(config: &QuicConfig) -> LinkEndpoint {
-    let lane = u64::from(config.lane_window / 2).saturating_mul(5);
-    let fixed = 2 * DATAGRAMS as u64 + FIXED;
-    let lanes = (config.streams() as u64).saturating_mul(lane);
-    let handshakes = (config.connections() as u64).saturating_mul(lane.saturating_add(fixed));
-    LinkEndpoint {
-        name: config.identity.name().clone(),
-        lanes: config.streams(),
-        connection_bytes: lanes.saturating_add(u64::from(config.send_window)).saturating_add(fixed),
-        other_bytes: handshakes
-            .saturating_add(config.unauthenticated_bytes())
-            .saturating_add(2 * config.socket_buffer as u64),
-    }
 }
 
 impl Link for QuicLink {

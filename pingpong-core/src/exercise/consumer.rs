@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// answers.
 pub(super) struct Consumer {
     store: Arc<MemoryStore>,
-    settings: Settings,
+    settings: Arc<Settings>,
     gossip: Gossip,
     backoff: Backoff,
     /// What each producer said last in its present session, to notice one that goes back.
@@ -50,7 +50,7 @@ pub(super) enum Info {
 }
 
 impl Consumer {
-    pub(super) fn new(store: Arc<MemoryStore>, settings: Settings, backoff: Backoff) -> Self {
+    pub(super) fn new(store: Arc<MemoryStore>, settings: Arc<Settings>, backoff: Backoff) -> Self {
         let gossip = Gossip::new(store.revision());
         Self { store, settings, gossip, backoff, said: BTreeMap::new() }
     }

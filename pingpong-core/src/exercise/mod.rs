@@ -28,6 +28,7 @@ pub use counts::{Counts, Slot};
 pub use messages::{AskCounts, AskProducer, CONSUMER, PRODUCER, PingRefused, Pinged, ProducerSays, Told};
 pub use store::{Ignored, MemoryStore, StoreLimits};
 
+use crate::inbox::Allow;
 use crate::message::Unencodable;
 use crate::name::NodeName;
 use crate::server::{Restart, ServerError, ServerHandle, SpawnOptions, TransportExt, spawn};
@@ -40,8 +41,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Times of the exercise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Times of the exercise, and whom its servers serve.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
     /// Consumers pass news on at most this often. Default 200 ms.
@@ -58,6 +59,10 @@ pub struct Settings {
     pub ping_deadline: Duration,
     /// How often each of the two servers may be restarted.
     pub restart: Restart,
+    /// Whom the consumer serves (A1). Default: everyone.
+    pub allow_consumer: Allow,
+    /// Whom the producer serves (A1); to ping it is its own node's right alone in any case. Default: everyone.
+    pub allow_producer: Allow,
 }
 
 impl Default for Settings {
@@ -70,6 +75,8 @@ impl Default for Settings {
             ask_again_most: Duration::from_secs(10),
             ping_deadline: Duration::from_secs(5),
             restart: Restart::default(),
+            allow_consumer: Allow::Everyone,
+            allow_producer: Allow::Everyone,
         }
     }
 }
@@ -95,7 +102,7 @@ impl Default for Settings {
 pub struct Exercise {
     transport: Arc<dyn Transport>,
     store: Arc<MemoryStore>,
-    settings: Settings,
+    ping_deadline: Duration,
     consumer: ServerHandle,
     producer: ServerHandle,
 }
@@ -137,15 +144,19 @@ impl Exercise {
         store: Arc<MemoryStore>,
         settings: Settings,
     ) -> Result<Self, RegisterError> {
-        let options = SpawnOptions { restart: settings.restart, ..SpawnOptions::default() };
+        let options =
+            |allow: &Allow| SpawnOptions { restart: settings.restart, allow: allow.clone(), ..SpawnOptions::default() };
+        let (for_consumer, for_producer) = (options(&settings.allow_consumer), options(&settings.allow_producer));
+        let ping_deadline = settings.ping_deadline;
+        let settings = Arc::new(settings);
         let backoff = Backoff::new(settings.ask_again_least, settings.ask_again_most, &transport.node());
+        let (kept, times) = (Arc::clone(&store), Arc::clone(&settings));
+        let consumer = move || Consumer::new(Arc::clone(&kept), Arc::clone(&times), backoff.clone());
+        let consumer = spawn(Arc::clone(&transport), CONSUMER.clone(), consumer, for_consumer)?;
         let kept = Arc::clone(&store);
-        let consumer = move || Consumer::new(Arc::clone(&kept), settings, backoff.clone());
-        let consumer = spawn(Arc::clone(&transport), CONSUMER.clone(), consumer, options.clone())?;
-        let kept = Arc::clone(&store);
-        let producer = move || Producer::new(Arc::clone(&kept), settings);
-        let producer = spawn(Arc::clone(&transport), PRODUCER.clone(), producer, options)?;
-        Ok(Self { transport, store, settings, consumer, producer })
+        let producer = move || Producer::new(Arc::clone(&kept), Arc::clone(&settings));
+        let producer = spawn(Arc::clone(&transport), PRODUCER.clone(), producer, for_producer)?;
+        Ok(Self { transport, store, ping_deadline, consumer, producer })
     }
 
     /// Pings all consumers this often. The answer says that the pings are in this node's store.
@@ -157,7 +168,7 @@ impl Exercise {
     pub async fn ping(&self, pings: u64) -> Result<Pinged, PingError> {
         let own = Targets::node(self.transport.node().name);
         let request = AskProducer::Ping(pings);
-        let answer = self.transport.call(&own, &PRODUCER, &request, self.settings.ping_deadline).await?;
+        let answer = self.transport.call(&own, &PRODUCER, &request, self.ping_deadline).await?;
         match answer.replies.into_iter().next().map(|answer| answer.reply) {
             Some(ProducerSays::Pinged(pinged)) => Ok(pinged),
             Some(ProducerSays::Refused(refused)) => Err(refused.into()),

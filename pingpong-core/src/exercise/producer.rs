@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// node whose queue was full is told again later, so that it is behind for a while, and never for good.
 pub(super) struct Producer {
     store: Arc<MemoryStore>,
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Nodes that were not told the latest, because their queues were full.
     behind: BTreeSet<NodeName>,
     /// Whether [`Repair`] is on its way.
@@ -29,7 +29,7 @@ pub(super) struct Producer {
 pub(super) struct Repair;
 
 impl Producer {
-    pub(super) fn new(store: Arc<MemoryStore>, settings: Settings) -> Self {
+    pub(super) fn new(store: Arc<MemoryStore>, settings: Arc<Settings>) -> Self {
         Self { store, settings, behind: BTreeSet::new(), repairing: false }
     }
 

@@ -4,6 +4,7 @@
 //! sender; what it asks of them is queued, and bounded. What the machine says is carried out in `actions`.
 
 use super::connection::{Conn, Notice};
+use super::links::LinkInfo;
 use super::repeats::Repeats;
 use super::shared::Shared;
 use crate::address::Address;
@@ -29,6 +30,7 @@ pub(super) enum Command {
     Disconnect(NodeName, oneshot::Sender<bool>),
     Forget(NodeName, oneshot::Sender<bool>),
     Leave(Duration),
+    Links(oneshot::Sender<Vec<LinkInfo>>),
 }
 
 pub(super) struct Driver<L: Link> {
@@ -73,6 +75,12 @@ impl<L: Link> Driver<L> {
             while let Some(event) = self.pending.pop_front() {
                 self.feed(event).await;
             }
+            self.shared.dialled.send_if_modified(|dialled| {
+                !*dialled && {
+                    *dialled = self.redial.has_tried_seeds();
+                    *dialled
+                }
+            });
         }
         accepting.shutdown().await;
         self.end().await;
@@ -155,6 +163,10 @@ impl<L: Link> Driver<L> {
                 self.feed(Event::Leave).await;
             }
             Some(Command::Leave(_)) => {}
+            Some(Command::Links(answer)) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.links());
+            }
             // Every handle was dropped without a shutdown: nobody waits for a goodbye.
             None => {
                 self.flushed = false;

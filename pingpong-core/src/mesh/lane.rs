@@ -245,6 +245,13 @@ impl Lane {
         Arc::clone(&self.lock().roster)
     }
 
+    /// Bytes that wait for that session.
+    pub(super) fn queued(&self, slot: usize, key: u64) -> usize {
+        let inner = self.lock();
+        let cursor = inner.cursors.get(slot).and_then(Option::as_ref).filter(|cursor| cursor.key == key);
+        cursor.map_or(0, |cursor| cursor.cost + inner.open.len())
+    }
+
     fn fits(&self, used: usize, need: usize) -> bool {
         used == 0 || used + need <= self.bound
     }

@@ -9,6 +9,7 @@
 //! | `reader`, `deliver`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
 //! | `calls`, `send` | calls in flight; the verbs of the transport |
 //! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
+//! | `links` | what operators are told of links |
 //! | `repeats` | which log lines are not written once more |
 //!
 //! `docs/architecture.md` draws the three ways through it: a cast, a call, a node event.
@@ -22,6 +23,7 @@ mod driver;
 mod flush;
 mod lane;
 mod large;
+mod links;
 mod mailbox;
 mod reader;
 mod repeats;
@@ -48,6 +50,7 @@ use crate::transport::{
 };
 use async_trait::async_trait;
 use driver::{Command, Driver};
+pub use links::LinkInfo;
 use repeats::Repeats;
 use shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
@@ -127,6 +130,28 @@ impl<L: Link> Mesh<L> {
         // It ends itself, when the last command sender is gone at the latest.
         tokio::spawn(driver.run());
         Ok(Self { shared, commands, link: PhantomData })
+    }
+
+    /// All links as they are now, sorted by name; none once the node has stopped. Cancel safe.
+    pub async fn links(&self) -> Vec<LinkInfo> {
+        let (answer, result) = oneshot::channel();
+        // Refused once the node has stopped.
+        let _ = self.commands.send(Command::Links(answer)).await;
+        result.await.unwrap_or_default()
+    }
+
+    /// Whether every seed has been dialled once, whatever came of it.
+    pub fn has_dialled_seeds(&self) -> bool {
+        *self.shared.dialled.borrow()
+    }
+
+    /// Waits until every seed has been dialled once, whatever came of it. For ever, if the node stops first. Cancel safe.
+    pub async fn dialled_seeds(&self) {
+        let mut dialled = self.shared.dialled.subscribe();
+        if dialled.wait_for(|dialled| *dialled).await.is_err() {
+            // Not reached: the sender lives as long as this node's handle.
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn command(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {

@@ -324,6 +324,11 @@ impl Remote {
         lock(&self.pulse).clock.heard(beat, now);
     }
 
+    /// The smallest round trip of the last heartbeats.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        lock(&self.pulse).clock.offset().map(|offset| Duration::from_micros(offset.rtt_us))
+    }
+
     /// What the peer last said of its servers that work on our messages; it rises while they are slow, but work.
     pub(super) fn peer_working(&self) -> u64 {
         self.peer_working.load(Ordering::Relaxed)

@@ -69,6 +69,8 @@ pub(super) struct Shared {
     pub(super) view: Arc<View>,
     /// Set when nothing of the node is left.
     pub(super) stopped: watch::Sender<Option<(StopReason, Shutdown)>>,
+    /// Whether every seed has been dialled once.
+    pub(super) dialled: watch::Sender<bool>,
     /// Replies have a budget of their own: whoever waits for them takes them at once, whatever servers do.
     pub(super) large_replies: LargeBudget,
     pub(super) large_in: LargeBudget,
@@ -100,6 +102,7 @@ impl Shared {
             common,
             view: View::new(limits.max_peers),
             stopped: watch::Sender::new(None),
+            dialled: watch::Sender::new(false),
             large_replies: LargeBudget::new(limits.large_bytes),
             large_in: LargeBudget::new(limits.large_bytes),
             large_out: LargeBudget::new(limits.large_bytes),
@@ -134,6 +137,12 @@ impl Shared {
     /// All sessions, by name.
     pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         self.lock().links.values().map(|link| Arc::clone(&link.session)).collect()
+    }
+
+    /// Bytes of casts and calls that wait for a session.
+    pub(super) fn queued(&self, member: &Member) -> usize {
+        let tables = self.lock();
+        tables.lanes.iter().map(|(_, lane)| lane.queued(member.slot, member.key)).sum()
     }
 
     /// The session of that key, or the local node.

@@ -6,6 +6,7 @@
 mod ends;
 #[cfg(all(feature = "quic", target_os = "linux"))]
 mod nodes;
+#[path = "../support/program.rs"]
 mod program;
 #[cfg(all(feature = "quic", target_os = "linux"))]
 mod surroundings;

@@ -184,3 +184,28 @@ async fn an_endpoint_of_another_name_or_with_too_few_lanes_is_not_started_on() {
     let error = Mesh::start(pipes.bind(&name("a")), many).await.unwrap_err();
     assert!(matches!(error, StartError::Lanes { needed: 1_003, lanes: 1_002 }), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_sees_each_link_as_both_sides_know_it() {
+    let pipes = Pipes::default();
+    let a = start(&pipes, "a", &[]).await;
+    let b = start(&pipes, "b", &["a"]).await;
+    linked(&[&a, &b]).await;
+    // Heartbeats have measured the way by then.
+    tokio::time::sleep(SECOND).await;
+    let (at_a, at_b) = (a.links().await, b.links().await);
+    assert_eq!((at_a.len(), at_b.len()), (1, 1));
+    assert_eq!((&at_a[0].node, &at_b[0].node), (&b.node(), &a.node()));
+    assert_eq!(at_a[0].session, at_b[0].session);
+    assert!(at_a[0].round_trip.is_some() && at_a[0].age >= SECOND && at_a[0].queued_bytes == 0, "{at_a:?}");
+    assert_eq!(at_a[0].remote.as_str(), "b");
+    // A server that takes nothing: what is sent to it waits here.
+    let _stuck = a.register(&server("s"), ServerOptions::new()).unwrap();
+    let large = vec![0; 60_000];
+    while b.try_abcast(&Targets::node(name("a")), &server("s"), encoded(&large), WhenFull::Refuse).is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(b.links().await[0].queued_bytes > 60_000);
+    b.shutdown(Duration::ZERO).await;
+    assert!(b.links().await.is_empty());
+}

@@ -123,12 +123,26 @@ impl Redial {
             if oldest.get().end(&self.settings) > now {
                 return;
             }
-            let (id, attempt) = oldest.remove_entry();
-            self.abandoned.push(id);
-            if let Some(pace) = self.pace_of(&attempt.counted_for) {
-                pace.ended();
-            }
+            let id = *oldest.key();
+            self.abandon(id);
         }
+    }
+
+    fn abandon(&mut self, id: AttemptId) {
+        self.end(id);
+        self.abandoned.push(id);
+    }
+
+    /// An attempt has ended, however.
+    pub(super) fn end(&mut self, id: AttemptId) -> Option<UnderWay> {
+        let attempt = self.under_way.remove(&id)?;
+        if let Some(pace) = self.pace_of(&attempt.counted_for) {
+            pace.ended();
+        }
+        if let Some(seed) = self.seeds.get_mut(&attempt.address) {
+            seed.tried = true;
+        }
+        Some(attempt)
     }
 
     /// Gives up every attempt that was started for this name, or for a seed that leads to it.
@@ -138,13 +152,7 @@ impl Redial {
             Target::Name(target) => target == name,
         };
         let ended: Vec<_> = self.under_way.iter().filter(|(_, a)| is_for_it(a)).map(|(id, _)| *id).collect();
-        for id in ended {
-            let Some(attempt) = self.under_way.remove(&id) else { continue };
-            self.abandoned.push(id);
-            if let Some(pace) = self.pace_of(&attempt.counted_for) {
-                pace.ended();
-            }
-        }
+        ended.into_iter().for_each(|id| self.abandon(id));
     }
 }
 

@@ -110,4 +110,6 @@ pub(super) struct Seed {
     pub(super) leads_to: Option<NodeName>,
     /// For the time when no wanted name stands behind it; else it has its turn among that name's addresses.
     pub(super) pace: Pace,
+    /// A dial of it has ended, whatever came of it.
+    pub(super) tried: bool,
 }

@@ -57,7 +57,8 @@ pub struct Redial {
 impl Redial {
     /// The dialling of the node `own`. All seeds are due at once.
     pub fn new(own: NodeName, seeds: Vec<Address>, settings: RedialSettings) -> Self {
-        let seed = |address| (address, Seed { leads_to: None, pace: Pace::new(&settings, Duration::ZERO) });
+        let seed =
+            |address| (address, Seed { leads_to: None, pace: Pace::new(&settings, Duration::ZERO), tried: false });
         let seeds = seeds.into_iter().map(seed).collect();
         Self {
             own,
@@ -102,10 +103,7 @@ impl Redial {
     /// An attempt ended by itself. Unknown ids are ignored: an abandoned attempt may have ended at the same time.
     pub fn answered(&mut self, id: AttemptId, outcome: Outcome, now: Duration) {
         let now = self.advance(now);
-        let Some(attempt) = self.under_way.remove(&id) else { return };
-        if let Some(pace) = self.pace_of(&attempt.counted_for) {
-            pace.ended();
-        }
+        let Some(attempt) = self.end(id) else { return };
         match outcome {
             Outcome::Connected(name) if name == self.own => self.is_itself(&attempt.target, now),
             Outcome::Connected(name) => self.connected(attempt, name, now),
@@ -216,6 +214,11 @@ impl Redial {
         for pace in names.chain(self.seeds.values_mut().map(|seed| &mut seed.pace)) {
             pace.news(&self.settings, Duration::ZERO, now);
         }
+    }
+
+    /// True once every seed has been dialled, whatever came of it.
+    pub fn has_tried_seeds(&self) -> bool {
+        self.seeds.values().all(|seed| seed.tried)
     }
 
     /// True if the name is linked, or dialled as soon as there is an address of it.

@@ -246,6 +246,20 @@ fn a_seed_is_dialled_for_ever_also_when_its_name_left() {
 }
 
 #[test]
+fn the_first_round_is_over_when_each_seed_has_answered_or_was_given_up() {
+    assert!(redial(&[]).has_tried_seeds());
+    let mut redial = redial(&["s", "t", "u"]);
+    let started = run(&mut redial, START);
+    redial.answered(started[0].1.id, Outcome::Failed, START);
+    redial.answered(started[1].1.id, Outcome::Connected(name("b")), START);
+    assert!(!redial.has_tried_seeds());
+    run(&mut redial, 4_999 * MS);
+    assert!(!redial.has_tried_seeds(), "nothing has come of the third");
+    run(&mut redial, 5 * S);
+    assert!(redial.has_tried_seeds());
+}
+
+#[test]
 fn a_seed_that_is_this_node_is_asked_seldom() {
     for outcome in [Outcome::Itself, Outcome::Connected(name("me"))] {
         let mut redial = redial(&["s"]);

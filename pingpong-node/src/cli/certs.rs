@@ -1,0 +1,277 @@
+//! An authority and its certificates, as files. Nothing is ever overwritten.
+
+use super::output::{BAD, GOOD, Outcome, complain, say, say_json, styled, table};
+use clap::{Args, Subcommand};
+use pingpong_node::quic::{Authority, CertificateInfo, Identity, Validity, date};
+use pingpong_node::{ClusterName, NodeName};
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+/// A certificate that holds for less than this is said to expire soon.
+const SOON: i64 = 14 * 86_400;
+
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    /// Directory of the authority (ca.pem, ca.key) and of the nodes' files (NAME.pem, NAME.key).
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Certs {
+    /// Makes the authority of a new cluster: ca.pem, which every node gets, and ca.key, which no node needs.
+    ///
+    /// Keep ca.key away from the nodes: whoever has it can add nodes to the cluster.
+    Init {
+        /// The cluster's name.
+        #[arg(long)]
+        cluster: ClusterName,
+        /// How long it holds, such as 10years or 365days.
+        #[arg(long, value_name = "TIME", default_value = "10years", value_parser = time)]
+        valid: Duration,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Issues an identity for each node: NAME.pem and NAME.key. Copy both, and ca.pem, to that node.
+    Issue {
+        /// The nodes' names; each is the one DNS name of its certificate.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<NodeName>,
+        /// How long they hold, such as 1year or 30days.
+        #[arg(long, value_name = "TIME", default_value = "1year", value_parser = time)]
+        valid: Duration,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Shows what certificates say: names, dates, fingerprints.
+    Show {
+        /// Files with certificates (PEM).
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks the identities of nodes: that the authority vouches for them now, that each key is its certificate's and nobody else
+    /// can read it. Fails if one is not right.
+    Check {
+        /// The nodes' names.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<NodeName>,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum CertsError {
+    #[error("{} is there already, and nothing is overwritten; choose another directory, or move it away", .0.display())]
+    Exists(PathBuf),
+    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, --dir says where it is", .path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{} cannot be written: {error}; choose a directory that this user may write to", .path.display())]
+    Write { path: PathBuf, error: io::Error },
+    #[error("{}: {words}", .path.display())]
+    File { path: PathBuf, words: String },
+    #[error(transparent)]
+    Authority(#[from] pingpong_node::quic::AuthorityError),
+}
+
+/// Does it.
+pub(super) fn run(certs: Certs) -> ExitCode {
+    let done = match certs {
+        Certs::Init { cluster, valid, at } => init(&cluster, valid, &at),
+        Certs::Issue { names, valid, at } => issue(&names, valid, &at),
+        Certs::Show { files, json } => show(&files, json),
+        Certs::Check { names, at } => Ok(check(&names, &at)),
+    };
+    done.unwrap_or_else(|error| complain(&error)).into()
+}
+
+fn read(path: &Path) -> Result<String, CertsError> {
+    std::fs::read_to_string(path).map_err(|error| CertsError::Read { path: path.to_owned(), error })
+}
+
+/// Writes files that are not there yet, each with its mode. If one cannot be written, those before it are taken back.
+fn write_new(files: &[(PathBuf, String, u32)]) -> Result<(), CertsError> {
+    let mut written: Vec<&Path> = Vec::new();
+    for (path, text, mode) in files {
+        let result = OpenOptions::new().write(true).create_new(true).mode(*mode).open(path).and_then(|mut file| {
+            written.push(path);
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        if let Err(error) = result {
+            // What cannot be removed either is no worse than before.
+            written.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            return Err(match error.kind() {
+                io::ErrorKind::AlreadyExists => CertsError::Exists(path.clone()),
+                _ => CertsError::Write { path: path.clone(), error },
+            });
+        }
+    }
+    Ok(())
+}
+
+const PRIVATE: u32 = 0o600;
+const PUBLIC: u32 = 0o644;
+
+fn init(cluster: &ClusterName, valid: Duration, at: &Where) -> Result<Outcome, CertsError> {
+    let authority = Authority::new(cluster, valid)?;
+    let made = std::fs::create_dir_all(&at.dir);
+    made.map_err(|error| CertsError::Write { path: at.dir.clone(), error })?;
+    let (certificate, key) = (at.dir.join("ca.pem"), at.dir.join("ca.key"));
+    write_new(&[
+        (key.clone(), authority.key_pem(), PRIVATE),
+        (certificate.clone(), authority.certificate_pem(), PUBLIC),
+    ])?;
+    let infos = infos(&certificate)?;
+    if at.json {
+        return Ok(say_json(
+            &json!({ "certificate": certificate, "key": key, "is": infos.iter().map(shown).collect::<Vec<_>>() }),
+        ));
+    }
+    Ok(say(&format!(
+        "{} for every node, {} for nobody but you\n{}",
+        certificate.display(),
+        key.display(),
+        describe(&infos)
+    )))
+}
+
+fn issue(names: &[NodeName], valid: Duration, at: &Where) -> Result<Outcome, CertsError> {
+    let authority = Authority::from_pem(&read(&at.dir.join("ca.pem"))?, &read(&at.dir.join("ca.key"))?)?;
+    let mut issued = Vec::new();
+    for name in names {
+        let identity = authority.issue(name, Validity::from_now(valid))?;
+        let (certificate, key) = (at.dir.join(format!("{name}.pem")), at.dir.join(format!("{name}.key")));
+        write_new(&[(key.clone(), identity.key_pem(), PRIVATE), (certificate.clone(), identity.chain_pem(), PUBLIC)])?;
+        let infos = infos(&certificate)?;
+        if !at.json && say(&format!("{}\n", certificate.display())) == Outcome::Failed {
+            return Ok(Outcome::Failed);
+        }
+        issued.push((name, certificate, key, infos));
+    }
+    if at.json {
+        let all: Vec<Value> = issued
+            .iter()
+            .map(|(name, certificate, key, infos)| {
+                json!({ "name": name, "certificate": certificate, "key": key, "is": infos.iter().map(shown).collect::<Vec<_>>() })
+            })
+            .collect();
+        return Ok(say_json(&all));
+    }
+    let infos: Vec<CertificateInfo> = issued.into_iter().flat_map(|(_, _, _, infos)| infos).collect();
+    Ok(say(&describe(&infos)))
+}
+
+fn infos(path: &Path) -> Result<Vec<CertificateInfo>, CertsError> {
+    let text = read(path)?;
+    CertificateInfo::from_pem(text.as_bytes()).map_err(|words| CertsError::File { path: path.to_owned(), words })
+}
+
+fn shown(info: &CertificateInfo) -> Value {
+    json!({
+        "names": info.dns_names,
+        "subject": info.subject,
+        "issuer": info.issuer,
+        "authority": info.is_authority,
+        "begins": info.begins,
+        "expires": info.expires,
+        "fingerprint_sha256": info.fingerprint,
+    })
+}
+
+fn describe(infos: &[CertificateInfo]) -> String {
+    let rows = infos.iter().map(|info| {
+        let name = if info.dns_names.is_empty() { info.subject.clone() } else { info.dns_names.join(", ") };
+        let kind = if info.is_authority { "authority" } else { "node" };
+        let left = info.expires - now();
+        let style = if left > SOON { GOOD } else { BAD };
+        vec![
+            name,
+            kind.to_owned(),
+            date(info.begins),
+            styled(style, date(info.expires)),
+            info.issuer.clone(),
+            info.fingerprint.get(..16).unwrap_or_default().to_owned(),
+        ]
+    });
+    table(&["name", "kind", "holds from", "until", "issued by", "SHA-256"], rows)
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn show(files: &[PathBuf], json: bool) -> Result<Outcome, CertsError> {
+    let mut all = Vec::new();
+    for path in files {
+        all.push((path, infos(path)?));
+    }
+    if json {
+        let files: Vec<Value> = all
+            .iter()
+            .map(|(path, infos)| json!({ "file": path, "certificates": infos.iter().map(shown).collect::<Vec<_>>() }))
+            .collect();
+        return Ok(say_json(&files));
+    }
+    Ok(say(&describe(&all.into_iter().flat_map(|(_, infos)| infos).collect::<Vec<_>>())))
+}
+
+/// What is wrong with a node's files, or until when they hold.
+fn check_one(name: &NodeName, dir: &Path) -> Result<i64, String> {
+    let words = |error: CertsError| error.to_string();
+    let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+    let authority = read(&dir.join("ca.pem")).map_err(words)?;
+    let (certificate_text, key_text) = (read(&certificate).map_err(words)?, read(&key).map_err(words)?);
+    let mode = std::fs::metadata(&key).map_err(|error| error.to_string())?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(format!("{} can be read by others (mode {mode:03o}); `chmod 600` it", key.display()));
+    }
+    let identity = Identity::from_pem(authority.as_bytes(), certificate_text.as_bytes(), key_text.as_bytes());
+    let identity = identity.map_err(|error| error.to_string())?;
+    if identity.name() != name {
+        return Err(format!("{} is that of {}", certificate.display(), identity.name()));
+    }
+    Ok(identity.expires())
+}
+
+fn check(names: &[NodeName], at: &Where) -> Outcome {
+    let checked: Vec<(&NodeName, Result<i64, String>)> =
+        names.iter().map(|name| (name, check_one(name, &at.dir))).collect();
+    let ok = checked.iter().all(|(_, result)| result.is_ok());
+    let said = if at.json {
+        let all: Vec<Value> = checked
+            .iter()
+            .map(|(name, result)| match result {
+                Ok(expires) => json!({ "name": name, "ok": true, "expires": expires }),
+                Err(words) => json!({ "name": name, "ok": false, "error": words }),
+            })
+            .collect();
+        say_json(&all)
+    } else {
+        let rows = checked.iter().map(|(name, result)| match result {
+            Ok(expires) if expires - now() > SOON => {
+                vec![name.to_string(), styled(GOOD, "ok"), format!("until {}", date(*expires))]
+            }
+            Ok(expires) => vec![name.to_string(), styled(BAD, "soon"), format!("until {}", date(*expires))],
+            Err(words) => vec![name.to_string(), styled(BAD, "wrong"), words.clone()],
+        });
+        say(&table(&["name", "", ""], rows))
+    };
+    if ok { said } else { Outcome::Failed }
+}

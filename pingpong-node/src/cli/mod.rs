@@ -1,0 +1,109 @@
+//! The command line: what can be asked of `pingpong-node`, and what it answers with.
+//!
+//! | part | what it is |
+//! | --- | --- |
+//! | here | the commands, and exit codes |
+//! | `certs` | an authority and its certificates |
+//! | `given` | settings as flags and environment variables |
+//! | `run` | a node: `run`, `config` |
+//! | `operate` | a running node is asked: `status`, `nodes`, `ping`, ... |
+//! | `output` | tables for people, JSON for programs |
+
+#[cfg(all(feature = "daemon", unix))]
+mod certs;
+#[cfg(all(feature = "daemon", unix))]
+mod given;
+#[cfg(all(feature = "daemon", unix))]
+mod operate;
+#[cfg(all(feature = "daemon", unix))]
+mod output;
+#[cfg(all(feature = "daemon", unix))]
+mod run;
+
+use crate::demo;
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::process::ExitCode;
+
+/// What `--help` says of exit codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    it was done
+  1    it was not: a node refused, a call failed, a count is wrong; the last line on standard error says what
+  2    the command line is wrong
+  69   the node that was to be asked does not answer at its control socket
+  78   a person must do something before it can work: the configuration or an identity cannot be used, or a newer process
+       runs under the node's name. Tell your service manager not to start it again (systemd: RestartPreventExitStatus=78)
+  128+n  ended by signal n";
+
+/// Cluster primitives of Erlang/OTP, over QUIC with mutual TLS.
+///
+/// A first look: `pingpong-node demo`. A cluster of your own: `certs init`, `certs issue`, `config example`, `run`.
+#[derive(Debug, Parser)]
+#[command(name = "pingpong-node", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays the ping exercise: nodes ping, crash, are cut off and catch up, and every count is checked.
+    Demo(demo::Options),
+    /// One node of the demo; it takes its orders on standard input.
+    #[cfg(feature = "quic")]
+    #[command(hide = true)]
+    DemoNode(demo::NodeOptions),
+    /// Makes and checks certificates: a cluster's authority, and an identity for each node.
+    #[cfg(all(feature = "daemon", unix))]
+    #[command(subcommand)]
+    Certs(certs::Certs),
+    /// Runs a node, with the ping exercise on it, until it is asked to stop.
+    #[cfg(all(feature = "daemon", unix))]
+    Run(run::Options),
+    /// Shows, or checks, a configuration file.
+    #[cfg(all(feature = "daemon", unix))]
+    #[command(subcommand)]
+    Config(run::Config),
+    #[cfg(all(feature = "daemon", unix))]
+    #[command(flatten)]
+    Operate(operate::Operate),
+    /// Prints a script that completes commands and flags in your shell.
+    ///
+    /// For bash: `pingpong-node completions bash > /etc/bash_completion.d/pingpong-node`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Reads the command line, and does what it says.
+pub(crate) fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Demo(options) => demo::run(options),
+        #[cfg(feature = "quic")]
+        Command::DemoNode(options) => demo::run_node(options),
+        #[cfg(all(feature = "daemon", unix))]
+        Command::Certs(certs) => certs::run(certs),
+        #[cfg(all(feature = "daemon", unix))]
+        Command::Run(options) => run::run(options),
+        #[cfg(all(feature = "daemon", unix))]
+        Command::Config(config) => run::config(config),
+        #[cfg(all(feature = "daemon", unix))]
+        Command::Operate(operate) => operate::run(operate),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "pingpong-node", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,270 @@
+//! A running node is asked, by its control socket.
+
+use super::output::{BAD, DIM, GOOD, Outcome, complain, say, say_json, size, styled, table};
+use clap::{Args, Subcommand};
+use pingpong_node::control::{
+    Answer, CalledNode, Client, ClientError, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
+};
+use pingpong_node::{NodeName, ServerName};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Which node is asked, and how it is shown.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The node's control socket.
+    #[arg(long, value_name = "PATH", env = "PINGPONG_CONTROL_SOCKET")]
+    socket: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Operate {
+    /// Says who a running node is, whether it is ready, and what it has counted. Fails if it is not ready.
+    Status {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Lists a node's links: session, address, round trip, loss, what waits for the peer.
+    Nodes {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Shows links as they come and go, a line each, until it is interrupted.
+    Watch {
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Pings all consumers of the cluster.
+    Ping {
+        /// How many pings.
+        #[arg(value_name = "COUNT", default_value_t = 1)]
+        count: u64,
+        /// Pings a second; without it all at once.
+        #[arg(long, value_name = "R")]
+        rate: Option<f64>,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Asks every consumer what it has counted. Fails if one does not answer.
+    Counts {
+        /// How long to wait for the answers.
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        deadline: Duration,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Resets the link with a node: what was on its way may be lost, and the link comes back.
+    Disconnect {
+        /// The node.
+        node: NodeName,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Resets the link with a node and forgets its addresses: neither side dials again, unless one is the other's seed.
+    Forget {
+        /// The node.
+        node: NodeName,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Calls a server that takes JSON on all nodes, or on some, and shows each answer. Fails if one node fails.
+    ///
+    /// `call consumer null` asks the consumers for their counts.
+    Call {
+        /// The server.
+        server: ServerName,
+        /// The request.
+        #[arg(value_name = "JSON", value_parser = json)]
+        request: Value,
+        /// The nodes to call, apart by commas.
+        #[arg(long, value_name = "NODE,...", value_delimiter = ',')]
+        nodes: Option<Vec<NodeName>>,
+        /// How long to wait for the answers.
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        deadline: Duration,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Asks a node to hand over what it has sent, say goodbye, and end.
+    Stop {
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; a text stands in quotes, as in '\"text\"'"))
+}
+
+/// Asks, and shows the answer.
+pub(super) fn run(operate: Operate) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("the runtime cannot be started: {error}; close other programs")).into(),
+    };
+    let outcome = runtime.block_on(ask(operate));
+    outcome.unwrap_or_else(|error| failed(&error)).into()
+}
+
+fn failed(error: &ClientError) -> Outcome {
+    complain(error);
+    match error {
+        ClientError::Unreachable { .. } => Outcome::Unreachable,
+        _ => Outcome::Failed,
+    }
+}
+
+async fn ask(operate: Operate) -> Result<Outcome, ClientError> {
+    let millis = |deadline: Duration| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+    let (asked, request) = match operate {
+        Operate::Status { asked } => (asked, Request::Status {}),
+        Operate::Nodes { asked } => (asked, Request::Nodes {}),
+        Operate::Watch { asked } => return watch(&asked).await,
+        Operate::Ping { count, rate, asked } => return ping(&asked, count, rate).await,
+        Operate::Counts { deadline, asked } => (asked, Request::Counts { deadline_ms: millis(deadline) }),
+        Operate::Disconnect { node, asked } => (asked, Request::Disconnect { node }),
+        Operate::Forget { node, asked } => (asked, Request::Forget { node }),
+        Operate::Call { server, request, nodes, deadline, asked } => {
+            (asked, Request::Call { server, request, nodes, deadline_ms: millis(deadline) })
+        }
+        Operate::Stop { asked } => (asked, Request::Stop {}),
+    };
+    let answer = Client::ask(&asked.socket, &request).await?.only().await?;
+    Ok(show(&answer, asked.json))
+}
+
+/// Shows an answer; it has failed if it says so.
+fn show(answer: &Answer, json: bool) -> Outcome {
+    let (said, ok) = match answer {
+        Answer::Status(status) => (if json { say_json(status) } else { say(&of_status(status)) }, status.ready),
+        Answer::Nodes(links) => (if json { say_json(links) } else { say(&of_links(links)) }, true),
+        Answer::Event(event) => (if json { say_json(event) } else { say(&of_event(event)) }, true),
+        Answer::Counts(reading) => {
+            let ok = reading.failed.is_empty();
+            (if json { say_json(reading) } else { say(&of_counts(reading)) }, ok)
+        }
+        Answer::Called(nodes) => {
+            let ok = nodes.iter().all(|node| node.failure.is_none());
+            (if json { say_json(nodes) } else { say(&of_called(nodes)) }, ok)
+        }
+        Answer::Done { known: true } => (if json { say_json(answer) } else { say("done\n") }, true),
+        Answer::Done { known: false } => {
+            (if json { say_json(answer) } else { complain(&"there is no link with that node") }, false)
+        }
+        Answer::Pinged { pings, slot, .. } => {
+            let text = slot.as_ref().map_or_else(
+                || "no ping\n".to_owned(),
+                |slot| format!("{pings} pings; {} of {} by now\n", slot.count, slot.slot),
+            );
+            (if json { say_json(answer) } else { say(&text) }, true)
+        }
+        Answer::Stopping {} => (if json { say_json(answer) } else { say("it leaves the cluster\n") }, true),
+        Answer::Failed(failure) => (complain(failure), false),
+    };
+    if ok { said } else { Outcome::Failed }
+}
+
+async fn watch(asked: &Asked) -> Result<Outcome, ClientError> {
+    let mut client = Client::ask(&asked.socket, &Request::Watch {}).await?;
+    while let Some(answer) = client.next().await? {
+        if show(&answer, asked.json) != Outcome::Done {
+            return Ok(Outcome::Failed);
+        }
+    }
+    // It ends with the node, or the connection.
+    Ok(complain(&"the node has stopped"))
+}
+
+async fn ping(asked: &Asked, count: u64, rate: Option<f64>) -> Result<Outcome, ClientError> {
+    let mut client = Client::ask(&asked.socket, &Request::Ping { count, rate }).await?;
+    while let Some(answer) = client.next().await? {
+        match &answer {
+            Answer::Pinged { done: false, pings, .. } => {
+                use std::io::Write;
+                // For whoever waits; it is no part of the result.
+                let _ = writeln!(anstream::stderr(), "{}", styled(DIM, format!("{pings} of {count}")));
+            }
+            answer => return Ok(show(answer, asked.json)),
+        }
+    }
+    Ok(complain(&"the node ended the connection before all pings were counted; `counts` says how many are"))
+}
+
+fn of_status(status: &NodeStatus) -> String {
+    let ready = if status.ready { styled(GOOD, "ready") } else { styled(BAD, "not ready") };
+    let mut text = format!(
+        "{}@{} of cluster {}: {ready}, {} links\nlistening at {}, told to others: {}\ncertificate holds until {}\n",
+        status.node,
+        status.incarnation,
+        status.cluster,
+        status.links,
+        status.listen,
+        if status.advertise.is_empty() { "nothing".to_owned() } else { status.advertise.join(", ") },
+        pingpong_node::quic::date(status.certificate_expires),
+    );
+    let counted = status.counters.iter().filter(|(_, count)| **count > 0);
+    let rows: Vec<Vec<String>> = counted.map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
+    if !rows.is_empty() {
+        text += &table(&["counted instead of delivered", ""], rows);
+    }
+    text
+}
+
+fn of_links(links: &[LinkStatus]) -> String {
+    let rows = links.iter().map(|link| {
+        let loss = 100.0 * link.lost_packets as f64 / link.sent_packets.max(1) as f64;
+        vec![
+            link.node.to_string(),
+            link.incarnation.clone(),
+            link.session.clone(),
+            link.address.clone(),
+            humantime::format_duration(Duration::from_secs(link.age_ms / 1_000)).to_string(),
+            link.round_trip_us.map_or_else(|| "-".to_owned(), |micros| format!("{:.3} ms", micros as f64 / 1_000.0)),
+            format!("{loss:.2} %"),
+            size(link.queued_bytes),
+        ]
+    });
+    table(&["node", "incarnation", "session", "address", "up", "round trip", "loss", "queued"], rows)
+}
+
+fn of_event(event: &WatchEvent) -> String {
+    let WatchEvent { node, incarnation, skipped, .. } = event;
+    let skipped = if *skipped > 0 { format!(" ({skipped} events before it were folded)") } else { String::new() };
+    match &event.reason {
+        None => format!("{} {node}@{incarnation}{skipped}\n", styled(GOOD, "up  ")),
+        Some(reason) => format!("{} {node}@{incarnation}: {reason}{skipped}\n", styled(BAD, "down")),
+    }
+}
+
+fn of_counts(reading: &Reading) -> String {
+    let producers: BTreeSet<&NodeName> = reading.consumers.iter().flat_map(|consumer| consumer.pings.keys()).collect();
+    let head: Vec<&str> =
+        ["consumer"].into_iter().chain(producers.iter().map(|name| name.as_str())).chain(["total"]).collect();
+    let rows = reading.consumers.iter().map(|consumer| {
+        let pings = producers.iter().map(|name| consumer.pings.get(*name).copied().unwrap_or_default().to_string());
+        [consumer.node.to_string()].into_iter().chain(pings).chain([consumer.total.to_string()]).collect()
+    });
+    let mut text = table(&head, rows.collect::<Vec<_>>());
+    for (node, reason) in &reading.failed {
+        text += &format!("{node}: {}\n", styled(BAD, reason));
+    }
+    text
+}
+
+fn of_called(nodes: &[CalledNode]) -> String {
+    let mut text = String::new();
+    for node in nodes {
+        let answer = match (&node.reply, &node.failure) {
+            (Some(reply), _) => reply.to_string(),
+            (None, failure) => styled(BAD, failure.as_deref().unwrap_or("no answer")),
+        };
+        text += &format!("{}: {answer}\n", node.node);
+    }
+    text
+}

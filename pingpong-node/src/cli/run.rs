@@ -1,0 +1,193 @@
+//! A node with the ping exercise on it, and its configuration file.
+
+use super::given::{Given, GivenError};
+use super::output::{Outcome, complain, say, say_json, size, table};
+use clap::{Args, Subcommand};
+use pingpong_node::daemon::{Daemon, DaemonError, End};
+use pingpong_node::exercise::{
+    AskCounts, AskProducer, CONSUMER, Exercise, MemoryStore, PRODUCER, ProducerSays, Settings as Times,
+};
+use pingpong_node::link::Endpoint;
+use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
+use sd_notify::NotifyState;
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
+
+/// How a node is run.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    given: Given,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Prints a configuration file with all keys, their meaning, units, ranges and defaults.
+    Example,
+    /// Checks a configuration as `run` would, identity and data directory included, and starts nothing.
+    Check {
+        #[command(flatten)]
+        given: Box<Given>,
+        /// Print what was found as one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs a node until it stops.
+pub(super) fn run(options: Options) -> ExitCode {
+    let settings = match options.given.settings() {
+        Ok(settings) => settings,
+        Err(error) => return needs_a_person(&error).into(),
+    };
+    if let Err(error) = log(&settings.log) {
+        return needs_a_person(&error).into();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("the runtime cannot be started: {error}; close other programs")).into(),
+    };
+    let code = runtime.block_on(node(settings));
+    runtime.shutdown_background();
+    code
+}
+
+fn needs_a_person(error: &impl std::fmt::Display) -> Outcome {
+    complain(error);
+    Outcome::NeedsAPerson
+}
+
+fn log(settings: &LogSettings) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
+        format!("log.level is {:?}: {error}; use a level, or directives such as info,quinn=debug", settings.level)
+    })?;
+    // A log that cannot be written, on a full disk for example, must not stop a node.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    match settings.format {
+        LogFormat::Text => {
+            let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+            log.with_ansi(colours).init();
+        }
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+async fn node(settings: Settings) -> ExitCode {
+    let daemon = match Daemon::start(settings).await {
+        Ok(daemon) => daemon,
+        Err(error @ DaemonError::System { .. }) => return complain(&error).into(),
+        Err(error) => return needs_a_person(&error).into(),
+    };
+    let exercise = match exercise(&daemon) {
+        Ok(exercise) => exercise,
+        Err(error) => return complain(&error).into(),
+    };
+    daemon.operate(Arc::clone(&exercise));
+    // Slots are keys of maps in counts, which JSON does not know; the sums over them are what people ask for.
+    daemon.adapters().add_with::<AskCounts, _>(&CONSUMER, |counts| counts.values());
+    daemon.adapters().add_with::<AskProducer, _>(&PRODUCER, |said| match said {
+        ProducerSays::Slots(counts) => json!({ "slots": counts.values() }),
+        ProducerSays::Pinged(pinged) => json!({ "pinged": pinged.count }),
+        ProducerSays::Refused(refused) => json!({ "refused": refused.to_string() }),
+    });
+    let ready = async {
+        daemon.ready().await;
+        tracing::info!("ready");
+        // For service managers; without one it does nothing.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        std::future::pending::<()>().await;
+    };
+    let failed = tokio::select! {
+        () = ready => None,
+        // Given up by its supervisor: that reaches whoever runs the node.
+        Err(error) = exercise.stopped() => Some(error),
+        () = daemon.ending() => None,
+    };
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    match failed {
+        Some(error) => {
+            daemon.stop().await;
+            complain(&error).into()
+        }
+        None => told(&daemon.run().await),
+    }
+}
+
+fn exercise(daemon: &Daemon) -> Result<Arc<Exercise>, pingpong_node::transport::RegisterError> {
+    let transport = daemon.transport();
+    let store = Arc::new(MemoryStore::new(&transport.node()));
+    let mut times = Times::default();
+    times.allow_consumer = daemon.spawn_options(&CONSUMER).allow;
+    times.allow_producer = daemon.spawn_options(&PRODUCER).allow;
+    Exercise::start(transport, store, times).map(Arc::new)
+}
+
+fn told(end: &End) -> ExitCode {
+    if end.exit_code() != 0 {
+        complain(&end.reason);
+    } else if !end.shutdown.flushed {
+        tracing::warn!("not every peer had everything when the node stopped");
+    }
+    ExitCode::from(end.exit_code())
+}
+
+/// Shows or checks a configuration.
+pub(super) fn config(config: Config) -> ExitCode {
+    match config {
+        Config::Example => say(&example()).into(),
+        Config::Check { given, json } => match check(&given) {
+            Ok(settings) => report(&settings, json).into(),
+            Err(words) => needs_a_person(&words).into(),
+        },
+    }
+}
+
+fn check(given: &Given) -> Result<Settings, String> {
+    let words = |error: &dyn std::error::Error| error.to_string();
+    let settings = given.settings().map_err(|error: GivenError| words(&error))?;
+    EnvFilter::try_new(&settings.log.level)
+        .map_err(|error| format!("log.level is {:?}: {error}", settings.log.level))?;
+    let identity = settings.read_identity().map_err(|error| words(&error))?;
+    let quic = settings.quic(identity).map_err(|error| words(&error))?;
+    quic.check().map_err(|error| words(&error))?;
+    let mesh = settings.mesh_with_store().map_err(|error| words(&error))?;
+    mesh.check(&quic.endpoint()).map_err(|error| words(&error))?;
+    Ok(settings)
+}
+
+fn report(settings: &Settings, json: bool) -> Outcome {
+    let (Ok(mesh), Ok(identity)) = (settings.mesh(), settings.read_identity()) else { return Outcome::Failed };
+    let expires = identity.expires();
+    let Ok(quic) = settings.quic(identity) else { return Outcome::Failed };
+    let endpoint: Endpoint = quic.endpoint();
+    let worst = mesh.limits.worst_case(&endpoint);
+    if json {
+        let rows: serde_json::Map<_, _> =
+            worst.rows.iter().map(|(name, bytes)| ((*name).to_owned(), json!(bytes))).collect();
+        return say_json(&json!({
+            "ok": true,
+            "name": settings.name,
+            "cluster": settings.cluster,
+            "listen": settings.listen,
+            "certificate_expires": expires,
+            "worst_case_bytes": worst.bytes(),
+            "worst_case": rows,
+        }));
+    }
+    let head = format!(
+        "{} of cluster {}, listening at {}; its certificate holds until {}\nmemory at most {}:\n",
+        settings.name,
+        settings.cluster,
+        settings.listen,
+        pingpong_node::quic::date(expires),
+        size(usize::try_from(worst.bytes()).unwrap_or(usize::MAX)),
+    );
+    let rows = worst
+        .rows
+        .iter()
+        .map(|(name, bytes)| vec![(*name).to_owned(), size(usize::try_from(*bytes).unwrap_or(usize::MAX))]);
+    say(&(head + &table(&["what", "at most"], rows)))
+}

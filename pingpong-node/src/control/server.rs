@@ -1,0 +1,323 @@
+//! Answers requests, a bounded number at a time.
+//!
+//! Each connection has a task of its own: it reads one request, answers it, and ends. One that sends nothing, or does not read its
+//! answers, is ended at a deadline.
+
+use super::adapter::{AdapterError, Adapters};
+use super::protocol::{
+    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
+};
+use super::socket::ControlSocket;
+use pingpong_core::exercise::{Exercise, PingError, Pinged};
+use pingpong_core::mesh::LinkInfo;
+use pingpong_core::transport::Counters;
+use pingpong_core::{Mesh, NodeChange, NodeEvent, Targets, Transport};
+use pingpong_transport_quic::QuicLink;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, timeout};
+
+/// Requests that are answered at once.
+const REQUESTS: usize = 32;
+/// Bytes of a request.
+const LONGEST: u64 = 4 << 20;
+/// How long a request may take to come in, and a line of an answer to be read.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a ping that takes its time says how far it is.
+const PROGRESS: Duration = Duration::from_secs(1);
+/// The longest time that a caller may wait for answers.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// What requests are about.
+pub(crate) struct Desk {
+    pub(crate) mesh: Arc<Mesh<QuicLink>>,
+    pub(crate) cluster: String,
+    pub(crate) listen: String,
+    pub(crate) advertise: Vec<String>,
+    pub(crate) certificate_expires: watch::Receiver<i64>,
+    pub(crate) min_links: usize,
+    pub(crate) adapters: Adapters,
+    pub(crate) exercise: OnceLock<Arc<Exercise>>,
+    /// Set when the node is to leave.
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Desk {
+    pub(crate) fn readiness(&self) -> Readiness {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Readiness {
+            leaving: *self.stop.borrow(),
+            certificate_valid: u64::try_from(*self.certificate_expires.borrow()).is_ok_and(|at| at > now.as_secs()),
+            seeds_dialled: self.mesh.has_dialled_seeds(),
+            links: self.mesh.list().len(),
+            min_links: self.min_links,
+        }
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let node = self.mesh.node();
+        NodeStatus {
+            node: node.name,
+            incarnation: node.incarnation.to_string(),
+            cluster: self.cluster.clone(),
+            listen: self.listen.clone(),
+            advertise: self.advertise.clone(),
+            links: self.mesh.list().len(),
+            ready: self.readiness().is_ready(),
+            certificate_expires: *self.certificate_expires.borrow(),
+            counters: counters(&self.mesh.counters()),
+        }
+    }
+
+    pub(crate) async fn links(&self) -> Vec<LinkStatus> {
+        self.mesh.links().await.into_iter().map(link_status).collect()
+    }
+
+    fn exercise(&self) -> Result<&Arc<Exercise>, Failure> {
+        self.exercise.get().ok_or_else(|| {
+            let words = "this node runs no producer and no consumer; ask one that was started by `pingpong-node run`";
+            Failure::new(FailureKind::Request, words)
+        })
+    }
+}
+
+/// What must be so for a node to be ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    pub(crate) leaving: bool,
+    pub(crate) certificate_valid: bool,
+    pub(crate) seeds_dialled: bool,
+    pub(crate) links: usize,
+    pub(crate) min_links: usize,
+}
+
+impl Readiness {
+    pub(crate) const fn is_ready(&self) -> bool {
+        !self.leaving && self.certificate_valid && self.seeds_dialled && self.links >= self.min_links
+    }
+}
+
+/// The counters, by the names that they have everywhere.
+fn counters(counters: &Counters) -> BTreeMap<String, u64> {
+    BTreeMap::from(
+        [
+            ("no_such_server", counters.no_such_server),
+            ("dropped_with_server", counters.dropped_with_server),
+            ("not_decodable", counters.not_decodable),
+            ("not_allowed", counters.not_allowed),
+            ("dropped_with_session", counters.dropped_with_session),
+            ("stalled_servers", counters.stalled_servers),
+            ("late_replies", counters.late_replies),
+        ]
+        .map(|(name, count)| (name.to_owned(), count)),
+    )
+}
+
+fn link_status(link: LinkInfo) -> LinkStatus {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    LinkStatus {
+        node: link.node.name,
+        incarnation: link.node.incarnation.to_string(),
+        session: link.session.to_string(),
+        address: link.remote.to_string(),
+        age_ms: u64::try_from(link.age.as_millis()).unwrap_or(u64::MAX),
+        round_trip_us: link.round_trip.map(micros),
+        sent_packets: link.path.sent_packets,
+        lost_packets: link.path.lost_packets,
+        queued_bytes: link.queued_bytes,
+    }
+}
+
+fn watch_event(event: NodeEvent) -> WatchEvent {
+    let reason = match &event.change {
+        NodeChange::Up => None,
+        NodeChange::Down(reason) => Some(reason.to_string()),
+    };
+    WatchEvent {
+        up: event.is_up(),
+        incarnation: event.node.incarnation.to_string(),
+        node: event.node.name,
+        reason,
+        skipped: event.skipped,
+    }
+}
+
+/// Answers requests until it is dropped.
+pub(crate) async fn serve(socket: ControlSocket, desk: Arc<Desk>) {
+    let places = Arc::new(Semaphore::new(REQUESTS));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = socket.listener.accept() => match accepted {
+                // Not even time to refuse them.
+                Ok(_) if connections.len() > 2 * REQUESTS => {}
+                Ok((stream, _)) => {
+                    let (desk, place) = (Arc::clone(&desk), Arc::clone(&places).try_acquire_owned().ok());
+                    connections.spawn(async move {
+                        let place = place;
+                        let busy = place.is_none();
+                        let ended = if busy { refuse(stream).await } else { answer(stream, &desk).await };
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a control connection ended early");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no control connection can be accepted; close other programs, or raise ulimit -n");
+                    tokio::time::sleep(PROGRESS).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn refuse(stream: UnixStream) -> io::Result<()> {
+    let words = format!("{REQUESTS} requests are being answered, no more at once; try again");
+    say(&mut { stream }, &Answer::Failed(Failure::new(FailureKind::Busy, words))).await
+}
+
+async fn say(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    timeout(PATIENCE, stream.write_all(&line)).await.map_err(io::Error::from)?
+}
+
+async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let owner = stream.peer_cred()?.uid();
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    let mut bounded = (&mut reader).take(LONGEST);
+    timeout(PATIENCE, bounded.read_until(b'\n', &mut line)).await.map_err(io::Error::from)??;
+    let mut stream = reader.into_inner();
+    let request = match serde_json::from_slice::<Request>(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let words = format!("that is no request: {error}; use the version of pingpong-node that runs the node");
+            return say(&mut stream, &Answer::Failed(Failure::new(FailureKind::Request, words))).await;
+        }
+    };
+    if !matches!(request, Request::Status {} | Request::Nodes {} | Request::Counts { .. } | Request::Watch {}) {
+        tracing::info!(?request, owner, "an operator's request");
+    }
+    let answer = match request {
+        Request::Watch {} => return watch(stream, desk).await,
+        Request::Ping { count, rate } => return ping(stream, desk, count, rate).await,
+        Request::Status {} => Ok(Answer::Status(desk.status())),
+        Request::Nodes {} => Ok(Answer::Nodes(desk.links().await)),
+        Request::Counts { deadline_ms } => counts(desk, deadline(deadline_ms)).await,
+        Request::Disconnect { node } => Ok(Answer::Done { known: desk.mesh.disconnect(&node).await }),
+        Request::Forget { node } => Ok(Answer::Done { known: desk.mesh.forget(&node).await }),
+        Request::Call { server, request, nodes, deadline_ms } => {
+            let targets = nodes.map_or(Targets::All, Targets::Nodes);
+            let transport = Arc::clone(&desk.mesh) as Arc<dyn Transport>;
+            let called = desk.adapters.call(transport, targets, &server, request, deadline(deadline_ms)).await;
+            called.map(Answer::Called).map_err(|error: AdapterError| Failure::new(FailureKind::Request, error))
+        }
+        Request::Stop {} => {
+            desk.stop.send_replace(true);
+            Ok(Answer::Stopping {})
+        }
+    };
+    say(&mut stream, &answer.unwrap_or_else(Answer::Failed)).await
+}
+
+fn deadline(millis: u64) -> Duration {
+    Duration::from_millis(millis).min(LONGEST_DEADLINE)
+}
+
+async fn counts(desk: &Desk, deadline: Duration) -> Result<Answer, Failure> {
+    let replies = desk.exercise()?.ask_consumers(deadline).await;
+    let replies = replies.map_err(|error| Failure::new(FailureKind::Refused, error))?;
+    let answered = replies.replies.into_iter().map(|answer| ConsumerCounts::new(answer.node.name, &answer.reply));
+    let failed = replies.failed.into_iter().map(|failed| (failed.name, failed.reason.to_string()));
+    Ok(Answer::Counts(Reading { consumers: answered.collect(), failed: failed.collect() }))
+}
+
+/// Tells events until the node stops, or the other side goes.
+async fn watch(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+    let mut events = desk.mesh.monitor();
+    let mut nothing = [0; 1];
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            // The other side says nothing more: what comes is its end.
+            _ = stream.read(&mut nothing) => return Ok(()),
+        };
+        match event {
+            Some(event) => say(&mut stream, &Answer::Event(watch_event(event))).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn ping(mut stream: UnixStream, desk: &Desk, count: u64, rate: Option<f64>) -> io::Result<()> {
+    let exercise = match desk.exercise() {
+        Ok(exercise) => exercise,
+        Err(failure) => return say(&mut stream, &Answer::Failed(failure)).await,
+    };
+    let pace = match rate.map(pace).transpose() {
+        Ok(pace) => pace,
+        Err(failure) => return say(&mut stream, &Answer::Failed(failure)).await,
+    };
+    let mut sent: u64 = 0;
+    let mut slot: Option<Pinged> = None;
+    let (began, mut said) = (Instant::now(), Instant::now());
+    let mut ticks = interval(pace.map_or(PROGRESS, |pace| pace.tick));
+    let mut nothing = [0; 1];
+    while sent < count {
+        let batch = match pace {
+            None => count,
+            Some(pace) => {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    // Nobody waits for the rest of them.
+                    _ = stream.read(&mut nothing) => return Ok(()),
+                }
+                // How many should have been sent by now, so that a late tick is made up for.
+                let due = (began.elapsed().as_secs_f64() * pace.rate) as u64 + 1;
+                due.min(count).saturating_sub(sent)
+            }
+        };
+        if batch > 0 {
+            match exercise.ping(batch).await {
+                Ok(pinged) => (sent, slot) = (sent + batch, Some(pinged)),
+                Err(error) => return say(&mut stream, &Answer::Failed(ping_failure(&error, sent, count))).await,
+            }
+        }
+        if sent < count && said.elapsed() >= PROGRESS {
+            said = Instant::now();
+            say(&mut stream, &Answer::Pinged { pings: sent, done: false, slot: slot.clone() }).await?;
+        }
+    }
+    say(&mut stream, &Answer::Pinged { pings: sent, done: true, slot }).await
+}
+
+#[derive(Clone, Copy)]
+struct Pace {
+    rate: f64,
+    tick: Duration,
+}
+
+fn pace(rate: f64) -> Result<Pace, Failure> {
+    if !(0.001..=1e9).contains(&rate) {
+        let words = format!("the rate is {rate}, allowed are 0.001 to 1000000000 pings a second");
+        return Err(Failure::new(FailureKind::Request, words));
+    }
+    // Faster ones go in groups.
+    Ok(Pace { rate, tick: Duration::from_secs_f64(1.0 / rate).max(Duration::from_millis(5)) })
+}
+
+fn ping_failure(error: &PingError, sent: u64, count: u64) -> Failure {
+    let kind = match error {
+        PingError::Unanswered(reason) if reason.was_sent() => FailureKind::Unknown,
+        _ => FailureKind::Refused,
+    };
+    Failure::new(kind, format!("{sent} of {count} pings are counted, then: {error}"))
+}

@@ -1,0 +1,222 @@
+//! What the Mesh and the backend are told.
+
+use super::{IdentityFiles, QuicSettings, Settings};
+use crate::store::{FileStore, StoreError};
+use bytesize::ByteSize;
+use pingpong_core::MeshConfig;
+use pingpong_core::config::{ConfigError, Limits, Timeouts};
+use pingpong_core::inbox::Allow;
+use pingpong_core::{NodeName, ServerName};
+use pingpong_transport_quic::{Identity, QuicConfig};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files of an identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// A file cannot be read.
+    #[error("{what} cannot be read from {}: {error}; check identity in the configuration", .path.display())]
+    File {
+        /// What is in it.
+        what: &'static str,
+        /// Where it is looked for.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others than its owner may read the key.
+    #[error(
+        "the private key in {} can be read by others (its mode is {mode:03o}); take the right away with `chmod 600`, and if they may \
+         have read it, issue a new one",
+        .path.display()
+    )]
+    Readable {
+        /// The key's file.
+        path: PathBuf,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// The files were read, and do not make an identity.
+    #[error(
+        "{error} (authority: {}, certificate: {}, key: {})",
+        .files.authority.display(), .files.certificate.display(), .files.key.display()
+    )]
+    Unusable {
+        /// What is wrong.
+        error: pingpong_transport_quic::IdentityError,
+        /// The files.
+        files: Box<IdentityFiles>,
+    },
+    /// It is another node's.
+    #[error(
+        "the certificate in {} is that of {proved}, and the configuration names {configured}; correct the name, or give the \
+         certificate of {configured}",
+        .certificate.display()
+    )]
+    Name {
+        /// The name in the configuration.
+        configured: NodeName,
+        /// The name in the certificate.
+        proved: NodeName,
+        /// The certificate's file.
+        certificate: PathBuf,
+    },
+}
+
+/// The settings do not make a node.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// A bound or a time is out of range, or two do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A size is beyond what this machine can count.
+    #[error("{key} is {size}, more than this machine can address; lower it")]
+    Size {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        size: ByteSize,
+    },
+    /// A node has at most eight addresses.
+    #[error("advertise has {count} addresses, a node tells at most {most}; keep those that peers can reach")]
+    Advertise {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The directory of the node's data cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Addresses that a node tells of itself.
+const ADDRESSES: usize = 8;
+
+fn bytes(key: &'static str, size: ByteSize) -> Result<usize, SettingsError> {
+    usize::try_from(size.as_u64()).map_err(|_| SettingsError::Size { key, size })
+}
+
+fn window(key: &'static str, size: ByteSize) -> Result<u32, SettingsError> {
+    u32::try_from(size.as_u64()).map_err(|_| SettingsError::Size { key, size })
+}
+
+impl Settings {
+    /// The configuration of the Mesh, without a store.
+    ///
+    /// # Errors
+    /// [`SettingsError::Size`], [`SettingsError::Advertise`].
+    pub fn mesh(&self) -> Result<MeshConfig, SettingsError> {
+        if self.advertise.len() > ADDRESSES {
+            return Err(SettingsError::Advertise { count: self.advertise.len(), most: ADDRESSES });
+        }
+        let (l, t) = (&self.limits, &self.timeouts);
+        let mut config = MeshConfig::new(self.cluster.clone(), self.name.clone());
+        config.seeds = self.seeds.clone();
+        config.limits = Limits {
+            max_peers: l.max_peers,
+            max_servers: l.max_servers,
+            lanes: l.lanes,
+            queue_bytes: bytes("limits.queue_bytes", l.queue_bytes)?,
+            mailbox_bytes: bytes("limits.mailbox_bytes", l.mailbox_bytes)?,
+            max_message: bytes("limits.max_message", l.max_message)?,
+            large_bytes: bytes("limits.large_bytes", l.large_bytes)?,
+            max_calls: l.max_calls,
+            max_memory: l.max_memory.as_u64(),
+        };
+        config.timeouts = Timeouts {
+            failure: t.failure,
+            stall: t.stall,
+            forget_after: t.forget_after,
+            dial: t.dial,
+            redial: t.redial,
+        };
+        Ok(config)
+    }
+
+    /// The same, with the store of the node's data directory, which nobody else may use as long as that lives.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn mesh_with_store(&self) -> Result<MeshConfig, SettingsError> {
+        let mut config = self.mesh()?;
+        if let Some(data) = &self.data {
+            config.incarnations = Arc::new(FileStore::open(data, &self.name)?);
+        }
+        Ok(config)
+    }
+
+    /// Reads the identity, and checks that it is this node's and its key nobody else's.
+    ///
+    /// # Errors
+    /// [`IdentityError`] names the file and the remedy.
+    pub fn read_identity(&self) -> Result<Identity, IdentityError> {
+        let files = &self.identity;
+        let read = |what: &'static str, path: &Path| {
+            std::fs::read(path).map_err(|error| IdentityError::File { what, path: path.to_owned(), error })
+        };
+        let authority = read("the authority's certificate", &files.authority)?;
+        let certificate = read("the node's certificate", &files.certificate)?;
+        check_private(&files.key)?;
+        let key = read("the node's private key", &files.key)?;
+        let identity = Identity::from_pem(&authority, &certificate, &key)
+            .map_err(|error| IdentityError::Unusable { error, files: Box::new(files.clone()) })?;
+        if *identity.name() != self.name {
+            return Err(IdentityError::Name {
+                configured: self.name.clone(),
+                proved: identity.name().clone(),
+                certificate: files.certificate.clone(),
+            });
+        }
+        Ok(identity)
+    }
+
+    /// The configuration of the endpoint.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn quic(&self, identity: Identity) -> Result<QuicConfig, SettingsError> {
+        let mut config = QuicConfig::for_mesh(self.listen, identity, &self.mesh()?);
+        let QuicSettings { lane_window, send_window, max_udp_payload, socket_buffer } = self.quic;
+        config.advertise = self.advertise.clone();
+        config.lane_window = window("quic.lane_window", lane_window)?;
+        config.send_window = window("quic.send_window", send_window)?;
+        config.max_udp_payload = max_udp_payload;
+        config.socket_buffer = bytes("quic.socket_buffer", socket_buffer)?;
+        Ok(config)
+    }
+
+    /// Whom a server serves.
+    pub fn allow(&self, server: &ServerName) -> Allow {
+        match self.servers.get(server) {
+            Some(settings) => Allow::Only(Arc::new(settings.allow.iter().cloned().collect())),
+            None => Allow::Everyone,
+        }
+    }
+}
+
+/// The key may be read by its owner alone; by its group as well if it is the system's, as secrets are mounted.
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), IdentityError> {
+    use std::os::unix::fs::MetadataExt;
+    let what = "the node's private key";
+    let metadata =
+        std::fs::metadata(path).map_err(|error| IdentityError::File { what, path: path.to_owned(), error })?;
+    let mode = metadata.mode() & 0o777;
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if mode & forbidden == 0 {
+        return Ok(());
+    }
+    Err(IdentityError::Readable { path: path.to_owned(), mode })
+}
+
+#[cfg(not(unix))]
+fn check_private(_: &Path) -> Result<(), IdentityError> {
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! Configurations: an example that works, and refusals with a code that no service manager tries again on.
+
+use crate::cluster::{Cluster, run};
+use std::os::unix::fs::PermissionsExt;
+
+#[tokio::test]
+async fn the_example_becomes_a_configuration_by_its_paths_alone() {
+    let cluster = Cluster::new(&["n1"]).await;
+    let example = cluster.run(&["config", "example"]).await.ok().output();
+    let ours = example.replace("/etc/pingpong/", "");
+    std::fs::write(cluster.path().join("node.toml"), ours.replace("cluster = \"prod\"", "cluster = \"test\"")).unwrap();
+    let checked = cluster.run(&["config", "check", "--config", "node.toml", "--json"]).await.ok().json();
+    assert_eq!((&checked["ok"], &checked["name"]), (&true.into(), &"n1".into()));
+    let sum: u64 = checked["worst_case"].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).sum();
+    assert_eq!(checked["worst_case_bytes"], sum);
+    cluster.run(&["config", "check", "-c", "node.toml"]).await.ok();
+}
+
+#[tokio::test]
+async fn what_a_person_must_mend_ends_with_the_code_for_that() {
+    let cluster = Cluster::new(&["n1", "n2"]).await;
+    cluster.configure("n1", "", "");
+    let fails = async |arguments: &[&str], words: &str| {
+        for command in [&["run"][..], &["config", "check"]] {
+            cluster.run(&[command, &["-c", "n1.toml"], arguments].concat()).await.fails(78, words);
+        }
+    };
+    fails(&["--name", "n2"], "the certificate in n1.pem is that of n1, and the configuration names n2").await;
+    fails(&["--limits-max-peers", "0"], "max_peers is 0, allowed are 1 to 10000").await;
+    fails(&["--limits-max-memory", "1 GiB"], "lower max_peers, lanes or queue_bytes, or raise max_memory").await;
+    fails(&["--timeouts-failure", "soon"], "timeouts.failure, given by --timeouts-failure, is not right").await;
+    fails(&["--quic-max-udp-payload", "9000"], "max_udp_payload is 9000, allowed are 1200 to 6500").await;
+    fails(&["--identity-key", "n2.key"], "the key does not go with the certificate").await;
+    fails(&["--log-level", "loud=very"], "log.level is \"loud=very\"").await;
+    std::fs::set_permissions(cluster.path().join("n1.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    fails(&[], "n1.key can be read by others (its mode is 644); take the right away with `chmod 600`").await;
+    cluster.run(&["run", "--config", "none.toml"]).await.fails(78, "none.toml cannot be read");
+}
+
+#[tokio::test]
+async fn a_port_and_a_data_directory_have_one_user() {
+    let cluster = Cluster::new(&["n1", "n2"]).await;
+    cluster.configure("n1", "data = \"data\"", "");
+    let running = cluster.start("n1").await;
+    let port = cluster.address("n1").await;
+    cluster.configure("n2", "", "");
+    let taken = cluster.run(&["run", "-c", "n2.toml", "--listen", &port]).await;
+    taken.fails(78, "is in use (UDP); stop the process that listens there, or listen at another port");
+    let shared = cluster.run(&["run", "-c", "n2.toml", "--data", "data"]).await;
+    shared.fails(78, "data is in use by another process");
+    drop(running);
+}
+
+#[tokio::test]
+async fn help_and_completions_teach() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = run(dir.path(), &["--help"]).await.ok().output();
+    for words in ["demo", "certs", "run", "Exit codes:", "RestartPreventExitStatus=78"] {
+        assert!(help.contains(words), "{words} is missing: {help}");
+    }
+    let help = run(dir.path(), &["run", "--help"]).await.ok().output();
+    for words in ["--limits-max-peers", "PINGPONG_LIMITS_MAX_PEERS", "1 to 10000", "--seeds"] {
+        assert!(help.contains(words), "{words} is missing: {help}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = run(dir.path(), &["completions", shell]).await.ok().output();
+        assert!(script.contains("disconnect") && script.contains("certs"), "{shell}");
+    }
+}

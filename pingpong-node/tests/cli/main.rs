@@ -1,0 +1,8 @@
+//! `pingpong-node` as an operator uses it: certificates, configurations, and running nodes that are asked and told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+
+mod certs;
+mod cluster;
+mod config;
+mod operate;
