@@ -4,7 +4,7 @@
 //! byte while its heartbeats pass (O3), and of a lane that fails although its connection lives (C3).
 
 use bytes::Bytes;
-use pingpong_core::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, Link, Priority};
+use pingpong_core::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, Link, Path, Priority};
 use pingpong_core::{Address, NodeName};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,6 +130,10 @@ impl<C: Connection> Connection for FaultyConnection<C> {
 
     fn packets(&self) -> u64 {
         self.inner.packets()
+    }
+
+    fn path(&self) -> Path {
+        self.inner.path()
     }
 
     fn close(&self, reason: Bytes) {
