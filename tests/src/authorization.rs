@@ -27,10 +27,10 @@ pub(crate) async fn a_node_without_an_identity_of_its_name_never_links(c: &Clust
     events.up(b.name()).await;
     let mut liar = options("x", &["a"]);
     liar.identity = Some(node("y"));
-    // It does not start, or nobody links with it.
-    let liar = c.try_start(liar).await;
+    let error = c.try_start(liar).await.expect_err("nobody would link with it (S1)");
+    assert!(error.0.contains("configured as x") && error.0.contains("that of y"), "both names are told: {error}");
+    assert!(error.0.contains(';'), "and the remedy: {error}");
     events.quiet(c.t() * 2, "x cannot prove its name").await;
-    drop(liar);
 }
 
 pub(crate) async fn a_handler_gets_the_authenticated_sender(c: &Cluster) {
