@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod cluster;
 mod demo;
 
 fn main() -> std::process::ExitCode {

@@ -20,6 +20,8 @@ mod output;
 #[cfg(all(feature = "daemon", unix))]
 mod run;
 
+#[cfg(feature = "quic")]
+use crate::cluster;
 use crate::demo;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -53,7 +55,7 @@ enum Command {
     /// One node of the demo; it takes its orders on standard input.
     #[cfg(feature = "quic")]
     #[command(hide = true)]
-    DemoNode(demo::NodeOptions),
+    DemoNode(cluster::NodeOptions),
     /// Makes and checks certificates: a cluster's authority, and an identity for each node.
     #[cfg(all(feature = "daemon", unix))]
     #[command(subcommand)]
