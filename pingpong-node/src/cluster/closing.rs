@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long the nodes may take to end.
 const CLOSING: Duration = Duration::from_secs(5);
+/// Names in one message.
+const NAMES: usize = 16;
 
 /// How a cluster was closed.
 pub(crate) enum Closing {
@@ -20,9 +22,18 @@ impl Closing {
     pub(crate) fn left(self, running: impl FnOnce() -> Vec<String>) -> Option<ClusterError> {
         match self {
             Self::Closed(closed) => closed.err(),
-            Self::Late => Some(ClusterError::Left { nodes: running().join(" "), within: CLOSING }),
-            Self::Left(signal) => Some(ClusterError::LeftAtOnce { signal, nodes: running().join(" ") }),
+            Self::Late => Some(ClusterError::Left { nodes: named(&running()), within: CLOSING }),
+            Self::Left(signal) => Some(ClusterError::LeftAtOnce { signal, nodes: named(&running()) }),
         }
+    }
+}
+
+/// Nodes by their names, the first ones if there are many.
+fn named(nodes: &[String]) -> String {
+    let shown = nodes[..nodes.len().min(NAMES)].join(" ");
+    match nodes.len().saturating_sub(NAMES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong with a cluster that was started for the occasion, whatever it was started for.
 
 use super::signals::Signal;
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -123,6 +124,11 @@ impl ClusterError {
     /// For what this program makes for itself.
     pub(crate) fn own(what: &str) -> impl FnOnce(String) -> Self {
         move |words| Self::Own { what: what.to_owned(), words }
+    }
+
+    /// For a node that does not start.
+    pub(crate) fn start(node: &str, words: &dyn Display) -> Self {
+        Self::Start { node: node.to_owned(), words: words.to_string() }
     }
 
     /// For what a node was asked.

@@ -100,6 +100,13 @@ impl<P: Protocol> Process<P> {
         (since >= SILENT).then(|| ClusterError::Silent { node: self.name.clone(), what, since })
     }
 
+    /// Waits until the process has ended, which it should not by itself. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> ClusterError {
+        // `gone` says how, also if the system does not want to tell.
+        let _ = self.child.wait().await;
+        self.gone().await
+    }
+
     async fn gone(&mut self) -> ClusterError {
         let how = match within(ENDING, self.child.wait()).await {
             Some(Ok(status)) => status.to_string(),

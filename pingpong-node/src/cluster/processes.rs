@@ -6,8 +6,10 @@ use super::protocol::{Answer, Order, Protocol, Start};
 use super::{ClusterError, name};
 use pingpong_node::quic::{Authority, Identity, Validity};
 use pingpong_node::{ClusterName, NodeName};
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Nothing here takes that long; what is left of a certificate afterwards is of no use to anybody.
@@ -77,11 +79,28 @@ impl<P: Protocol> Processes<P> {
     /// Waits for what a node says to its last order: something, or just that it is done.
     pub(crate) async fn answer(&mut self, node: usize) -> Result<Option<P::Said>, ClusterError> {
         let process = self.process(node)?;
-        match process.answer().await? {
-            Answer::Done => Ok(None),
-            Answer::Said(said) => Ok(Some(said)),
-            answer => Err(process.unexpected(&answer)),
-        }
+        let answer = process.answer().await?;
+        said(process, answer)
+    }
+
+    /// The same, unless a process ends meanwhile that may be why this one does not answer.
+    pub(crate) async fn answer_unless_ended(&mut self, node: usize) -> Result<Option<P::Said>, ClusterError> {
+        let running =
+            self.nodes.iter_mut().enumerate().filter_map(|(number, process)| Some((number, process.as_mut()?)));
+        let (mut asked, others): (Vec<_>, Vec<_>) = running.partition(|(number, _)| *number == node);
+        let (_, asked) = asked.pop().ok_or_else(|| ClusterError::NotRunning { node: name(node) })?;
+        let others = others.into_iter().map(|(_, process)| process);
+        let answer = tokio::select! {
+            biased;
+            answer = asked.answer() => answer?,
+            error = any_ended(others.collect()) => return Err(error),
+        };
+        said(asked, answer)
+    }
+
+    /// Waits until a process has ended by itself. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> ClusterError {
+        any_ended(self.nodes.iter_mut().flatten().collect()).await
     }
 
     /// The error for an answer that goes with another order.
@@ -133,4 +152,25 @@ impl<P: Protocol> Processes<P> {
         }
         left
     }
+}
+
+fn said<P: Protocol>(process: &Process<P>, answer: Answer<P::Said>) -> Result<Option<P::Said>, ClusterError> {
+    match answer {
+        Answer::Done => Ok(None),
+        Answer::Said(said) => Ok(Some(said)),
+        answer => Err(process.unexpected(&answer)),
+    }
+}
+
+/// Waits until one of these has ended.
+async fn any_ended<P: Protocol>(processes: Vec<&mut Process<P>>) -> ClusterError {
+    let mut ends: Vec<_> = processes.into_iter().map(|process| Box::pin(process.ended())).collect();
+    poll_fn(|cx| {
+        let ended = ends.iter_mut().find_map(|end| match end.as_mut().poll(cx) {
+            Poll::Ready(error) => Some(error),
+            Poll::Pending => None,
+        });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }

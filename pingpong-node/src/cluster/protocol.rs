@@ -2,10 +2,12 @@
 //!
 //! Orders come on the node's standard input, answers leave on its standard output. When its input ends, the node ends.
 
+use pingpong_node::quic::{Identity, QuicConfig};
+use pingpong_node::{Address, MeshConfig};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// What one kind of nodes is told, and says.
 pub(crate) trait Protocol: 'static {
@@ -49,6 +51,22 @@ pub(crate) struct Start {
     pub(crate) certificate: String,
     /// The node's private key, as PEM.
     pub(crate) key: String,
+}
+
+impl Start {
+    /// The endpoint of such a node: defaults, but for who it is and where.
+    ///
+    /// # Errors
+    /// What is wrong, and the remedy.
+    pub(crate) fn quic(&self, mesh: &MeshConfig) -> Result<QuicConfig, String> {
+        let [authority, certificate, key] = [&self.authority, &self.certificate, &self.key].map(|pem| pem.as_bytes());
+        let identity = Identity::from_pem(authority, certificate, key).map_err(|error| error.to_string())?;
+        let listen = self.listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let mut quic = QuicConfig::for_mesh(listen, identity, mesh);
+        let advertise = self.advertise.iter().map(|address| Address::new(address));
+        quic.advertise = advertise.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        Ok(quic)
+    }
 }
 
 /// What a node answers.
