@@ -127,7 +127,8 @@ async fn measure(bench: &Bench, cases: &mut [Case], report: &mut Report, signals
     }
     for run in 1..=bench.common().runs {
         for case in cases.iter() {
-            report.progress(format!("{}, run {run}", bench.what()));
+            let next = Measured { case: case.words(0), ..Measured::default() };
+            report.progress(format!("run {run}, {}", bench.record(run, next, None).title()));
             let conducted = with_nodes(bench, case, signals).await;
             if let Some(ended) = tell(bench, case, run, conducted, report) {
                 return ended;

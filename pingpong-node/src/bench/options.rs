@@ -6,25 +6,29 @@ use crate::cluster::Kind;
 use clap::{Args, Subcommand, ValueEnum};
 use std::time::Duration;
 
-/// What `bench --help` says at its end.
+/// What `bench --help` says at its end. Paragraphs are one line each, which the terminal's width breaks.
 const COMPARABLE: &str = "\
-Every figure is that of nodes as `run` starts them: the limits and timeouts of a configuration that sets none, a thread for
-links, release settings. Over QUIC each node is a process with a certificate of its own; in memory all nodes share this one.
-Nodes are linked before anything is measured, but for `mesh`.
+Figures are those of nodes as `run` starts them: the limits and timeouts of a configuration that sets none, and a thread for \
+links. Over QUIC each node is a process, with a certificate of its own; in memory all nodes share this process. Nodes are \
+linked before anything is measured, but for `mesh`.
 
-Comparable with each other are figures of one sitting, with the same nodes, transport and payload, from a release build, on a
-machine that does nothing else. `cpu_s` and `rss_bytes` are those of a node over QUIC, and of the whole process in memory.
-Before you compare two builds, compare each with itself: the table shows how far runs are apart.
+Comparable are figures of one sitting, from release builds, with the same options, on a machine that does nothing else. Those \
+over QUIC and in memory are not: `cpu_s` is the sum over all processes and `rss_bytes` that of the largest one, which is one \
+node, or all of them. Before you compare two builds, compare each with itself: min and max show how far runs are apart.
 
-  pings_per_s          pings that all nodes had, each once and in order, over the time from the first send until the last
-                       node had the last ping; all producers together
-  calls_per_s, p50_us  a call is done when all nodes have answered; quantiles are over all calls of all callers
-  down_ms, up_ms       from the fault, or the start of a process, until monitors have said so: wall clock, one machine
-  full_mesh_s          from the start of the first process until the last node is linked with all others
-  cpu_s, rss_bytes     CPU time of all nodes while it is measured; the most memory that a node had at once
+  pings_per_s       pings that every node had, in order and once, from the first send on until
+                    the last node had the last one; of all producers together
+  calls_per_s       calls that all nodes have answered
+  p50_us, p99_us    how long a call takes until the last answer, of all callers together
+  casts_per_s       what one producer casts meanwhile (--beside); backlog_bytes: the most that
+                    waited in its queues for one peer
+  down_ms, up_ms    from the fault, or the start of a process, or the heal, until monitors say
+                    so; the median, and down_max_ms: the last one; up_ms: the last one, both sides
+  full_mesh_s       from the start of the first process until all are linked with all others
+  cpu_s, rss_bytes  CPU time while it is measured; the most memory since the process began
 
 Exit codes:
-  0      every run was ok: nothing lost, nothing out of order or twice, no call failed, no link down that nobody cut
+  0      every run was ok: nothing lost, late or twice, no call failed, no link down by itself
   1      a run was not, or could not be carried out, or cleaned up; the result says why
   2      the command line was wrong
   128+n  interrupted by signal n; a second signal does not wait for the nodes to end
