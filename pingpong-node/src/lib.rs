@@ -20,7 +20,7 @@ pub use pingpong_core::*;
 pub mod control;
 #[cfg(all(feature = "daemon", unix))]
 pub mod daemon;
-#[cfg(feature = "daemon")]
+#[cfg(all(feature = "quic", any(feature = "daemon", feature = "cli")))]
 pub mod io_thread;
 #[cfg(feature = "daemon")]
 pub mod settings;

@@ -145,7 +145,11 @@ impl Cluster {
         let one = self.start("n1").await;
         let seed = self.address("n1").await;
         self.configure("n2", &format!("seeds = [\"{seed}\"]\nmin_links = 1"), "");
-        (one, self.start("n2").await)
+        let two = self.start("n2").await;
+        // The second one is linked, or it would not be ready; the first one hears of it a little later.
+        let linked = async { while self.ask("n1", &["nodes"]).await == Value::Array(Vec::new()) {} };
+        soon("the other side of the link", linked).await;
+        (one, two)
     }
 }
 
