@@ -53,7 +53,8 @@ impl Desk {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Readiness {
             leaving: *self.stop.borrow(),
-            certificate_valid: u64::try_from(*self.certificate_expires.borrow()).is_ok_and(|at| at > now.as_secs()),
+            // Its last second counts (RFC 5280, section 4.1.2.5), as in handshakes.
+            certificate_valid: u64::try_from(*self.certificate_expires.borrow()).is_ok_and(|at| at >= now.as_secs()),
             seeds_dialled: self.mesh.has_dialled_seeds(),
             links: self.mesh.list().len(),
             min_links: self.min_links,

@@ -1,0 +1,124 @@
+//! Nodes that are told to end, and nodes that are stopped for a while.
+
+use crate::lab::Lab;
+use crate::node::{LONG, linked, session, within};
+use pingpong_node::control::{Answer, Client, ClientError, Request};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+const PINGERS: usize = 8;
+
+/// Pings without end, until the node leaves. How many of them it says that it has counted, at least.
+async fn ping_until_it_leaves(socket: PathBuf, begun: Arc<Barrier>) -> u64 {
+    let mut client = Client::ask(&socket, &Request::Ping { count: u64::MAX, rate: Some(500.0) }).await.unwrap();
+    let mut counted = 0;
+    loop {
+        match within(LONG, "a word of a ping", client.next()).await {
+            Ok(Some(Answer::Pinged { pings, .. })) => {
+                if counted == 0 {
+                    begun.wait().await;
+                }
+                counted = pings;
+            }
+            // `123 of ... pings are counted, then: ...`
+            Err(ClientError::Failed(failure)) => return failure.words.split(' ').next().unwrap().parse().unwrap(),
+            Ok(None) => return counted,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// S2: what it had accepted is handed over, and it ends with 0.
+#[tokio::test]
+async fn a_pinging_node_that_is_told_to_end_hands_over_all_that_it_has_counted() {
+    let lab = Lab::new();
+    let one = lab.plan("n1");
+    let two = lab.plan("n2").seeded_by(one.listen);
+    let (one, two) = (one.start().await, two.start().await);
+    let [_, mut seen] = linked(&[&one, &two]).await.try_into().ok().unwrap();
+    let begun = Arc::new(Barrier::new(PINGERS + 1));
+    let mut pinging = JoinSet::new();
+    for _ in 0..PINGERS {
+        pinging.spawn(ping_until_it_leaves(one.socket().to_owned(), Arc::clone(&begun)));
+    }
+    within(LONG, "all of them ping", begun.wait()).await;
+    one.signal("TERM").await;
+    let counted: u64 = pinging.join_all().await.iter().sum();
+    assert!(counted > 0);
+    let (code, log) = one.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("asked to stop") && !log.contains("not every peer had everything"), "{log}");
+    assert_eq!(seen.down("n1").await.1, "left, everything was handed over");
+    let has = two.counts().await["n2"]["n1"];
+    assert!(has >= u128::from(counted), "{has} of {counted}");
+}
+
+#[tokio::test]
+async fn a_node_that_is_told_to_end_while_others_ping_leaves_and_catches_up_when_it_is_back() {
+    let lab = Lab::new();
+    let one = lab.plan("n1");
+    let plan = lab.plan("n2").seeded_by(one.listen);
+    let (one, two) = (one.start().await, plan.start().await);
+    let [mut seen, _] = linked(&[&one, &two]).await.try_into().ok().unwrap();
+    let ping = Request::Ping { count: 3_000, rate: Some(1_000.0) };
+    let mut pinging = Client::ask(one.socket(), &ping).await.unwrap();
+    // It says so once a second.
+    let begun = within(LONG, "it pings", pinging.next()).await.unwrap();
+    assert!(matches!(begun, Some(Answer::Pinged { done: false, .. })), "{begun:?}");
+    two.signal("TERM").await;
+    let (code, log) = two.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(seen.down("n2").await.1, "left, everything was handed over");
+    let back = plan.start().await;
+    seen.up("n2").await;
+    while !matches!(within(LONG, "all pings", pinging.next()).await, Ok(Some(Answer::Pinged { done: true, .. }))) {}
+    back.all_count(&["n1", "n2"], &[("n1", 3_000), ("n2", 0)]).await;
+}
+
+/// M6, M9: the one that was stopped notices its own pause, gives the other a fresh interval, and learns that it was lost.
+#[tokio::test]
+async fn a_node_that_is_stopped_for_five_seconds_is_lost_and_comes_back_by_itself() {
+    let lab = Lab::new();
+    let one = lab.plan("n1");
+    let two = lab.plan("n2").seeded_by(one.listen);
+    let (one, two) = (one.start().await, two.start().await);
+    let [mut at_one, mut at_two] = linked(&[&one, &two]).await.try_into().ok().unwrap();
+    let before = session(&one, &two).await;
+    let resumed = async {
+        two.signal("STOP").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        two.signal("CONT").await;
+    };
+    let lost = async {
+        assert_eq!(at_one.down("n2").await.1, "lost");
+        one.ping(4).await;
+    };
+    tokio::join!(resumed, lost);
+    let (_, reason) = at_two.down("n1").await;
+    assert_eq!(reason, "the peer lost us");
+    let (up, _) = (at_one.up("n2").await, at_two.up("n1").await);
+    assert_eq!(up.incarnation, two.status().await.incarnation, "it is the same life");
+    assert_ne!(session(&one, &two).await, before);
+    two.all_count(&["n1", "n2"], &[("n1", 4), ("n2", 0)]).await;
+}
+
+/// F2: a pause of less than half the failure timeout costs nothing.
+#[tokio::test]
+async fn a_node_that_is_stopped_for_less_than_half_the_failure_timeout_loses_nothing() {
+    let lab = Lab::new();
+    // A longer one than by default, since this machine may be slow to say that it goes on.
+    let one = lab.plan("n1").with("timeouts-failure", "8s");
+    let two = lab.plan("n2").with("timeouts-failure", "8s").seeded_by(one.listen);
+    let (one, two) = (one.start().await, two.start().await);
+    linked(&[&one, &two]).await;
+    let before = session(&one, &two).await;
+    two.signal("STOP").await;
+    one.ping(9).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    two.signal("CONT").await;
+    one.all_count(&["n1", "n2"], &[("n1", 9), ("n2", 0)]).await;
+    assert_eq!(session(&one, &two).await, before);
+}
