@@ -37,6 +37,8 @@ async fn pings(lab: &Lab, lan: &Lan, put: impl Fn(Plan, usize) -> Plan) {
     let all = u128::from(PINGS) * u128::try_from(PINGERS).unwrap();
     two.all_count(&["n1", "n2"], &[("n1", all), ("n2", all)]).await;
     assert_eq!(session(&one, &two).await, before, "the link stays");
+    one.killed().await;
+    two.killed().await;
 }
 
 /// The narrow path begins behind the first machine's own, and nobody tells it so.
