@@ -29,6 +29,7 @@ pub(super) async fn text(desk: &Desk) -> Result<String, fmt::Error> {
     };
     registry.register("links", "Nodes with a session right now", gauge(status.links as i64));
     registry.register("ready", "1 if the node is ready", gauge(i64::from(status.ready)));
+    registry.register("tasks", "Tasks that are alive on the node's own thread", gauge(status.tasks as i64));
     registry.register_with_unit(
         "certificate_expires",
         "When the node's certificate expires, since 1970",
