@@ -82,7 +82,13 @@ async fn obey(settings: Settings) {
     let link = QuicLink::bind(settings.quic(identity)).unwrap();
     println!("{}", link.local_address());
     let mesh = Arc::new(Mesh::start(link, settings.mesh()).await.unwrap());
-    let mut events = mesh.monitor();
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let (mut monitor, seen) = (mesh.monitor(), Arc::clone(&events));
+    tokio::spawn(async move {
+        while let Some(event) = monitor.next().await {
+            seen.lock().unwrap().push(event.to_string());
+        }
+    });
     let counts = Counts::default();
     let mut sink = mesh.register(&server("sink"), ServerOptions::new()).unwrap();
     let mut echo = mesh.register(&server("echo"), ServerOptions::new()).unwrap();
@@ -99,13 +105,7 @@ async fn obey(settings: Settings) {
                 usage()
             }
             ["usage"] => usage(),
-            ["events"] => {
-                let mut all = Vec::new();
-                while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
-                    all.push(event.to_string());
-                }
-                all.join(" | ")
-            }
+            ["events"] => events.lock().unwrap().join(" | "),
             ["received", from] => {
                 let received = counts.lock().unwrap().get(&NodeName::new(from).unwrap()).copied();
                 received.unwrap_or_default().to_string()

@@ -1,6 +1,6 @@
 //! A peer by hand: QUIC and TLS from libraries, and all bytes from `docs/wire.md`.
 
-use crate::bytes::{CONTROL_LANE, Hello, READY, Reader, sized};
+use crate::bytes::{CONTROL_LANE, Hello, PROTOCOL, READY, REFUSED, Reader, sized};
 use crate::stage::Stage;
 use crate::{ANY, SECOND, soon};
 use pingpong_core::NodeName;
@@ -31,6 +31,27 @@ pub(crate) fn client(authority: &Authority, name: &str) -> quinn::ClientConfig {
     quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
+/// Proves that name to the node, and says nothing.
+pub(crate) async fn connect(stage: &Stage, name: &str, transport: TransportConfig) -> (Endpoint, Connection) {
+    let endpoint = Endpoint::client(ANY.parse().unwrap()).unwrap();
+    let mut config = client(&stage.authority, name);
+    config.transport_config(Arc::new(transport));
+    let connection = soon(endpoint.connect_with(config, stage.node.at, "node").unwrap()).await.unwrap();
+    (endpoint, connection)
+}
+
+/// Waits for the node's close: the number of its reason, and its words if it has some.
+pub(crate) async fn closed(connection: &Connection) -> (u8, String) {
+    let reason = match soon(connection.closed()).await {
+        ConnectionError::ApplicationClosed(close) => close.reason,
+        other => panic!("not closed by the node: {other:?}"),
+    };
+    let mut reader = Reader(&reason);
+    let number = reader.byte();
+    let has_words = [REFUSED, PROTOCOL].contains(&number);
+    (number, if has_words { reader.text() } else { String::new() })
+}
+
 /// A member of the cluster that speaks by hand.
 pub(crate) struct Peer {
     /// Dropped last: with it goes the socket.
@@ -45,10 +66,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Opens a connection, and its control lane with whatever bytes it shall begin with.
     pub(crate) async fn with(stage: &Stage, name: &str, begin: &[u8], transport: TransportConfig) -> Self {
-        let endpoint = Endpoint::client(ANY.parse().unwrap()).unwrap();
-        let mut config = client(&stage.authority, name);
-        config.transport_config(Arc::new(transport));
-        let connection = soon(endpoint.connect_with(config, stage.node.at, "node").unwrap()).await.unwrap();
+        let (endpoint, connection) = connect(stage, name, transport).await;
         let mut control = soon(connection.open_uni()).await.unwrap();
         // The node may have closed already.
         let _ = control.write_all(begin).await;
@@ -129,15 +147,8 @@ impl Peer {
         self.connection.close(VarInt::from_u32(0), reason);
     }
 
-    /// Waits for the node's close: the number of its reason, and its words if it has some.
+    /// Waits for the node's close.
     pub(crate) async fn closed(&self) -> (u8, String) {
-        let reason = match soon(self.connection.closed()).await {
-            ConnectionError::ApplicationClosed(close) => close.reason,
-            other => panic!("not closed by the node: {other:?}"),
-        };
-        let mut reader = Reader(&reason);
-        let number = reader.byte();
-        let has_words = [crate::bytes::REFUSED, crate::bytes::PROTOCOL].contains(&number);
-        (number, if has_words { reader.text() } else { String::new() })
+        closed(&self.connection).await
     }
 }
