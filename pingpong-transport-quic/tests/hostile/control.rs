@@ -9,7 +9,7 @@ use crate::peer::Peer;
 use crate::stage::{Bounds, Stage};
 use crate::{ANY, MIB, SECOND, soon, trials};
 use quinn::{TransportConfig, VarInt};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::UdpSocket;
 
 trials!(
@@ -44,7 +44,7 @@ async fn garbage_on_the_control_lane_is_refused_and_logged() {
         (with_name(b"UPPER CASE"), "control message"),
         (with_name(b"\xff\xfe"), "control message"),
         (control(&[hello.clone(), hello].concat()), "a second Hello"),
-        ((0..10_000_u32).map(|n| (n * 2_654_435_761) as u8 ^ 0x5a).collect(), "lane header"),
+        ((0..10_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[2] ^ 0x5a).collect(), "lane header"),
     ];
     for (number, (bytes, words)) in garbage.iter().enumerate() {
         let name = format!("garbage-{number}");
@@ -117,13 +117,12 @@ async fn names_by_the_thousand_keep_nobody_out() {
             assert!(bytes.len() < 65_540);
             soon(control.write_all(&bytes)).await.unwrap();
         }
-        eprintln!("flood {:?}", began.elapsed());
     };
     let late = async {
-        let b = Instant::now();
-        let good = Good::link(&stage.authority, "late", stage.node.at).await;
-        eprintln!("late {:?}", b.elapsed());
-        good
+        let began = Instant::now();
+        let late = Good::link(&stage.authority, "late", stage.node.at).await;
+        assert!(began.elapsed() < 3 * SECOND, "a link took {:?}", began.elapsed());
+        late
     };
     let ((), mut late) = tokio::join!(flood, late);
     late.check().await;
@@ -134,7 +133,6 @@ async fn names_by_the_thousand_keep_nobody_out() {
     while bystander.try_recv(&mut space).is_ok() {
         dials += 1;
     }
-    eprintln!("dials {dials} in {:?}", began.elapsed());
     let seconds = began.elapsed().as_secs() + 1;
     assert!(dials <= 300 * seconds, "{dials} packets in {seconds} s");
     stage.end("760,000 names", Bounds { heap: 16 * MIB, cpu: 8 * SECOND }).await;
@@ -164,7 +162,7 @@ async fn heartbeats_by_the_thousand_disturb_nobody() {
         }
     }
     assert!(peer.connection.close_reason().is_none());
-    stage.end("100,000 heartbeats", Bounds { heap: MIB, cpu: 8 * SECOND }).await;
+    stage.end("100,000 heartbeats", Bounds { heap: 8 * MIB, cpu: 8 * SECOND }).await;
 }
 
 async fn probes_whose_answers_are_not_read_end_the_link() {
@@ -179,5 +177,4 @@ async fn probes_whose_answers_are_not_read_end_the_link() {
     let at = format!("remote={}", peer.at);
     stage.node.logged(&["WARN", "control messages cannot be sent", "peer=intruder", &at, "queue is full"]).await;
     stage.end("probes whose answers are not read", Bounds { heap: 4 * MIB, cpu: 4 * SECOND }).await;
-    let _ = Duration::ZERO;
 }
