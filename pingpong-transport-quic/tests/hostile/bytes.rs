@@ -59,6 +59,12 @@ pub(crate) fn cast(body: &[u8]) -> Vec<u8> {
     [frame_header(8 + body.len() as u32), body.to_vec()].concat()
 }
 
+/// A call of type 1 whose caller waits for a minute.
+pub(crate) fn call(id: u64, body: &[u8]) -> Vec<u8> {
+    let prefix = [id, 60_000_000, 60_000_000].map(u64::to_le_bytes).concat();
+    [&(8 + prefix.len() as u32 + body.len() as u32).to_le_bytes(), &[2, 0, 1, 0][..], &prefix, body].concat()
+}
+
 /// Everything that a node says of itself.
 #[derive(Clone)]
 pub(crate) struct Hello {

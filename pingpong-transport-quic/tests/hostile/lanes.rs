@@ -1,6 +1,6 @@
 //! Members that misuse lanes: frames that make no sense, never come, or come too slowly; too many lanes; and who never reads.
 
-use crate::bytes::{CONTROL_LANE, Hello, OVERLOADED, PROTOCOL, cast, frame_header, server_lane};
+use crate::bytes::{CONTROL_LANE, Hello, OVERLOADED, PROTOCOL, call, cast, frame_header, server_lane};
 use crate::good::{encoded, server};
 use crate::node::Settings;
 use crate::peer::{Peer, member};
@@ -18,6 +18,7 @@ trials!(
     a_large_message_at_a_byte_a_second_is_cut,
     every_lane_filled_holds_the_share_of_one_peer,
     who_never_reads_is_cut_and_nobody_waits,
+    who_does_not_read_answers_holds_up_the_server_that_it_asks_alone,
 );
 
 /// The largest message of the node's configuration.
@@ -181,4 +182,28 @@ async fn who_never_reads_is_cut_and_nobody_waits() {
     let events = stage.node.ask("events").await;
     assert!(events.contains("down intruder@") && events.contains("overloaded"), "{events}");
     stage.end("10,000 casts for one who never reads", Bounds { heap: 4 * MIB, cpu: 4 * SECOND }).await;
+}
+
+async fn who_does_not_read_answers_holds_up_the_server_that_it_asks_alone() {
+    let stall = 3 * SECOND;
+    let stage = Stage::start(Settings { stall, ..Settings::default() }).await;
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(2_000));
+    let peer = Peer::link_with(&stage, &Hello::of("intruder"), 1, transport).await;
+    let (mut lane, began) = (peer.lane(&server_lane(2, "other")).await, Instant::now());
+    // Until the node has had enough.
+    let mut id = 0;
+    while lane.write_all(&call(id, &[0; 1_000])).await.is_ok() {
+        id += 1;
+    }
+    assert_eq!(peer.closed().await.0, OVERLOADED);
+    // Half of what a lane of casts has: the server that answers must not look stuck.
+    let took = began.elapsed();
+    assert!(took < stall, "cut after {took:?}");
+    let node = Targets::node(NodeName::new("node").unwrap());
+    let replies = stage.good.mesh.multi_call(&node, &server("other"), encoded(b"there?"), SECOND).await;
+    assert!(replies.failed.is_empty(), "it was not stopped, and answers others: {:?}", replies.failed);
+    let at = format!("remote={}", peer.at);
+    stage.node.logged(&["WARN", "the link is cut", "peer=intruder@", &at, "Overloaded"]).await;
+    stage.end("calls whose answers are not read", Bounds { heap: 8 * MIB, cpu: 4 * SECOND }).await;
 }

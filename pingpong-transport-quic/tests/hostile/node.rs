@@ -91,12 +91,13 @@ async fn obey(settings: Settings) {
     });
     let counts = Counts::default();
     let mut sink = mesh.register(&server("sink"), ServerOptions::new()).unwrap();
-    let mut echo = mesh.register(&server("echo"), ServerOptions::new()).unwrap();
+    let [mut echo, mut other] = ["echo", "other"].map(|name| mesh.register(&server(name), ServerOptions::new()).unwrap());
     // It has a mailbox, and takes nothing.
     let _stuck = mesh.register(&server("stuck"), ServerOptions::new()).unwrap();
     let (returning, counted) = (Arc::clone(&mesh), Arc::clone(&counts));
     tokio::spawn(async move { while give_back(&returning, &mut *sink, &counted).await {} });
     tokio::spawn(async move { while answer(&mut *echo).await {} });
+    tokio::spawn(async move { while answer(&mut *other).await {} });
     while let Ok(Some(order)) = orders.next_line().await {
         let words: Vec<&str> = order.split(' ').collect();
         let answer = match words[..] {
