@@ -114,7 +114,8 @@ impl Hello {
     /// A `Take` of this node, the chooser; `theirs` is what the taker's `Hello` has for random bits.
     pub(crate) fn take(&self, number: u64, theirs: u64) -> Vec<u8> {
         let [millis, random] = self.incarnation;
-        [vec![TAKE], text(&self.name), varint(millis), varint(random), varint(number), varint(300), varint(theirs)].concat()
+        [vec![TAKE], text(&self.name), varint(millis), varint(random), varint(number), varint(300), varint(theirs)]
+            .concat()
     }
 }
 

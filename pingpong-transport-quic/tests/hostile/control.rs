@@ -1,7 +1,8 @@
 //! Members that send garbage on the control lane, too much of what is allowed there, or what they have said before.
 
 use crate::bytes::{
-    CONTROL_LANE, DISCONNECTED, Hello, OVERLOADED, PEERS, PROBE, PROTOCOL, STALE, cast, list, server_lane, sized, text, varint,
+    CONTROL_LANE, DISCONNECTED, Hello, OVERLOADED, PEERS, PROBE, PROTOCOL, STALE, cast, list, server_lane, sized, text,
+    varint,
 };
 use crate::good::Good;
 use crate::node::Settings;
@@ -135,7 +136,7 @@ async fn names_by_the_thousand_keep_nobody_out() {
     }
     let seconds = began.elapsed().as_secs() + 1;
     assert!(dials <= 300 * seconds, "{dials} packets in {seconds} s");
-    stage.end("760,000 names", Bounds { heap: 16 * MIB, cpu: 8 * SECOND }).await;
+    stage.end("760,000 names", Bounds { heap: 16 * MIB, cpu: 3 * SECOND }).await;
 }
 
 async fn heartbeats_by_the_thousand_disturb_nobody() {
@@ -163,7 +164,7 @@ async fn heartbeats_by_the_thousand_disturb_nobody() {
     }
     assert!(peer.connection.close_reason().is_none(), "what is no heartbeat is ignored");
     assert!(stage.node.lines(&["WARN"]).len() <= 1, "{:?}", stage.node.lines(&["WARN"]));
-    stage.end("100,000 heartbeats", Bounds { heap: 8 * MIB, cpu: 8 * SECOND }).await;
+    stage.end("100,000 heartbeats", Bounds { heap: 8 * MIB, cpu: 2 * SECOND }).await;
 }
 
 async fn probes_whose_answers_are_not_read_end_the_link() {
@@ -177,5 +178,5 @@ async fn probes_whose_answers_are_not_read_end_the_link() {
     assert_eq!(peer.closed().await.0, OVERLOADED);
     let at = format!("remote={}", peer.at);
     stage.node.logged(&["WARN", "control messages cannot be sent", "peer=intruder", &at, "queue is full"]).await;
-    stage.end("probes whose answers are not read", Bounds { heap: 4 * MIB, cpu: 4 * SECOND }).await;
+    stage.end("probes whose answers are not read", Bounds { heap: 4 * MIB, cpu: SECOND }).await;
 }

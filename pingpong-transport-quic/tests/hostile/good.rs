@@ -17,8 +17,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How often the two say something to each other.
 const PACE: Duration = Duration::from_millis(10);
-/// What they say is slow at worst: the failure timeout. A machine under load is no attack.
-const SLOWEST: Duration = Duration::from_secs(2);
+/// How slow what they say may be at worst. Most of it takes a millisecond; but the attackers share the machine, and others may.
+const SLOWEST: Duration = Duration::from_secs(4);
 
 pub(crate) fn server(name: &str) -> ServerName {
     ServerName::new(name).unwrap()

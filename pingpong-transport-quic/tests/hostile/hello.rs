@@ -30,8 +30,16 @@ async fn a_hello_that_lies_is_refused_and_logged() {
         }
     };
     let lies: [(&str, Box<dyn Fn(&str) -> Hello>, &str); 7] = [
-        ("liar-a", Box::new(lie(|h| h.name = "good".to_owned())), "it calls itself good, its certificate proves liar-a"),
-        ("liar-b", Box::new(lie(|h| h.name = "node".to_owned())), "it calls itself node, its certificate proves liar-b"),
+        (
+            "liar-a",
+            Box::new(lie(|h| h.name = "good".to_owned())),
+            "it calls itself good, its certificate proves liar-a",
+        ),
+        (
+            "liar-b",
+            Box::new(lie(|h| h.name = "node".to_owned())),
+            "it calls itself node, its certificate proves liar-b",
+        ),
         ("liar-c", Box::new(lie(|h| h.cluster = "shop")), "is of cluster shop, node of cluster test"),
         ("liar-d", Box::new(lie(|h| h.versions = [2, 0, 3])), "protocol 2.0 to 2.3"),
         ("liar-e", Box::new(lie(|h| h.versions = [1, 7, 9])), "protocol 1.7 to 1.9"),
@@ -130,8 +138,7 @@ async fn connections_that_say_nothing_are_few() {
         assert_eq!(closed(connection).await.0, LOST);
     }
     assert!(stage.node.lines(&["intruder"]).len() <= 10, "{:?}", stage.node.lines(&["intruder"]));
-    // Each has fewer than the bytes of a connection whose lanes nobody asked for.
-    stage.end("100 connections that say nothing", Bounds { heap: 16 * MIB, cpu: 2 * SECOND }).await;
+    stage.end("100 connections that say nothing", Bounds { heap: 4 * MIB, cpu: SECOND }).await;
 }
 
 async fn coming_and_going_is_logged_a_line_a_second() {
@@ -146,7 +153,7 @@ async fn coming_and_going_is_logged_a_line_a_second() {
     let seconds = began.elapsed().as_secs() as usize + 1;
     let lines = stage.node.lines(&["intruder"]);
     assert!(lines.len() <= 4 * seconds, "{} lines in {seconds} s: {:?}", lines.len(), &lines[..8]);
-    stage.end("250 links that come and go", Bounds { heap: 32 * MIB, cpu: 6 * SECOND }).await;
+    stage.end("250 links that come and go", Bounds { heap: 8 * MIB, cpu: 3 * SECOND }).await;
 }
 
 /// A member is believed that a greater incarnation of this node lives, and that it has seen one (S3, N12): nobody else could say so.

@@ -102,7 +102,7 @@ async fn large_messages_that_never_come_leave_room_for_those_of_others() {
     let at = format!("remote={}", peer.at);
     stage.node.logged(&["WARN", "the link is cut", "peer=intruder@", &at, "Overloaded"]).await;
     // Half of the budget for large messages is what one peer may hold; the good one's go through the other half.
-    stage.end("26 messages of 16 MiB that never come", Bounds { heap: 48 * MIB, cpu: 8 * SECOND }).await;
+    stage.end("26 messages of 16 MiB that never come", Bounds { heap: 48 * MIB, cpu: 5 * SECOND }).await;
 }
 
 async fn a_large_message_at_a_byte_a_second_is_cut() {
@@ -157,7 +157,7 @@ async fn every_lane_filled_holds_the_share_of_one_peer() {
     let bytes = settings.quic(member(&stage.authority, "node")).endpoint().connection_bytes;
     // In the backend, in the readers' hands, and in the mailbox.
     let heap = bytes + 27 * 2 * 64 * KIB + 256 * KIB;
-    stage.end("27 lanes, all full", Bounds { heap, cpu: 8 * SECOND }).await;
+    stage.end("27 lanes, all full", Bounds { heap, cpu: 2 * SECOND }).await;
 }
 
 async fn who_never_reads_is_cut_and_nobody_waits() {
@@ -181,7 +181,7 @@ async fn who_never_reads_is_cut_and_nobody_waits() {
     stage.node.logged(&["WARN", "the link is cut", "peer=intruder@", &at, "Overloaded"]).await;
     let events = stage.node.ask("events").await;
     assert!(events.contains("down intruder@") && events.contains("overloaded"), "{events}");
-    stage.end("10,000 casts for one who never reads", Bounds { heap: 4 * MIB, cpu: 4 * SECOND }).await;
+    stage.end("10,000 casts for one who never reads", Bounds { heap: 4 * MIB, cpu: 2 * SECOND }).await;
 }
 
 async fn who_does_not_read_answers_holds_up_the_server_that_it_asks_alone() {
@@ -205,5 +205,5 @@ async fn who_does_not_read_answers_holds_up_the_server_that_it_asks_alone() {
     assert!(replies.failed.is_empty(), "it was not stopped, and answers others: {:?}", replies.failed);
     let at = format!("remote={}", peer.at);
     stage.node.logged(&["WARN", "the link is cut", "peer=intruder@", &at, "Overloaded"]).await;
-    stage.end("calls whose answers are not read", Bounds { heap: 8 * MIB, cpu: 4 * SECOND }).await;
+    stage.end("calls whose answers are not read", Bounds { heap: 8 * MIB, cpu: 2 * SECOND }).await;
 }

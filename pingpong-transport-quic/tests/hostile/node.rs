@@ -91,7 +91,8 @@ async fn obey(settings: Settings) {
     });
     let counts = Counts::default();
     let mut sink = mesh.register(&server("sink"), ServerOptions::new()).unwrap();
-    let [mut echo, mut other] = ["echo", "other"].map(|name| mesh.register(&server(name), ServerOptions::new()).unwrap());
+    let [mut echo, mut other] =
+        ["echo", "other"].map(|name| mesh.register(&server(name), ServerOptions::new()).unwrap());
     // It has a mailbox, and takes nothing.
     let _stuck = mesh.register(&server("stuck"), ServerOptions::new()).unwrap();
     let (returning, counted) = (Arc::clone(&mesh), Arc::clone(&counts));

@@ -1,10 +1,10 @@
 //! Attackers without a certificate: garbage, and handshakes that never finish.
 
+use crate::good::Good;
 use crate::node::Settings;
 use crate::peer::{client, member};
 use crate::stage::{Bounds, Stage};
 use crate::{ANY, KIB, MIB, SECOND, soon, trials};
-use crate::good::Good;
 use pingpong_core::link::Link;
 use pingpong_core::{Address, ClusterName};
 use pingpong_transport_quic::{Authority, QuicConfig, QuicLink};
@@ -55,7 +55,7 @@ async fn garbage_costs_no_memory_and_is_not_amplified() {
     assert!(returned <= sent, "{returned} bytes for {sent}");
     let lines = stage.node.lines(&["WARN"]);
     assert!(lines.len() <= 2, "{lines:?}");
-    stage.end("garbage: 20,000 datagrams", Bounds { heap: 512 * KIB, cpu: 4 * SECOND }).await;
+    stage.end("garbage: 20,000 datagrams", Bounds { heap: 512 * KIB, cpu: SECOND }).await;
 }
 
 /// The first packet of a dial that will never go on. If it is answered with a retry, the client's address is shown to be its own
@@ -122,5 +122,5 @@ async fn handshakes_that_never_finish_keep_nobody_out() {
     late.stop().await;
     // And what eleven members held for a moment.
     let heap = settings.quic(member(&stage.authority, "node")).unauthenticated_bytes() + 2 * MIB;
-    stage.end("handshakes that never finish: over 1,000", Bounds { heap, cpu: 8 * SECOND }).await;
+    stage.end("handshakes that never finish: over 1,000", Bounds { heap, cpu: 4 * SECOND }).await;
 }
