@@ -22,39 +22,30 @@ const CHEAP: Bounds = Bounds { heap: 2 * MIB, cpu: SECOND };
 
 async fn a_hello_that_lies_is_refused_and_logged() {
     let stage = Stage::start(Settings::default()).await;
-    let lie = |change: fn(&mut Hello)| {
-        move |name: &str| {
-            let mut hello = Hello::of(name);
-            change(&mut hello);
-            hello
-        }
+    let told = |name: &str, lie: fn(&mut Hello)| {
+        let mut hello = Hello::of(name);
+        lie(&mut hello);
+        hello
     };
-    let lies: [(&str, Box<dyn Fn(&str) -> Hello>, &str); 7] = [
-        (
-            "liar-a",
-            Box::new(lie(|h| h.name = "good".to_owned())),
-            "it calls itself good, its certificate proves liar-a",
-        ),
-        (
-            "liar-b",
-            Box::new(lie(|h| h.name = "node".to_owned())),
-            "it calls itself node, its certificate proves liar-b",
-        ),
-        ("liar-c", Box::new(lie(|h| h.cluster = "shop")), "is of cluster shop, node of cluster test"),
-        ("liar-d", Box::new(lie(|h| h.versions = [2, 0, 3])), "protocol 2.0 to 2.3"),
-        ("liar-e", Box::new(lie(|h| h.versions = [1, 7, 9])), "protocol 1.7 to 1.9"),
-        ("liar-f", Box::new(lie(|h| h.lanes = 1_000)), "is configured for 1000 lanes, node for 24"),
-        ("liar-g", Box::new(lie(|h| h.lanes = 0)), "is configured for 0 lanes, node for 24"),
+    let lies: [(&str, fn(&mut Hello), &str); 7] = [
+        ("liar-a", |h| h.name = "good".to_owned(), "it calls itself good, its certificate proves liar-a"),
+        ("liar-b", |h| h.name = "node".to_owned(), "it calls itself node, its certificate proves liar-b"),
+        ("liar-c", |h| h.cluster = "shop", "is of cluster shop, node of cluster test"),
+        ("liar-d", |h| h.versions = [2, 0, 3], "protocol 2.0 to 2.3"),
+        ("liar-e", |h| h.versions = [1, 7, 9], "protocol 1.7 to 1.9"),
+        ("liar-f", |h| h.lanes = 1_000, "is configured for 1000 lanes, node for 24"),
+        ("liar-g", |h| h.lanes = 0, "is configured for 0 lanes, node for 24"),
     ];
-    for (name, hello, words) in &lies {
+    for (name, lie, words) in lies {
+        let hello = told(name, lie);
         let mut peer = Peer::open(&stage, name).await;
-        peer.say(&hello(name).bytes()).await;
+        peer.say(&hello.bytes()).await;
         let (reason, said) = peer.closed().await;
         assert_eq!(reason, REFUSED, "{name}: {said}");
         assert!(said.contains(words), "{said}");
         let at = format!("remote={}", peer.at);
-        let claims = format!("claims={} proved={name}", hello(name).name);
-        if hello(name).name == *name {
+        let claims = format!("claims={} proved={name}", hello.name);
+        if hello.name == name {
             stage.node.logged(&["WARN", "closed the connection", &format!("peer={name}"), &at, words]).await;
         } else {
             let line = "a peer claims a name that is not in its certificate";
@@ -64,7 +55,7 @@ async fn a_hello_that_lies_is_refused_and_logged() {
     // Saying it again and again fills no log.
     for _ in 0..50 {
         let mut peer = Peer::open(&stage, "liar-c").await;
-        peer.say(&lies[2].1("liar-c").bytes()).await;
+        peer.say(&told("liar-c", lies[2].1).bytes()).await;
         assert_eq!(peer.closed().await.0, REFUSED);
     }
     let lines = stage.node.lines(&["liar-c"]);

@@ -66,5 +66,8 @@ fn main() -> ExitCode {
         return node::main(arguments);
     }
     let trials = [strangers::trials(), hello::trials(), control::trials(), lanes::trials()];
-    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // They wait for deadlines most of the time.
+    arguments.test_threads.get_or_insert(4);
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
