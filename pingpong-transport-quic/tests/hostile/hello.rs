@@ -20,6 +20,9 @@ trials!(
 
 const CHEAP: Bounds = Bounds { heap: 2 * MIB, cpu: SECOND };
 
+/// Who says it, what is wrong with it, and what is said of that.
+type Lie = (&'static str, fn(&mut Hello), &'static str);
+
 async fn a_hello_that_lies_is_refused_and_logged() {
     let stage = Stage::start(Settings::default()).await;
     let told = |name: &str, lie: fn(&mut Hello)| {
@@ -27,7 +30,7 @@ async fn a_hello_that_lies_is_refused_and_logged() {
         lie(&mut hello);
         hello
     };
-    let lies: [(&str, fn(&mut Hello), &str); 7] = [
+    let lies: [Lie; 7] = [
         ("liar-a", |h| h.name = "good".to_owned(), "it calls itself good, its certificate proves liar-a"),
         ("liar-b", |h| h.name = "node".to_owned(), "it calls itself node, its certificate proves liar-b"),
         ("liar-c", |h| h.cluster = "shop", "is of cluster shop, node of cluster test"),
