@@ -2,14 +2,15 @@
 //! others out.
 //!
 //! A connection that has ended is still kept by QUIC for three probe timeouts (RFC 9000, section 10.2), and whoever begins and
-//! ends them quickly would have many: so those of the last [`LINGER`] count too. This node's own dials do not count here: dead
-//! peers that it dials must not keep out living ones.
+//! ends them quickly would have many: so those of the last [`LINGER`] count too. One whose very first packet ends it is kept until
+//! it would be idle (quinn-proto 0.11.19 starts no other timer then), and what can be seen of it is that its peer ended its
+//! handshake. This node's own dials do not count here: dead peers that it dials must not keep out living ones.
 //!
 //! A network may have as many that have proved nothing, or have ended, as there is room left: alone half of all, two of them a
 //! third each. So there is always room for the first one of another network (a dynamic threshold, as switches share a buffer).
 
 use crate::places::Network;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,14 +26,17 @@ pub(crate) struct Census(Arc<Mutex<Count>>);
 struct Count {
     most: usize,
     open: usize,
-    ended: VecDeque<(Instant, Network)>,
+    /// By when they are gone.
+    ended: BTreeMap<(Instant, u64), Network>,
+    /// How many have ended.
+    number: u64,
     /// Of each network those that have proved nothing, and those that have ended.
     idle: HashMap<Network, usize>,
 }
 
 impl Census {
     pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Count { most, open: 0, ended: VecDeque::new(), idle: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Count { most, open: 0, ended: BTreeMap::new(), number: 0, idle: HashMap::new() })))
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Count) -> T) -> T {
@@ -53,7 +57,7 @@ impl Census {
             }
             count.open += 1;
             count.idles(from);
-            Some(Counted { census: self.clone(), from, proved: false })
+            Some(Counted { census: self.clone(), from, proved: false, linger: LINGER })
         })
     }
 }
@@ -61,8 +65,8 @@ impl Census {
 impl Count {
     fn now(&mut self) -> usize {
         let now = Instant::now();
-        while let Some((_, from)) = self.ended.front().copied().filter(|(at, _)| now.duration_since(*at) >= LINGER) {
-            self.ended.pop_front();
+        while let Some(gone) = self.ended.first_entry().filter(|ended| ended.key().0 <= now) {
+            let from = gone.remove();
             self.works(from);
         }
         self.open + self.ended.len()
@@ -88,6 +92,7 @@ pub(crate) struct Counted {
     census: Census,
     from: Network,
     proved: bool,
+    linger: Duration,
 }
 
 impl Counted {
@@ -97,13 +102,19 @@ impl Counted {
         self.proved = true;
         self
     }
+
+    /// It has ended, and may be kept for so long.
+    pub(crate) fn lingers(mut self, linger: Duration) {
+        self.linger = linger;
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.census.with(|count| {
             count.open -= 1;
-            count.ended.push_back((Instant::now(), self.from));
+            count.number += 1;
+            count.ended.insert((Instant::now() + self.linger, count.number), self.from);
             if self.proved {
                 count.idles(self.from);
             }
@@ -130,6 +141,17 @@ mod tests {
         tokio::time::advance(LINGER).await;
         assert_eq!(census.count(), 1);
         let _third = census.admit(network(3)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_for_longer_counts_for_longer() {
+        let census = Census::new(3);
+        census.admit(network(1)).unwrap().lingers(2 * LINGER);
+        drop(census.admit(network(2)).unwrap());
+        tokio::time::advance(LINGER).await;
+        assert_eq!(census.count(), 1);
+        tokio::time::advance(LINGER).await;
+        assert_eq!(census.count(), 0);
     }
 
     #[tokio::test(start_paused = true)]

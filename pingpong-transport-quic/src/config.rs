@@ -72,7 +72,7 @@ impl QuicConfig {
 
     /// The most bytes that dials hold here whose peer has not proved anything yet (L4): for each handshake the packets that wait
     /// for it to be admitted, what QUIC keeps of a handshake's messages before they are whole, and its state; for those that have
-    /// failed, or given way to others, what QUIC keeps for three seconds. Other connections cost them nothing, nor does this grow
+    /// failed, or given way to others, what QUIC keeps until it has forgotten them. Other connections cost them nothing, nor does this grow
     /// with the size or the number of what they send.
     pub fn unauthenticated_bytes(&self) -> u64 {
         let ending = self.connections().saturating_sub(self.handshakes()) as u64;
