@@ -2,13 +2,13 @@
 
 use crate::census::{Census, Counted};
 use crate::connection::{Own, QuicConnection};
-use crate::places::Places;
+use crate::places::{Network, Places};
 use crate::ready::Ready;
 use crate::refusals::{Failed, Refusals, SUMMARY};
 use crate::renewal::Renewal;
 use crate::tls::Claim;
 use crate::words;
-use quinn::{Endpoint, Incoming, ServerConfig};
+use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,6 +32,8 @@ pub(crate) struct Acceptor {
     pub(crate) census: Census,
     /// How long a handshake may take.
     pub(crate) deadline: Duration,
+    /// After which time of silence QUIC forgets a connection, whatever has become of it.
+    pub(crate) idle: Duration,
     pub(crate) ready: Arc<Ready<QuicConnection>>,
 }
 
@@ -107,12 +109,15 @@ impl Acceptor {
             incoming.refuse();
             return Admitted::No(WAITING.to_owned());
         }
-        match self.census.admit() {
+        match self.census.admit(Network::of(incoming.remote_address().ip())) {
             Some(counted) => Admitted::Yes(Box::new(incoming), counted),
             None => {
                 incoming.refuse();
                 let open = self.census.count();
-                Admitted::No(format!("others have {open} connections here, also those that end; raise max_peers"))
+                Admitted::No(format!(
+                    "others have {open} connections here, also those that end, and one network no more than leaves room for \
+                     others; raise max_peers"
+                ))
             }
         }
     }
@@ -137,7 +142,13 @@ impl Acceptor {
         let failed = |error| words::failure(&error, expires).words;
         let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
         match timeout(self.deadline, connecting).await {
-            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own, &tls, Some(counted)),
+            Ok(Ok(connection)) => QuicConnection::new(connection, own, &tls, Some(counted.proved())),
+            Ok(Err(error)) => {
+                if matches!(error, ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_)) {
+                    counted.lingers(self.idle);
+                }
+                Err(failed(error))
+            }
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline)),
         }
     }

@@ -49,6 +49,8 @@ pub struct QuicLink {
     local: SocketAddr,
     endpoint: LinkEndpoint,
     listener: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(test)]
+    pub(crate) census: Census,
 }
 
 impl QuicLink {
@@ -122,13 +124,15 @@ impl QuicLink {
             doors: Doors::default(),
             identity: identity.clone(),
         };
+        let census = Census::new(config.connections());
         let acceptor = Acceptor {
             identity: identity.clone(),
             server,
             own: own.clone(),
             handshakes,
-            census: Census::new(config.connections()),
+            census: census.clone(),
             deadline: HANDSHAKE,
+            idle: idle(&config),
             ready: Arc::clone(&ready),
         };
         let listener = tokio::spawn(listen(endpoint.clone(), acceptor));
@@ -141,6 +145,8 @@ impl QuicLink {
             local,
             endpoint: config.endpoint(),
             listener: Mutex::new(Some(listener)),
+            #[cfg(test)]
+            census,
         })
     }
 
@@ -196,8 +202,12 @@ fn transport(config: &QuicConfig) -> TransportConfig {
         .congestion_controller_factory(Arc::new(FlooredCubic::default()))
         // The Mesh sends heartbeats.
         .keep_alive_interval(None)
-        .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)).ok());
+        .max_idle_timeout(IdleTimeout::try_from(idle(config)).ok());
     transport
+}
+
+fn idle(config: &QuicConfig) -> Duration {
+    config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)
 }
 
 /// What the packets that reset connections of an earlier run are signed with. It is the same in every run of a node at one

@@ -2,6 +2,7 @@
 
 mod lanes;
 mod mesh;
+mod tasks;
 mod trust;
 
 use crate::{Authority, Identity, QuicConfig, QuicConnection, QuicLink, Validity};
