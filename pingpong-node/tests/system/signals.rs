@@ -1,7 +1,7 @@
 //! Nodes that are told to end, and nodes that are stopped for a while.
 
 use crate::lab::Lab;
-use crate::node::{LONG, linked, session, within};
+use crate::node::{LONG, linked, session, signal_all, within};
 use pingpong_node::control::{Answer, Client, ClientError, Request};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -103,6 +103,24 @@ async fn a_node_that_is_stopped_for_five_seconds_is_lost_and_comes_back_by_itsel
     assert_eq!(up.incarnation, two.status().await.incarnation, "it is the same life");
     assert_ne!(session(&one, &two).await, before);
     two.all_count(&["n1", "n2"], &[("n1", 4), ("n2", 0)]).await;
+}
+
+/// M6: a host that was suspended wakes with all its links, since each node notices its own pause.
+#[tokio::test]
+async fn nodes_that_are_stopped_together_lose_no_link() {
+    let lab = Lab::new();
+    let one = lab.plan("n1");
+    let two = lab.plan("n2").seeded_by(one.listen);
+    let (one, two) = (one.start().await, two.start().await);
+    let [mut at_one, mut at_two] = linked(&[&one, &two]).await.try_into().ok().unwrap();
+    let before = session(&one, &two).await;
+    signal_all("STOP", &[&one, &two]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    signal_all("CONT", &[&one, &two]).await;
+    // As long as a verdict takes.
+    let held = Duration::from_millis(2_500);
+    tokio::join!(at_one.is_quiet(held), at_two.is_quiet(held));
+    assert_eq!(session(&one, &two).await, before);
 }
 
 /// F2: a pause of less than half the failure timeout costs nothing.
