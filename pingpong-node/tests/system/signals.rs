@@ -105,20 +105,23 @@ async fn a_node_that_is_stopped_for_five_seconds_is_lost_and_comes_back_by_itsel
     two.all_count(&["n1", "n2"], &[("n1", 4), ("n2", 0)]).await;
 }
 
-/// M6: a host that was suspended wakes with all its links, since each node notices its own pause.
+/// M6: a host that was suspended wakes with all its links, since each node notices its own pause, and waits for those that wake later.
 #[tokio::test]
 async fn nodes_that_are_stopped_together_lose_no_link() {
     let lab = Lab::new();
-    let one = lab.plan("n1");
-    let two = lab.plan("n2").seeded_by(one.listen);
+    let one = lab.plan("n1").with("timeouts-failure", "4s");
+    let two = lab.plan("n2").with("timeouts-failure", "4s").seeded_by(one.listen);
     let (one, two) = (one.start().await, two.start().await);
     let [mut at_one, mut at_two] = linked(&[&one, &two]).await.try_into().ok().unwrap();
     let before = session(&one, &two).await;
     signal_all("STOP", &[&one, &two]).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    signal_all("CONT", &[&one, &two]).await;
-    // As long as a verdict takes.
-    let held = Duration::from_millis(2_500);
+    one.signal("CONT").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    two.signal("CONT").await;
+    two.ping(2).await;
+    one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 2)]).await;
+    let held = Duration::from_secs(1);
     tokio::join!(at_one.is_quiet(held), at_two.is_quiet(held));
     assert_eq!(session(&one, &two).await, before);
 }
