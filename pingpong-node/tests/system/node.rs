@@ -27,13 +27,6 @@ pub(crate) async fn run(words: &[&str]) {
     assert!(output.status.success(), "{words:?}: {output:?}");
 }
 
-/// Sends all of them a signal at once, named as `kill` names it.
-pub(crate) async fn signal_all(name: &str, nodes: &[&Node]) {
-    let ids: Vec<String> = nodes.iter().map(|node| node.child.id().expect("it runs").to_string()).collect();
-    let words: Vec<&str> = ids.iter().map(String::as_str).collect();
-    run(&[&["kill", &format!("-{name}")], &words[..]].concat()).await;
-}
-
 /// A running node.
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -73,7 +66,8 @@ impl Node {
 
     /// Sends it a signal, named as `kill` names it.
     pub(crate) async fn signal(&self, name: &str) {
-        signal_all(name, &[self]).await;
+        let id = self.child.id().expect("it runs").to_string();
+        run(&["kill", &format!("-{name}"), &id]).await;
     }
 
     /// Waits until it has ended; its exit code (none after a signal), and all that its log said.

@@ -1,7 +1,7 @@
 //! Nodes that are told to end, and nodes that are stopped for a while.
 
 use crate::lab::Lab;
-use crate::node::{LONG, linked, session, signal_all, within};
+use crate::node::{LONG, linked, session, within};
 use pingpong_node::control::{Answer, Client, ClientError, Request};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,11 +114,11 @@ async fn nodes_that_are_stopped_together_lose_no_link() {
     let (one, two) = (one.start().await, two.start().await);
     let [mut at_one, mut at_two] = linked(&[&one, &two]).await.try_into().ok().unwrap();
     let before = session(&one, &two).await;
-    signal_all("STOP", &[&one, &two]).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    one.signal("CONT").await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    two.signal("CONT").await;
+    // First n2, so that a tick or two of n1 (each a quarter of a second) find nothing new; n1 wakes first, and hears nothing yet.
+    for (signal, node, hold) in [("STOP", &two, 600), ("STOP", &one, 5_000), ("CONT", &one, 1_000), ("CONT", &two, 0)] {
+        node.signal(signal).await;
+        tokio::time::sleep(Duration::from_millis(hold)).await;
+    }
     two.ping(2).await;
     one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 2)]).await;
     let held = Duration::from_secs(1);
