@@ -90,10 +90,23 @@ impl FaultNetwork {
     /// # Panics
     /// Outside a tokio runtime with I/O and time, as tokio's own sockets do.
     pub fn bind(&self, addr: SocketAddr) -> Result<Arc<FaultSocket>, BindError> {
-        let unbound = |error| BindError::Socket { address: addr, error };
         if addr.ip().is_unspecified() {
-            return Err(unbound(io::Error::new(io::ErrorKind::InvalidInput, "faults need a specific address")));
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "faults need a specific address");
+            return Err(BindError::Socket { address: addr, error });
         }
+        self.bind_alone(addr)
+    }
+
+    /// The same for the only socket of a network, which may be bound to an unspecified address (`0.0.0.0`, `::`): cuts work that name
+    /// the bound address as it is, and that of somebody elsewhere.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// # Panics
+    /// As [`bind`](Self::bind).
+    pub fn bind_alone(&self, addr: SocketAddr) -> Result<Arc<FaultSocket>, BindError> {
+        let unbound = |error| BindError::Socket { address: addr, error };
         let inner = Arc::new(ClosableSocket::new(real::bind(addr, BUFFER)?).map_err(unbound)?);
         let local = inner.local_addr().map_err(unbound)?;
         let host = known(local);

@@ -73,6 +73,22 @@ pub(super) enum Operate {
         #[command(flatten)]
         asked: Asked,
     },
+    /// For tests: cuts a node off from another one, silently, until `heal`. This build is not for a cluster that serves anybody.
+    #[cfg(feature = "faults")]
+    Partition {
+        /// The other node.
+        node: NodeName,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// For tests: ends what `partition` began.
+    #[cfg(feature = "faults")]
+    Heal {
+        /// The other node.
+        node: NodeName,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Calls a server that takes JSON on all nodes, or on some, and shows each answer. Fails if one node fails.
     ///
     /// `call consumer null` asks the consumers for their counts.
@@ -130,6 +146,13 @@ async fn ask(operate: Operate) -> Result<Outcome, ClientError> {
         Operate::Counts { deadline, asked } => (asked, Request::Counts { deadline_ms: millis(deadline) }),
         Operate::Disconnect { node, asked } => (asked, Request::Disconnect { node }),
         Operate::Forget { node, asked } => (asked, Request::Forget { node }),
+        #[cfg(feature = "faults")]
+        Operate::Partition { node, asked } => {
+            complain(&format!("warning: nothing comes from {node}, and nothing goes there, until `heal {node}`"));
+            (asked, Request::Partition { node })
+        }
+        #[cfg(feature = "faults")]
+        Operate::Heal { node, asked } => (asked, Request::Heal { node }),
         Operate::Call { server, request, nodes, deadline, asked } => {
             (asked, Request::Call { server, request, nodes, deadline_ms: millis(deadline) })
         }

@@ -39,6 +39,18 @@ pub enum Request {
         /// The peer.
         node: NodeName,
     },
+    /// Drops all packets to and from a peer.
+    #[cfg(feature = "faults")]
+    Partition {
+        /// The peer.
+        node: NodeName,
+    },
+    /// Ends what `partition` began.
+    #[cfg(feature = "faults")]
+    Heal {
+        /// The peer.
+        node: NodeName,
+    },
     /// Calls a server that takes JSON.
     Call {
         /// Its name.

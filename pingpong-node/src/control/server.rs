@@ -8,6 +8,8 @@ use super::protocol::{
     Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
 };
 use super::socket::ControlSocket;
+#[cfg(feature = "faults")]
+use pingpong_core::NodeName;
 use pingpong_core::exercise::{Exercise, PingError, Pinged};
 use pingpong_core::mesh::LinkInfo;
 use pingpong_core::transport::Counters;
@@ -37,6 +39,8 @@ const LONGEST_DEADLINE: Duration = Duration::from_secs(3_600);
 /// What requests are about.
 pub(crate) struct Desk {
     pub(crate) mesh: Arc<Mesh<QuicLink>>,
+    #[cfg(feature = "faults")]
+    pub(crate) faults: Arc<crate::daemon::faults::Faults>,
     pub(crate) cluster: String,
     pub(crate) listen: String,
     pub(crate) advertise: Vec<String>,
@@ -53,7 +57,8 @@ impl Desk {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Readiness {
             leaving: *self.stop.borrow(),
-            certificate_valid: u64::try_from(*self.certificate_expires.borrow()).is_ok_and(|at| at > now.as_secs()),
+            // Its last second counts (RFC 5280, section 4.1.2.5), as in handshakes.
+            certificate_valid: u64::try_from(*self.certificate_expires.borrow()).is_ok_and(|at| at >= now.as_secs()),
             seeds_dialled: self.mesh.has_dialled_seeds(),
             links: self.mesh.list().len(),
             min_links: self.min_links,
@@ -214,6 +219,13 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         Request::Counts { deadline_ms } => counts(desk, deadline(deadline_ms)).await,
         Request::Disconnect { node } => Ok(Answer::Done { known: desk.mesh.disconnect(&node).await }),
         Request::Forget { node } => Ok(Answer::Done { known: desk.mesh.forget(&node).await }),
+        #[cfg(feature = "faults")]
+        Request::Partition { node } => partition(desk, node).await,
+        #[cfg(feature = "faults")]
+        Request::Heal { node } => match desk.faults.heal(&node) {
+            true => Ok(Answer::Done { known: true }),
+            false => Err(Failure::new(FailureKind::Request, format!("{node} is not cut off"))),
+        },
         Request::Call { server, request, nodes, deadline_ms } => {
             let targets = nodes.map_or(Targets::All, Targets::Nodes);
             let transport = Arc::clone(&desk.mesh) as Arc<dyn Transport>;
@@ -226,6 +238,17 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
         }
     };
     say(&mut stream, &answer.unwrap_or_else(Answer::Failed)).await
+}
+
+#[cfg(feature = "faults")]
+async fn partition(desk: &Desk, node: NodeName) -> Result<Answer, Failure> {
+    let failed = |words: String| Failure::new(FailureKind::Request, words);
+    let links = desk.mesh.links().await;
+    let link = links.into_iter().find(|link| link.node.name == node);
+    let link = link.ok_or_else(|| failed(format!("there is no link with {node} that could be cut")))?;
+    let at = link.remote.as_str().parse().map_err(|error| failed(format!("{}: {error}", link.remote)))?;
+    desk.faults.partition(node, at);
+    Ok(Answer::Done { known: true })
 }
 
 fn deadline(millis: u64) -> Duration {

@@ -50,7 +50,9 @@ impl ControlSocket {
             }
             Ok(_) => match UnixStream::connect(path).await {
                 Ok(_) => return Err(SocketError::InUse { path: path.to_owned() }),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                // Nobody listens; or whoever did has ended since the connection was begun.
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset) => {}
                 Err(error) => return Err(failed(error)),
             },
         }

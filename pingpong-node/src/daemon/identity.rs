@@ -26,7 +26,8 @@ pub(super) struct Watched {
     seen: [Seen; 4],
     expires: watch::Sender<i64>,
     soon: i64,
-    reminded: Option<Instant>,
+    /// When that was said last, and whether it had expired by then.
+    reminded: Option<(Instant, bool)>,
 }
 
 impl Watched {
@@ -78,12 +79,14 @@ impl Watched {
     fn remind(&mut self) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let left = self.expires.borrow().saturating_sub(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        if left > self.soon || self.reminded.is_some_and(|at| at.elapsed() < REMIND) {
+        // Its last second counts (RFC 5280, section 4.1.2.5), as in handshakes.
+        let expired = left < 0;
+        if left > self.soon || self.reminded.is_some_and(|(at, then)| then == expired && at.elapsed() < REMIND) {
             return;
         }
-        self.reminded = Some(Instant::now());
+        self.reminded = Some((Instant::now(), expired));
         let certificate = self.settings.identity.certificate.display();
-        if left > 0 {
+        if !expired {
             tracing::warn!(%certificate, days = left / 86_400, "the node's certificate expires soon; put a new one in its place");
         } else {
             tracing::error!(%certificate, "the node's certificate has expired: no new link comes up; put a new one in its place");

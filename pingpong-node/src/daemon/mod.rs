@@ -18,8 +18,11 @@
 //! | --- | --- |
 //! | here | start, signals, end |
 //! | `identity` | certificates that are renewed while the node runs |
+//! | `faults` | cuts by command, with the feature `faults` alone |
 //! | `health` | health, readiness and metrics over HTTP |
 
+#[cfg(feature = "faults")]
+pub(crate) mod faults;
 mod health;
 mod identity;
 mod metrics;
@@ -36,7 +39,9 @@ use pingpong_core::mesh::StartError;
 use pingpong_core::server::SpawnOptions;
 use pingpong_core::transport::{Shutdown, StopReason};
 use pingpong_core::{Mesh, ServerName, Transport};
-use pingpong_transport_quic::{BindError, QuicLink};
+use pingpong_transport_quic::BindError;
+#[cfg(not(feature = "faults"))]
+use pingpong_transport_quic::QuicLink;
 use signals::Signals;
 use std::fmt;
 use std::io;
@@ -132,8 +137,16 @@ impl Daemon {
         let health = settings.health.listen.map(health::bind).transpose()?;
         let no_thread = |error| DaemonError::System { what: "no thread can be had", error };
         let io = IoThread::start("pingpong-io").map_err(no_thread)?;
+        #[cfg(feature = "faults")]
+        let (faults, cuttable) = {
+            let faults = Arc::new(faults::Faults::default());
+            (Arc::clone(&faults), faults)
+        };
         let started = io.run(async move {
+            #[cfg(not(feature = "faults"))]
             let link = QuicLink::bind(quic)?;
+            #[cfg(feature = "faults")]
+            let link = cuttable.bind(quic)?;
             let (address, renewal) = (link.local_address(), link.renewal());
             let advertise = pingpong_core::link::Link::addresses(&link);
             let mesh = Mesh::start(link, mesh).await?;
@@ -144,6 +157,8 @@ impl Daemon {
         let watched = Watched::new(settings.clone(), renewal, &identity);
         let desk = Arc::new(Desk {
             mesh: Arc::new(mesh),
+            #[cfg(feature = "faults")]
+            faults,
             cluster: settings.cluster.to_string(),
             listen: address.to_string(),
             advertise: advertise.iter().map(ToString::to_string).collect(),

@@ -5,4 +5,5 @@
 mod certs;
 mod cluster;
 mod config;
+mod faults;
 mod operate;

@@ -2,7 +2,8 @@
 
 use crate::cluster::{Cluster, soon};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use std::path::Path;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 
 #[tokio::test]
@@ -39,10 +40,7 @@ async fn links_are_listed_watched_reset_and_forgotten() {
     assert_eq!((&link["node"], nodes.as_array().unwrap().len()), (&"n2".into(), 1));
     assert_eq!(link["address"], cluster.address("n2").await.as_str());
     assert_eq!(link["session"], cluster.ask("n2", &["nodes"]).await[0]["session"], "both sides know it by one id");
-    let before = cluster.path().join("n1.sock");
-    let mut watch = UnixStream::connect(&before).await.unwrap();
-    watch.write_all(b"{\"watch\":{}}\n").await.unwrap();
-    let mut events = Lines::of(watch);
+    let mut events = Lines::watch(&cluster, "n1").await;
     assert_eq!(events.next().await["event"]["up"], true);
     cluster.asked("n1", &["disconnect", "n2"]).await.ok();
     let down = events.next().await;
@@ -155,11 +153,8 @@ async fn what_is_no_request_is_refused_in_words() {
     let cluster = Cluster::new(&["n1"]).await;
     cluster.configure("n1", "", "");
     let _one = cluster.start("n1").await;
-    let ask = async |text: &str| {
-        let mut stream = UnixStream::connect(cluster.path().join("n1.sock")).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
-        Lines::of(stream).next().await
-    };
+    let path = cluster.path().join("n1.sock");
+    let ask = async |text: &str| ask(&path, text).await;
     for wrong in ["\n", "{}\n", "{\"ping\":{\"count\":-1}}\n", "{\"dance\":{}}\n"] {
         let answer = ask(wrong).await;
         assert_eq!(answer["failed"]["kind"], "request", "{answer}");
@@ -169,16 +164,27 @@ async fn what_is_no_request_is_refused_in_words() {
     cluster.asked("n1", &["status"]).await.ok();
 }
 
+/// Says this to a control socket; the first line that it answers.
+pub(crate) async fn ask(path: &Path, text: &str) -> Value {
+    Lines::ask(path, text).await.next().await
+}
+
 /// Lines of JSON.
-struct Lines(tokio::io::Lines<tokio::io::BufReader<UnixStream>>);
+pub(crate) struct Lines(tokio::io::Lines<BufReader<UnixStream>>);
 
 impl Lines {
-    fn of(stream: UnixStream) -> Self {
-        use tokio::io::AsyncBufReadExt;
-        Self(tokio::io::BufReader::new(stream).lines())
+    async fn ask(path: &Path, text: &str) -> Self {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        Self(BufReader::new(stream).lines())
     }
 
-    async fn next(&mut self) -> Value {
+    /// The events of a node.
+    pub(crate) async fn watch(cluster: &Cluster, name: &str) -> Self {
+        Self::ask(&cluster.path().join(format!("{name}.sock")), "{\"watch\":{}}\n").await
+    }
+
+    pub(crate) async fn next(&mut self) -> Value {
         let line = soon("a line", self.0.next_line()).await.unwrap().expect("there is one more");
         serde_json::from_str(&line).unwrap()
     }
