@@ -87,7 +87,11 @@ async fn a_short_cut_by_a_relay_loses_nothing() {
 
 #[tokio::test]
 async fn a_long_cut_between_machines_ends_the_link_on_both_sides_until_the_heal() {
-    let Some(lan) = Lan::new("a_long_cut_between_machines", &[1_500, 1_500]).await else { return };
+    let Some(lan) =
+        Lan::new("a_long_cut_between_machines_ends_the_link_on_both_sides_until_the_heal", &[1_500, 1_500]).await
+    else {
+        return;
+    };
     let lab = Lab::new();
     let (one, two) = apart(&lab, &lan);
     long_cuts_end_the_link_on_both_sides(&one, &two, async |there, back| lan.open(0, 1, there, back).await).await;
@@ -95,7 +99,7 @@ async fn a_long_cut_between_machines_ends_the_link_on_both_sides_until_the_heal(
 
 #[tokio::test]
 async fn a_short_cut_between_machines_loses_nothing() {
-    let Some(lan) = Lan::new("a_short_cut_between_machines", &[1_500, 1_500]).await else { return };
+    let Some(lan) = Lan::new("a_short_cut_between_machines_loses_nothing", &[1_500, 1_500]).await else { return };
     let lab = Lab::new();
     let (one, two) = apart(&lab, &lan);
     short_cuts_lose_nothing(one, two, async |there, back| lan.open(0, 1, there, back).await).await;

@@ -77,9 +77,8 @@ fn log_at(path: &Path) -> Stdio {
 /// The node goes on; one that starts says what is in its way, and changes nothing.
 #[tokio::test]
 async fn a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incarnation() {
-    const TEST: &str = "a_disk_that_is_full";
     if let Some(reason) = without_root() {
-        return skip(TEST, &reason);
+        return skip("a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incarnation", &reason);
     }
     let lab = Lab::new();
     let disk = Disk::mount(lab.path("disk")).await;

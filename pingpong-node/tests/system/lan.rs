@@ -3,6 +3,7 @@
 
 use crate::lab::Plan;
 use crate::node::run;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,8 @@ pub(crate) fn without_root() -> Option<String> {
 /// A test that cannot be run here says so; or fails, where all of them must run.
 pub(crate) fn skip(test: &str, reason: &str) {
     assert!(std::env::var("SYSTEM_TESTS").as_deref() != Ok("all"), "{test} cannot be run: {reason}");
-    println!("{test} is skipped: {reason}");
+    // Not by `println!`, which is kept back where a test passes.
+    let _ = writeln!(std::io::stderr(), "{test} is skipped: {reason}");
 }
 
 fn succeeds(words: &[&str]) -> bool {

@@ -44,7 +44,7 @@ async fn pings(lab: &Lab, lan: &Lan, put: impl Fn(Plan, usize) -> Plan) {
 /// The narrow path begins behind the first machine's own, and nobody tells it so.
 #[tokio::test]
 async fn a_path_of_1280_bytes_carries_a_link() {
-    let Some(lan) = Lan::new("a_path_of_1280_bytes", &[1_500, 1_280]).await else { return };
+    let Some(lan) = Lan::new("a_path_of_1280_bytes_carries_a_link", &[1_500, 1_280]).await else { return };
     lan.say_nothing_of_large_packets().await;
     let lab = Lab::new();
     pings(&lab, &lan, |plan, machine| lan.put(plan, machine)).await;
