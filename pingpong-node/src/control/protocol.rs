@@ -150,6 +150,8 @@ pub struct NodeStatus {
     pub links: usize,
     /// Whether it is ready.
     pub ready: bool,
+    /// How many tasks are alive on the node's own thread.
+    pub tasks: usize,
     /// Until when its certificate holds, in seconds since 1970 (UTC).
     pub certificate_expires: i64,
     /// What was counted instead of delivered.

@@ -21,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
@@ -41,6 +42,8 @@ pub(crate) struct Desk {
     pub(crate) mesh: Arc<Mesh<QuicLink>>,
     #[cfg(feature = "faults")]
     pub(crate) faults: Arc<crate::daemon::faults::Faults>,
+    /// That of the node's own thread.
+    pub(crate) runtime: Handle,
     pub(crate) cluster: String,
     pub(crate) listen: String,
     pub(crate) advertise: Vec<String>,
@@ -75,6 +78,7 @@ impl Desk {
             advertise: self.advertise.clone(),
             links: self.mesh.list().len(),
             ready: self.readiness().is_ready(),
+            tasks: self.runtime.metrics().num_alive_tasks(),
             certificate_expires: *self.certificate_expires.borrow(),
             counters: counters(&self.mesh.counters()),
         }

@@ -159,6 +159,7 @@ impl Daemon {
             mesh: Arc::new(mesh),
             #[cfg(feature = "faults")]
             faults,
+            runtime: io.handle().clone(),
             cluster: settings.cluster.to_string(),
             listen: address.to_string(),
             advertise: advertise.iter().map(ToString::to_string).collect(),

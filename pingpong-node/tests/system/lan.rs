@@ -120,6 +120,17 @@ impl Lan {
         }
     }
 
+    /// All ways are open from now on but these, each from a machine to another.
+    pub(crate) async fn close_only(&self, ways: &[(usize, usize)]) {
+        for to in 0..self.machines {
+            let mut rules = "flush chain inet cut in".to_owned();
+            for (from, _) in ways.iter().filter(|way| way.1 == to) {
+                rules += &format!("; add rule inet cut in ip saddr {} drop", four(*from));
+            }
+            self.filter(&self.machine(to), &rules).await;
+        }
+    }
+
     /// The router tells nobody that a packet was too large: it vanishes.
     pub(crate) async fn say_nothing_of_large_packets(&self) {
         let rules = "add table inet silent; add chain inet silent out { type filter hook output priority 0 ; }; \

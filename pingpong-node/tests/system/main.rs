@@ -30,3 +30,4 @@ mod names;
 mod paths;
 mod restarts;
 mod signals;
+mod soak;

@@ -66,8 +66,7 @@ impl Node {
 
     /// Sends it a signal, named as `kill` names it.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        run(&["kill", &format!("-{name}"), &id]).await;
+        run(&["kill", &format!("-{name}"), &self.id().to_string()]).await;
     }
 
     /// Waits until it has ended; its exit code (none after a signal), and all that its log said.
@@ -77,6 +76,17 @@ impl Node {
             within(LONG, "the end of a log", reader).await.unwrap();
         }
         (status.code(), self.said())
+    }
+
+    /// Its process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Sends it a signal that ends it, and waits for that; its exit code.
+    pub(crate) async fn end(&mut self, signal: &str) -> Option<i32> {
+        self.signal(signal).await;
+        within(LONG, &format!("{} ends", self.name), self.child.wait()).await.unwrap().code()
     }
 
     /// Ends it as a crash of its process would, and waits for that.
