@@ -11,6 +11,8 @@
 //! | `relay` | a path between two nodes that can be cut one way or both: needs no privileges |
 //! | `lan` | nodes on machines of their own, as network namespaces: needs root, `ip` and `nft` |
 //!
+//! One of them is a soak (`soak`): faults at random, for as long as `SOAK_SECONDS` says.
+//!
 //! Where something is missing the tests that need it say so by name, and pass; with `SYSTEM_TESTS=all` in the environment they
 //! fail instead.
 
