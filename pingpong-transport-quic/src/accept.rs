@@ -95,6 +95,20 @@ enum Admitted {
     No(String),
 }
 
+/// No connection came of a handshake.
+enum Unmade {
+    /// For a reason that somebody may have to do something about.
+    Failed(String),
+    /// The peer has linked otherwise, or waits no longer.
+    GivenUp,
+}
+
+impl From<String> for Unmade {
+    fn from(words: String) -> Self {
+        Self::Failed(words)
+    }
+}
+
 impl Acceptor {
     /// `under_way`: handshakes. Whoever does not show its address costs memory before it costs its sender anything: beyond a few
     /// it must.
@@ -129,27 +143,31 @@ impl Acceptor {
                 true => Ok(()),
                 false => Err(Failed { claim, remote, words: WAITING.to_owned() }),
             },
-            Err(words) => Err(Failed { claim, remote, words }),
+            Err(Unmade::Failed(words)) => Err(Failed { claim, remote, words }),
+            Err(Unmade::GivenUp) => {
+                tracing::debug!(peer = %claim, %remote, "a peer has given its dial up");
+                Ok(())
+            }
         }
     }
 
-    async fn connect(&self, incoming: Incoming, claim: &Claim, counted: Counted) -> Result<QuicConnection, String> {
+    async fn connect(&self, incoming: Incoming, claim: &Claim, counted: Counted) -> Result<QuicConnection, Unmade> {
         let tls = self.identity.current();
         let own = Own { expires: tls.expires, ..self.own.clone() };
         let mut server = self.server.clone();
         server.crypto = tls.server(claim)?;
         let expires = tls.expires;
-        let failed = |error| words::failure(&error, expires).words;
+        let failed = |error| Unmade::Failed(words::failure(&error, expires).words);
         let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
         match timeout(self.deadline, connecting).await {
-            Ok(Ok(connection)) => QuicConnection::new(connection, own, &tls, Some(counted.proved())),
+            Ok(Ok(connection)) => Ok(QuicConnection::new(connection, own, &tls, Some(counted.proved()))?),
             Ok(Err(error)) => {
                 if matches!(error, ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_)) {
                     counted.lingers(self.idle);
                 }
-                Err(failed(error))
+                Err(if words::given_up(&error) { Unmade::GivenUp } else { failed(error) })
             }
-            Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline)),
+            Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline).into()),
         }
     }
 }

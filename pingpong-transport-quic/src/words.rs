@@ -1,6 +1,7 @@
 //! Failures in words: dates, TLS alerts, and which side refused what.
 
 use quinn::{ConnectionError, VarInt};
+use quinn_proto::TransportErrorCode;
 use rustls::AlertDescription;
 use time::OffsetDateTime;
 
@@ -77,6 +78,13 @@ fn alert(code: u64, expires: i64) -> String {
 pub(crate) struct Failure {
     pub(crate) refused: bool,
     pub(crate) words: String,
+}
+
+/// Whether a peer has given its own dial up, and has nothing against this side: it says no more than that during a handshake
+/// (RFC 9000, section 10.2.3).
+pub(crate) fn given_up(error: &ConnectionError) -> bool {
+    const QUIETLY: [TransportErrorCode; 2] = [TransportErrorCode::NO_ERROR, TransportErrorCode::APPLICATION_ERROR];
+    matches!(error, ConnectionError::ConnectionClosed(close) if QUIETLY.contains(&close.error_code))
 }
 
 /// Words for the end of a connection, or of an attempt. `expires`: until when this side's certificate holds.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{BindError, IdentityError};
+use futures_util::FutureExt;
 use pingpong_core::link::{Closed, Connection, DialError, Priority};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -118,18 +119,24 @@ impl io::Write for Log {
 async fn who_is_refused_stands_in_the_log() {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
     let _logs = tracing::subscriber::set_default(subscriber);
     let authority = authority();
     let expired = authority.issue(&name("b"), past()).unwrap();
     let (a, b) = (bind(issue(&authority, "a")), QuicLink::bind_unchecked(config(expired)).unwrap());
-    refused_by_peer(&b, &a).await;
-    soon(async {
-        while log.lines("a handshake failed").is_empty() {
+    let says = async |words: &str| {
+        while log.lines(words).is_empty() {
             tokio::task::yield_now().await;
         }
-    })
-    .await;
+    };
+    // Nothing is wrong with a dial that its peer needs no longer.
+    let member = bind(issue(&authority, "member"));
+    assert!(member.dial(&address(&a), None).now_or_never().is_none());
+    soon(says("given its dial up")).await;
+    assert_eq!(log.lines("a handshake failed"), [""; 0]);
+    refused_by_peer(&b, &a).await;
+    soon(says("a handshake failed")).await;
     // How often it is said is tested where it is decided.
     let lines = log.lines("a handshake failed");
     let at = address(&b).to_string();
