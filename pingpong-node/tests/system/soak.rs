@@ -7,7 +7,8 @@
 
 use crate::lab::{Lab, Plan};
 use crate::lan::Lan;
-use crate::node::{BACK, Node, Watch, within};
+use crate::node::{BACK, LONG, Node, Watch, within};
+use pingpong_node::control::{Answer, Request};
 use procfs::process::Process;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -109,7 +110,12 @@ impl Soak {
     }
 
     async fn ping(&mut self, node: usize) {
-        self.nodes[node].ping(PINGS).await;
+        let request = Request::Ping { count: PINGS, rate: None };
+        let counted = async {
+            // One that has just started may not have its producer yet, and counts nothing then.
+            while !matches!(self.nodes[node].try_ask(&request).await, Some(Answer::Pinged { done: true, .. })) {}
+        };
+        within(LONG, "pings are counted", counted).await;
         self.acknowledged[node] += u128::from(PINGS);
     }
 
