@@ -4,8 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
+mod cluster;
 mod demo;
+mod text;
 
 fn main() -> std::process::ExitCode {
     cli::main()

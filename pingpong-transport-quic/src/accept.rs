@@ -137,7 +137,7 @@ impl Acceptor {
         let failed = |error| words::failure(&error, expires).words;
         let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
         match timeout(self.deadline, connecting).await {
-            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own, Some(counted)),
+            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own, &tls, Some(counted)),
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline)),
         }
     }

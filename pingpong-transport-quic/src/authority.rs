@@ -1,10 +1,11 @@
 //! Issues identities, for tools and tests: a cluster's own certificate authority.
 
+use crate::certificate;
 use crate::identity::{Identity, IdentityError};
 use pingpong_core::{ClusterName, NodeName};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -110,6 +111,38 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.issuer)?.der().clone();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Ok(Identity::unchecked(vec![self.certificate.clone()], vec![certificate], key)?)
+    }
+
+    /// A list of certificates that do not hold any more, whatever their dates say, as PEM. Nodes that have it refuse whoever shows
+    /// one of them ([`Identity::with_revocations`]).
+    ///
+    /// It replaces earlier lists, so it must name all that are revoked. `number` is greater than that of every earlier list.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Pem`] for what is no certificate.
+    pub fn revoke(&self, certificates: &[&[u8]], number: u64) -> Result<String, AuthorityError> {
+        let now = moment(SystemTime::now())?;
+        let mut revoked = Vec::new();
+        for text in certificates {
+            let wrong = |words: String| AuthorityError::Pem { part: "certificate to be revoked", words };
+            let certificate = CertificateDer::from_pem_slice(text).map_err(|error| wrong(error.to_string()))?;
+            revoked.push(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&certificate::serial(&certificate).map_err(wrong)?),
+                revocation_time: now,
+                reason_code: None,
+                invalidity_date: None,
+            });
+        }
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            // A list that is out of date is better than none: nobody enforces this.
+            next_update: now + time::Duration::days(365),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(pem::encode(&pem::Pem::new("X509 CRL", list.signed_by(&self.issuer)?.der().as_ref())))
     }
 
     /// The certificate, which every node of the cluster has, as PEM.

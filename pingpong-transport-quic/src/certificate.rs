@@ -115,6 +115,11 @@ pub(crate) fn node_name(certificate: &CertificateDer<'_>) -> Result<NodeName, No
     }
 }
 
+/// Its serial number, as its authority tells it from others.
+pub(crate) fn serial(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, String> {
+    Ok(parse(certificate)?.raw_serial().to_vec())
+}
+
 /// When it holds.
 pub(crate) fn dates(certificate: &CertificateDer<'_>) -> Result<Dates, String> {
     let parsed = parse(certificate)?;

@@ -2,7 +2,10 @@
 
 use crate::census::Counted;
 use crate::link::address_of;
+use crate::live::Peer;
 use crate::probe::{Doors, Known};
+use crate::renewal::Renewal;
+use crate::tls::Tls;
 use crate::words::{self, Failure};
 use crate::{certificate, probe};
 use bytes::Bytes;
@@ -23,21 +26,17 @@ const GREATEST_REASON: usize = 512;
 #[derive(Debug)]
 pub struct QuicConnection {
     pub(crate) inner: quinn::Connection,
-    peer: NodeName,
+    peer: Arc<Peer>,
     /// Where it was at first.
     remote: Address,
     own: Own,
     /// Held by the one who looks whether the peer's port is still open.
     looking: Mutex<Known>,
-    ended: Ended,
     /// Whether the control lane has been taken.
     controlled: AtomicBool,
     /// If the peer began it.
     _counted: Option<Counted>,
 }
-
-/// Why this side ended the connection, other than by a close. The first word counts.
-type Ended = Arc<OnceLock<String>>;
 
 /// What a connection knows of its own side.
 #[derive(Clone, Debug)]
@@ -49,30 +48,36 @@ pub(crate) struct Own {
     pub(crate) lanes: VarInt,
     /// What is known of hosts that refuse strangers.
     pub(crate) doors: Doors,
+    pub(crate) identity: Renewal,
 }
 
 impl QuicConnection {
-    /// Takes over a connection whose handshake is complete: reads the peer's name out of the certificate that was verified.
-    pub(crate) fn new(inner: quinn::Connection, own: Own, counted: Option<Counted>) -> Result<Self, String> {
+    /// Takes over a connection whose handshake is complete, and was made with `used`: reads the peer's name out of the certificate
+    /// that was verified.
+    pub(crate) fn new(
+        inner: quinn::Connection,
+        own: Own,
+        used: &Arc<Tls>,
+        counted: Option<Counted>,
+    ) -> Result<Self, String> {
         let remote = address_of(inner.remote_address()).map_err(|error| error.to_string())?;
         let known = Known::nothing(inner.remote_address());
-        match peer_name(&inner) {
-            Ok(peer) => Ok(Self {
-                inner,
-                peer,
-                remote,
-                own,
-                looking: Mutex::new(known),
-                ended: Ended::default(),
-                controlled: AtomicBool::new(false),
-                _counted: counted,
-            }),
-            Err(words) => {
-                let words = format!("the certificate names no node: {words}");
-                inner.close(words::REFUSED, words.as_bytes());
-                Err(words)
-            }
-        }
+        let (name, chain) = peer_of(&inner).map_err(|words| {
+            let words = format!("the certificate names no node: {words}");
+            inner.close(words::REFUSED, words.as_bytes());
+            words
+        })?;
+        let peer = Arc::new(Peer { connection: inner.clone(), name, chain, ended: OnceLock::new() });
+        own.identity.began(&peer, used);
+        Ok(Self {
+            inner,
+            peer,
+            remote,
+            own,
+            looking: Mutex::new(known),
+            controlled: AtomicBool::new(false),
+            _counted: counted,
+        })
     }
 
     /// Waits until the peer's system has proved that nobody listens there any more.
@@ -83,10 +88,10 @@ impl QuicConnection {
     }
 }
 
-fn peer_name(connection: &quinn::Connection) -> Result<NodeName, String> {
+fn peer_of(connection: &quinn::Connection) -> Result<(NodeName, Vec<CertificateDer<'static>>), String> {
     let identity = connection.peer_identity().ok_or("there is none")?;
     let chain = identity.downcast::<Vec<CertificateDer<'static>>>().map_err(|_| "it is of an unknown kind")?;
-    certificate::node_name(chain.first().ok_or("there is none")?)
+    Ok((certificate::node_name(chain.first().ok_or("there is none")?)?, *chain))
 }
 
 fn broken(error: &ConnectionError, expires: i64) -> Broken {
@@ -94,9 +99,9 @@ fn broken(error: &ConnectionError, expires: i64) -> Broken {
 }
 
 /// No lane ends alone (L2): the connection goes with it.
-fn lane_ended(connection: &quinn::Connection, ended: &Ended, words: String) -> Broken {
-    let words = ended.get_or_init(|| words).clone();
-    connection.close(NO_ERROR, b"");
+fn lane_ended(peer: &Peer, words: String) -> Broken {
+    let words = peer.ended.get_or_init(|| words).clone();
+    peer.connection.close(NO_ERROR, b"");
     Broken(words)
 }
 
@@ -105,7 +110,7 @@ impl Connection for QuicConnection {
     type Receiver = QuicReceiver;
 
     fn peer(&self) -> &NodeName {
-        &self.peer
+        &self.peer.name
     }
 
     fn remote(&self) -> Address {
@@ -122,12 +127,7 @@ impl Connection for QuicConnection {
         };
         // It fails only for a stream that has ended.
         let _ = stream.set_priority(priority);
-        Ok(QuicSender {
-            stream,
-            connection: self.inner.clone(),
-            expires: self.own.expires,
-            ended: Arc::clone(&self.ended),
-        })
+        Ok(QuicSender { stream, peer: Arc::clone(&self.peer), expires: self.own.expires })
     }
 
     /// The peer may open one lane at first, and the others once this is asked for a second one: whoever only shakes hands fills
@@ -138,12 +138,7 @@ impl Connection for QuicConnection {
         }
         let stream = self.inner.accept_uni().await.map_err(|error| broken(&error, self.own.expires))?;
         self.controlled.store(true, Ordering::Relaxed);
-        Ok(QuicReceiver {
-            stream,
-            connection: self.inner.clone(),
-            expires: self.own.expires,
-            ended: Arc::clone(&self.ended),
-        })
+        Ok(QuicReceiver { stream, peer: Arc::clone(&self.peer), expires: self.own.expires })
     }
 
     fn send_datagram(&self, datagram: Bytes) {
@@ -180,7 +175,7 @@ impl Connection for QuicConnection {
             error = self.inner.closed() => error,
             () = self.refused() => {
                 let words = || format!("nobody listens at {} any more (ICMP port unreachable)", self.remote());
-                self.ended.get_or_init(words);
+                self.peer.ended.get_or_init(words);
                 self.inner.close(NO_ERROR, b"");
                 self.inner.closed().await
             }
@@ -190,7 +185,7 @@ impl Connection for QuicConnection {
                 Closed::Refused(words::said(&close.reason))
             }
             ConnectionError::ApplicationClosed(close) => Closed::ByPeer(close.reason),
-            ConnectionError::LocallyClosed => match self.ended.get() {
+            ConnectionError::LocallyClosed => match self.peer.ended.get() {
                 Some(words) => Closed::Lost(words.clone()),
                 None => Closed::Here,
             },
@@ -226,20 +221,17 @@ impl Drop for QuicConnection {
 #[derive(Debug)]
 pub struct QuicSender {
     stream: SendStream,
-    connection: quinn::Connection,
+    peer: Arc<Peer>,
     expires: i64,
-    ended: Ended,
 }
 
 impl LaneSender for QuicSender {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Broken> {
         self.stream.write_chunk(bytes).await.map_err(|error| match error {
             WriteError::ConnectionLost(error) => broken(&error, self.expires),
-            WriteError::Stopped(_) => {
-                lane_ended(&self.connection, &self.ended, "the peer gave up a lane that it receives".to_owned())
-            }
+            WriteError::Stopped(_) => lane_ended(&self.peer, "the peer gave up a lane that it receives".to_owned()),
             WriteError::ClosedStream | WriteError::ZeroRttRejected => {
-                lane_ended(&self.connection, &self.ended, "the lane has ended here".to_owned())
+                lane_ended(&self.peer, "the lane has ended here".to_owned())
             }
         })
     }
@@ -249,9 +241,8 @@ impl LaneSender for QuicSender {
 #[derive(Debug)]
 pub struct QuicReceiver {
     stream: RecvStream,
-    connection: quinn::Connection,
+    peer: Arc<Peer>,
     expires: i64,
-    ended: Ended,
 }
 
 impl LaneReceiver for QuicReceiver {
@@ -259,10 +250,8 @@ impl LaneReceiver for QuicReceiver {
         match self.stream.read_chunks(chunks).await {
             Ok(read) => Ok(read.unwrap_or(0)),
             Err(ReadError::ConnectionLost(error)) => Err(broken(&error, self.expires)),
-            Err(ReadError::Reset(_)) => {
-                Err(lane_ended(&self.connection, &self.ended, "the peer gave up a lane that it sends".to_owned()))
-            }
-            Err(error) => Err(lane_ended(&self.connection, &self.ended, format!("the lane cannot be read: {error}"))),
+            Err(ReadError::Reset(_)) => Err(lane_ended(&self.peer, "the peer gave up a lane that it sends".to_owned())),
+            Err(error) => Err(lane_ended(&self.peer, format!("the lane cannot be read: {error}"))),
         }
     }
 }

@@ -119,7 +119,8 @@ impl Dialler {
                 }
             }
         })?;
-        let connection = QuicConnection::new(connection, own, None).map_err(|words| refused(address, failed(words)))?;
+        let connection =
+            QuicConnection::new(connection, own, &tls, None).map_err(|words| refused(address, failed(words)))?;
         match expect {
             Some(expected) if expected != connection.peer() => Err(another(expected, connection.peer())),
             _ => Ok(connection),

@@ -4,7 +4,7 @@ use crate::certificate::{self, Dates};
 use crate::{tls, words};
 use pingpong_core::NodeName;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -13,6 +13,7 @@ pub struct Identity {
     pub(crate) authority: Vec<CertificateDer<'static>>,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
+    pub(crate) revocations: Vec<CertificateRevocationListDer<'static>>,
     name: NodeName,
     dates: Dates,
 }
@@ -63,6 +64,9 @@ pub enum IdentityError {
          serverAuth in its extended key usage"
     )]
     Usage(NodeName),
+    /// The authority has revoked the certificate.
+    #[error("the certificate of {0} has been revoked by its authority; issue a new one")]
+    Revoked(NodeName),
     /// The authority cannot be used, or does not vouch for the certificate.
     #[error("the authority does not vouch for the certificate: {0}; give the one that signed it")]
     Authority(String),
@@ -71,6 +75,7 @@ pub enum IdentityError {
 const AUTHORITY: &str = "authority's certificate";
 const CERTIFICATE: &str = "node's certificate";
 const KEY: &str = "node's private key";
+const REVOCATIONS: &str = "revocation list";
 
 fn certificates(part: &'static str, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
@@ -119,7 +124,22 @@ impl Identity {
         let own = chain.first().ok_or(IdentityError::Missing { part: CERTIFICATE })?;
         let name = certificate::node_name(own).map_err(IdentityError::Name)?;
         let dates = certificate::dates(own).map_err(IdentityError::Name)?;
-        Ok(Self { authority, chain, key, name, dates })
+        Ok(Self { authority, chain, key, revocations: Vec::new(), name, dates })
+    }
+
+    /// With revocation lists of the authority, as PEM: nodes whose certificates are on one are refused.
+    ///
+    /// # Errors
+    /// [`IdentityError::Pem`], [`IdentityError::Missing`]; [`IdentityError::Revoked`] if this very certificate is on it.
+    pub fn with_revocations(mut self, lists: &[u8]) -> Result<Self, IdentityError> {
+        let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(lists).collect();
+        let found = found.map_err(|error| IdentityError::Pem { part: REVOCATIONS, words: error.to_string() })?;
+        if found.is_empty() {
+            return Err(IdentityError::Missing { part: REVOCATIONS });
+        }
+        self.revocations.extend(found);
+        self.check_now()?;
+        Ok(self)
     }
 
     /// Checks the dates, and that its parts belong together.
@@ -146,12 +166,12 @@ impl Identity {
         self.dates.not_after
     }
 
-    /// The same as a date.
     /// From when on the certificate holds, in seconds since 1970 (UTC).
     pub fn begins(&self) -> i64 {
         self.dates.not_before
     }
 
+    /// When it ceases to hold, as a date.
     pub(crate) fn expires_text(&self) -> String {
         words::date(self.dates.not_after)
     }
@@ -184,7 +204,8 @@ fn certificates_pem(certificates: &[CertificateDer<'_>]) -> String {
 impl Clone for Identity {
     fn clone(&self) -> Self {
         let (authority, chain, name) = (self.authority.clone(), self.chain.clone(), self.name.clone());
-        Self { authority, chain, key: self.key.clone_key(), name, dates: self.dates }
+        let revocations = self.revocations.clone();
+        Self { authority, chain, key: self.key.clone_key(), revocations, name, dates: self.dates }
     }
 }
 

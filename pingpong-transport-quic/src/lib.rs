@@ -36,6 +36,7 @@ mod dial;
 pub mod faults;
 mod identity;
 mod link;
+mod live;
 mod places;
 mod probe;
 mod ready;

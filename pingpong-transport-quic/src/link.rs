@@ -120,6 +120,7 @@ impl QuicLink {
             failure_timeout: config.failure_timeout,
             lanes: VarInt::from_u32(u32::try_from(config.streams()).unwrap_or(u32::MAX)),
             doors: Doors::default(),
+            identity: identity.clone(),
         };
         let acceptor = Acceptor {
             identity: identity.clone(),

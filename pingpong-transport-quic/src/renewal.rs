@@ -1,20 +1,25 @@
 //! The identity of a running endpoint: replaced without a restart.
 
 use crate::identity::{Identity, IdentityError};
+use crate::live::{Live, Peer};
 use crate::tls::{Tls, Unusable};
 use pingpong_core::NodeName;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Gives a running endpoint a renewed identity: of the same node, with another certificate, key or authority.
+/// Gives a running endpoint a renewed identity: of the same node, with another certificate, key or authority, or with other
+/// revocations.
 ///
-/// Handshakes that begin later use it; connections that exist stay. The reset key (see
+/// Handshakes that begin later use it. Connections that exist stay, unless their peer would not be let in any more: since its
+/// certificate has been revoked, or its authority is not trusted now. That a certificate has expired meanwhile ends no connection. To
+/// change the authority without a gap, trust the old and the new one for a while. The reset key (see
 /// [`QuicLink`](crate::QuicLink)) stays that of the start, so that peers recognise the first restart after a renewal only by
 /// time, if the private key is another one. Clones belong to the same endpoint.
 #[derive(Clone)]
 pub struct Renewal {
     name: NodeName,
     current: Arc<RwLock<Arc<Tls>>>,
+    live: Live,
 }
 
 /// An identity cannot take the place of another one. The endpoint goes on with the one that it had.
@@ -47,7 +52,16 @@ pub enum RenewError {
 impl Renewal {
     pub(crate) fn new(identity: &Identity) -> Result<Self, Unusable> {
         let current = Arc::new(RwLock::new(Arc::new(Tls::new(identity)?)));
-        Ok(Self { name: identity.name().clone(), current })
+        Ok(Self { name: identity.name().clone(), current, live: Live::default() })
+    }
+
+    /// A connection that was made with `used` begins to count. If the identity was renewed meanwhile, its peer is looked at again.
+    pub(crate) fn began(&self, peer: &Arc<Peer>, used: &Arc<Tls>) {
+        self.live.add(peer);
+        let current = self.current();
+        if !Arc::ptr_eq(used, &current) {
+            peer.check(&current);
+        }
     }
 
     /// What a handshake that begins now uses.
@@ -65,7 +79,9 @@ impl Renewal {
         }
         identity.check_now()?;
         let new = Tls::new(identity).map_err(|words| RenewError::Unusable { name: self.name.clone(), words })?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        let new = Arc::new(new);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        self.live.check(&new);
         tracing::info!(name = %self.name, expires = identity.expires_text(), "the identity was renewed");
         Ok(())
     }

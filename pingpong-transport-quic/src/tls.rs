@@ -24,6 +24,7 @@ use rustls::{
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// The protocol, with its major version: nodes of another one refuse each other in the handshake.
 pub(crate) const PROTOCOL: &[u8] = b"pingpong/1";
@@ -47,14 +48,17 @@ fn roots(identity: &Identity) -> Result<Arc<RootCertStore>, Unusable> {
     Ok(Arc::new(roots))
 }
 
+/// An authority whose list is not at hand has revoked nobody, as far as is known.
 fn server_verifier(identity: &Identity) -> Result<Arc<WebPkiServerVerifier>, Unusable> {
     let builder = WebPkiServerVerifier::builder_with_provider(roots(identity)?, provider());
-    builder.build().map_err(|error| error.to_string())
+    let lists = identity.revocations.iter().cloned();
+    builder.with_crls(lists).allow_unknown_revocation_status().build().map_err(|error| error.to_string())
 }
 
 fn client_verifier(identity: &Identity) -> Result<Arc<dyn ClientCertVerifier>, Unusable> {
     let builder = WebPkiClientVerifier::builder_with_provider(roots(identity)?, provider());
-    builder.build().map_err(|error| error.to_string())
+    let lists = identity.revocations.iter().cloned();
+    builder.with_crls(lists).allow_unknown_revocation_status().build().map_err(|error| error.to_string())
 }
 
 /// Checks that the key is the certificate's, and that the authority vouches for it now, in both roles: a node dials and is
@@ -67,6 +71,7 @@ pub(crate) fn check(identity: &Identity) -> Result<(), IdentityError> {
         rustls::Error::InvalidCertificate(
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
         ) => IdentityError::Usage(identity.name().clone()),
+        rustls::Error::InvalidCertificate(CertificateError::Revoked) => IdentityError::Revoked(identity.name().clone()),
         error => IdentityError::Authority(error.to_string()),
     };
     let dials = client_verifier(identity).map_err(IdentityError::Authority)?;
@@ -142,6 +147,19 @@ impl Tls {
             expires: identity.expires(),
             provider,
         })
+    }
+
+    /// Whether a peer that was let in before would be let in by this identity. That its certificate has expired meanwhile is no
+    /// reason: it has proved itself while that held.
+    pub(crate) fn vouches(&self, peer: &NodeName, chain: &[CertificateDer<'_>]) -> Result<(), String> {
+        let (own, between) = chain.split_first().ok_or("there is no certificate")?;
+        let dates = certificate::dates(own)?;
+        let now = UnixTime::now().as_secs();
+        let last = u64::try_from(dates.not_after).unwrap_or_default();
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(now.min(last)));
+        let name = server_name(peer)?;
+        self.servers.verify_server_cert(own, between, &name, &[], at).map_err(|error| error.to_string())?;
+        Ok(())
     }
 
     /// For one dial of another node to this one.

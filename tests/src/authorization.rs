@@ -1,7 +1,7 @@
 //! Who may link, and whom a server serves (A1, A3).
 
-use crate::harness::{Greeted, StartOptions};
-use crate::toolkit::{Answer, Cluster, Record, Traffic, node, options, server, to};
+use crate::harness::Greeted;
+use crate::toolkit::{Answer, Cluster, Record, TestNode, Traffic, node, options, server, to};
 use pingpong_core::inbox::ServerOptions;
 use pingpong_core::session::Versions;
 use pingpong_core::{CallFailure, ClusterName, Targets};
@@ -27,10 +27,10 @@ pub(crate) async fn a_node_without_an_identity_of_its_name_never_links(c: &Clust
     events.up(b.name()).await;
     let mut liar = options("x", &["a"]);
     liar.identity = Some(node("y"));
-    // It does not start, or nobody links with it.
-    let liar = c.try_start(liar).await;
+    let error = c.try_start(liar).await.expect_err("nobody would link with it (S1)");
+    assert!(error.0.contains("configured as x") && error.0.contains("that of y"), "both names are told: {error}");
+    assert!(error.0.contains(';'), "and the remedy: {error}");
     events.quiet(c.t() * 2, "x cannot prove its name").await;
-    drop(liar);
 }
 
 pub(crate) async fn a_handler_gets_the_authenticated_sender(c: &Cluster) {
@@ -73,22 +73,49 @@ pub(crate) async fn a_server_of_nobody_serves_the_local_node_alone(c: &Cluster) 
 }
 
 pub(crate) async fn minor_versions_talk(c: &Cluster) {
-    let a = c.start_with(StartOptions::new(node("a"))).await;
+    let a = with_a_seed(c).await;
     let own = Versions::CURRENT;
     let newer = Versions { newest_minor: own.newest_minor + 3, ..own };
     for versions in [own, newer] {
-        let greeted = c.harness().greet(a.place(), &cluster("conformance"), versions).await;
-        assert_eq!(greeted, Greeted::Answered, "{own} and {versions} share a minor version");
+        for greeted in both_ways(c, &a, versions).await {
+            assert_eq!(greeted, Greeted::Answered, "{own} and {versions} share a minor version");
+        }
     }
 }
 
-pub(crate) async fn major_versions_refuse_each_other_and_name_both(c: &Cluster) {
-    let a = c.start_with(StartOptions::new(node("a"))).await;
+/// A place that node `a` of these cases dials for ever, and where nobody lives.
+const ELSEWHERE: &str = "elsewhere";
+
+async fn with_a_seed(c: &Cluster) -> TestNode {
+    c.start("a", &[ELSEWHERE]).await
+}
+
+/// What a node says to one of these versions that dials it, and to one that it dials.
+async fn both_ways(c: &Cluster, a: &TestNode, versions: Versions) -> [Greeted; 2] {
+    let own = cluster("conformance");
+    let greeted = c.harness().greet(a.place(), &own, versions).await;
+    [greeted, c.harness().answer(&ELSEWHERE.into(), &own, versions).await]
+}
+
+async fn refuses_and_names_both(c: &Cluster, theirs: Versions) {
+    let a = with_a_seed(c).await;
     let own = Versions::CURRENT;
-    let next = Versions { major: own.major + 1, ..own };
-    let greeted = c.harness().greet(a.place(), &cluster("conformance"), next).await;
-    let Greeted::Refused(words) = greeted else { panic!("{own} and {next} cannot talk") };
-    for version in [own, next] {
-        assert!(words.contains(&version.to_string()), "both versions are named: {words}");
+    for greeted in both_ways(c, &a, theirs).await {
+        let Greeted::Refused(words) = greeted else { panic!("{own} and {theirs} cannot talk") };
+        for version in [own, theirs] {
+            assert!(words.contains(&version.to_string()), "{version} is named: {words}");
+        }
     }
+    assert_eq!(a.list(), [], "and nobody is linked");
+}
+
+pub(crate) async fn major_versions_refuse_each_other_and_name_both(c: &Cluster) {
+    let own = Versions::CURRENT;
+    refuses_and_names_both(c, Versions { major: own.major + 1, ..own }).await;
+}
+
+pub(crate) async fn minor_versions_that_do_not_meet_refuse_each_other_and_name_both(c: &Cluster) {
+    let own = Versions::CURRENT;
+    let (oldest_minor, newest_minor) = (own.newest_minor + 1, own.newest_minor + 3);
+    refuses_and_names_both(c, Versions { oldest_minor, newest_minor, ..own }).await;
 }

@@ -1,11 +1,14 @@
 //! One-way messages: who gets them, and in which order (C1, C2, C7).
 
-use crate::toolkit::{Cluster, KIND, Traffic, body, is_pending, message, node, server, to};
+use crate::toolkit::{Cluster, KIND, MOST, Traffic, body, is_pending, message, node, server, to};
 use futures_util::future::maybe_done;
-use pingpong_core::message::Message as _;
+use pingpong_core::message::{Message, Request};
+use pingpong_core::server::TransportExt as _;
 use pingpong_core::transport::{NotSent, Refused};
 use pingpong_core::{Node, Targets, WhenFull};
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) async fn abcast_reaches_the_local_and_every_linked_node(c: &Cluster) {
@@ -93,9 +96,6 @@ pub(crate) async fn an_abcast_that_is_given_up_goes_to_all_or_to_nobody(c: &Clus
     assert_eq!(got_b, got_d, "sent to all or to nobody");
     assert_eq!(got_b, waited.is_ok(), "given up before it was ready: to nobody");
 }
-
-/// More casts of 16 KiB than all queues between two nodes hold.
-const MOST: u64 = 8_192;
 
 pub(crate) async fn casts_arrive_in_the_order_sent(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
@@ -191,35 +191,77 @@ pub(crate) async fn an_empty_body_is_a_message(c: &Cluster) {
     assert_eq!(records[0].message().map(|message| message.size), Some(0), "nothing was added to it");
 }
 
-static ENCODINGS: AtomicU64 = AtomicU64::new(0);
+/// How often each value was encoded. Other cases may run in this process, each with values of its own.
+static ENCODINGS: Mutex<BTreeMap<u64, u32>> = Mutex::new(BTreeMap::new());
 
 #[derive(Deserialize)]
 struct Counted(u64);
 
-impl Serialize for Counted {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ENCODINGS.fetch_add(1, Ordering::Relaxed);
-        serializer.serialize_u64(self.0)
+impl Counted {
+    fn fresh() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn encodings(&self) -> u32 {
+        ENCODINGS.lock().unwrap().get(&self.0).copied().unwrap_or_default()
     }
 }
 
-impl pingpong_core::message::Message for Counted {
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        *ENCODINGS.lock().unwrap().entry(self.0).or_default() += 1;
+        // Its size does not depend on the number.
+        serializer.serialize_bytes(&self.0.to_le_bytes())
+    }
+}
+
+impl Message for Counted {
     const ID: u16 = 9;
     const VERSION: u8 = 1;
 }
 
-/// The trait takes a message encoded, so it cannot be encoded again; what can be seen is that one encoding serves all.
+impl Request for Counted {
+    type Reply = Counted;
+}
+
 pub(crate) async fn one_encoding_serves_all_targets(c: &Cluster) {
     let nodes = c.linked(["a", "b", "d"]).await;
     let probes: Vec<_> = nodes.iter().map(|node| node.probe("s")).collect();
-    let before = ENCODINGS.load(Ordering::Relaxed);
-    let bytes = Counted(5).encode().expect("a number encodes");
-    let encoded = pingpong_core::message::Encoded { kind: Counted::KIND, body: &bytes };
-    nodes[0].abcast(&Targets::All, &server("s"), encoded).await.expect("it is sent");
+    let (cast, call) = (Counted::fresh(), Counted::fresh());
+    let sent = nodes[0].cast(&server("s"), &cast).await.expect("it is sent");
+    assert_eq!(sent.accepted.len(), 3, "three targets: {sent:?}");
     for probe in &probes {
         let records = probe.until("the cast", |records| !records.is_empty()).await;
         let message = records[0].message().expect("it is a cast");
-        assert_eq!((message.kind, message.size), (Counted::KIND, bytes.len()), "the same type and bytes everywhere");
+        assert_eq!((message.kind, message.size), (Counted::KIND, 9), "the same type and bytes everywhere");
     }
-    assert!(ENCODINGS.load(Ordering::Relaxed) > before, "it was encoded by the sender");
+    assert_eq!(cast.encodings(), 1, "a cast to three nodes was encoded once");
+    let asking = nodes[0].transport();
+    let answers = asking.call(&Targets::All, &server("s"), &call, c.timing().patience()).await;
+    let answers = answers.expect("bytes encode");
+    assert_eq!(answers.replies.len() + answers.failed.len(), 3, "three targets");
+    for probe in &probes {
+        probe.until("the call", |records| records.len() == 2).await;
+    }
+    assert_eq!(call.encodings(), 1, "and so was a call");
+}
+
+pub(crate) async fn a_cast_that_waits_for_room_is_not_encoded_again(c: &Cluster) {
+    let [a, b, _d] = c.linked(["a", "b", "d"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    // What is smaller than the others may still find room, until there is none for that either.
+    for (targets, size) in [(to(&["b"]), 16 << 10), (Targets::All, 8)] {
+        Traffic::new(&a, targets, &server("s")).with_size(size).fill(c.t() / 4, MOST).await;
+    }
+    let cast = Counted::fresh();
+    let sender = a.transport();
+    let name = server("s");
+    let mut waiting = Box::pin(sender.cast(&name, &cast));
+    assert!(is_pending(&mut waiting).await, "there is no room at b");
+    probe.resume();
+    let sent = tokio::time::timeout(c.timing().patience(), waiting).await.expect("there is room again");
+    assert_eq!(sent.expect("it is sent").accepted.len(), 3, "all three have it");
+    assert_eq!(cast.encodings(), 1, "encoded once, although it had to wait");
 }

@@ -1,10 +1,13 @@
 //! Calls that fail: each reason apart, and at once when it is known (R3).
 
-use crate::toolkit::{Answer, Cluster, TestNode, node, to};
-use pingpong_core::CallFailure;
+use crate::toolkit::{Answer, Cluster, MOST, Sum, TestNode, Traffic, body, is_pending, message, node, server, to};
 use pingpong_core::config::Limits;
+use pingpong_core::inbox::ServerOptions;
+use pingpong_core::message::{Encoded, Message as _};
 use pingpong_core::transport::Failed;
-use tokio::time::Instant;
+use pingpong_core::{CallFailure, Replies};
+use std::pin::Pin;
+use tokio::time::{Instant, timeout};
 
 /// Calls the only target `b`, with more patience than any failure but the deadline needs, and returns how it failed.
 async fn failure(c: &Cluster, a: &TestNode, target: &str, name: &str) -> Failed {
@@ -42,9 +45,9 @@ pub(crate) async fn calls_end_when_their_server_crashes(c: &Cluster) {
     let probe = b.probe_that("s", Answer::Hold);
     let held = a.calling(to(&["b"]), "s", 1, c.timing().patience());
     probe.until_number(a.name(), 1).await;
-    probe.pause();
+    probe.hoard();
     let unread = a.calling(to(&["b"]), "s", 2, c.timing().patience());
-    c.hold(c.t() / 8).await;
+    probe.until_hoarded(a.name(), 2).await;
     let start = Instant::now();
     probe.crash().await;
     for call in [held, unread] {
@@ -54,13 +57,67 @@ pub(crate) async fn calls_end_when_their_server_crashes(c: &Cluster) {
     assert!(start.elapsed() < c.timing().patience() / 2, "without waiting for the deadline: {:?}", start.elapsed());
 }
 
-pub(crate) async fn a_failure_of_the_handler_is_reported_as_it_is(c: &Cluster) {
+/// Each by what brings it about: the allow list of a server, a server that decodes, no server at all, a handler that ends.
+pub(crate) async fn each_refusal_has_its_own_reason(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let _closed = b.probe_with("closed", ServerOptions::new().allow_only([]), Answer::Echo);
+    let _adder = b.adder("adder");
+    let _silent = b.probe_that("silent", Answer::Drop);
+    let expected = [
+        ("closed", CallFailure::NotAllowed),
+        ("adder", CallFailure::NotDecodable),
+        ("nobody", CallFailure::NoSuchServer),
+        ("silent", CallFailure::ServerStopped),
+    ];
+    for (name, reason) in expected {
+        let failed = failure(c, &a, "b", name).await;
+        assert_eq!((failed.reason, failed.incarnation), (reason, Some(b.node().incarnation)), "of {name}");
+    }
+    let body = Sum { of: 1 }.encode().expect("a number encodes");
+    let right = Encoded { kind: Sum::KIND, body: &body };
+    let replies = a.multi_call(&to(&["b"]), &server("adder"), right, c.timing().patience()).await;
+    assert_eq!(replies.replies.len(), 1, "what decodes is answered: {:?}", replies.failed);
+}
+
+/// A call to `b`, whose server `s` does not read, that has found no room, and waits for it.
+async fn waiting_for_room(c: &Cluster, a: &TestNode) -> Pin<Box<dyn Future<Output = Replies> + Send>> {
+    Traffic::new(a, to(&["b"]), &server("s")).with_size(16 << 10).fill(c.t() / 4, MOST).await;
+    let (caller, patience) = (a.clone(), c.timing().patience());
+    let mut call: Pin<Box<dyn Future<Output = Replies> + Send>> = Box::pin(async move {
+        let request = body(MOST + 1, 16 << 10);
+        caller.multi_call(&to(&["b"]), &server("s"), message(&request), patience).await
+    });
+    assert!(is_pending(&mut call).await, "there is no room, so it waits");
+    call
+}
+
+pub(crate) async fn a_crash_tells_calls_that_wait_for_room_that_they_were_not_sent(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (old, probe) = (b.node(), b.probe("s"));
+    probe.pause();
+    let call = waiting_for_room(c, &a).await;
+    c.crash(b).await;
+    let replies = timeout(c.timing().within(c.t()), call).await.expect("at the verdict, not at the deadline");
+    let expected =
+        Failed { name: node("b"), incarnation: Some(old.incarnation), reason: CallFailure::NodeDown { sent: false } };
+    assert_eq!(replies.failed, [expected], "the life that went down, and that it was not asked");
+    assert!(!replies.failed[0].reason.was_sent(), "a retry is safe");
+}
+
+pub(crate) async fn a_reset_tells_calls_that_wait_for_room_that_they_were_not_sent(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let probe = b.probe("s");
-    for reason in [CallFailure::NotAllowed, CallFailure::NotDecodable, CallFailure::ServerStopped] {
-        probe.answer(Answer::Fail(reason.clone()));
-        assert_eq!(failure(c, &a, "b", "s").await.reason, reason, "the handler's word");
-    }
+    probe.pause();
+    let call = waiting_for_room(c, &a).await;
+    a.disconnect(b.name()).await;
+    let replies = timeout(c.timing().within(c.t()), call).await.expect("at the reset, not at the deadline");
+    assert_eq!(replies.failed.len(), 1, "one target, one outcome: {replies:?}");
+    assert_eq!(replies.failed[0].reason, CallFailure::NodeDown { sent: false }, "its session ended before it was sent");
+    a.events().up(b.name()).await;
+    probe.resume();
+    let replies = a.call(to(&["b"]), "s", MOST + 2, c.timing().patience()).await;
+    assert_eq!(replies.replies.len(), 1, "the new session works: {:?}", replies.failed);
+    assert!(!probe.numbers(a.name()).contains(&(MOST + 1)), "and what was not sent does not run in it");
 }
 
 pub(crate) async fn a_node_that_crashes_ends_the_calls_to_it(c: &Cluster) {
@@ -99,11 +156,11 @@ pub(crate) async fn a_reset_link_ends_its_calls_and_moves_none(c: &Cluster) {
 pub(crate) async fn a_call_waiting_in_a_mailbox_does_not_run_after_its_session(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let probe = b.probe("s");
-    probe.pause();
+    probe.hoard();
     let mut events = a.events();
     events.up(b.name()).await;
     let call = a.calling(to(&["b"]), "s", 1, c.timing().patience());
-    c.hold(c.t() / 8).await;
+    probe.until_hoarded(a.name(), 1).await;
     a.disconnect(b.name()).await;
     let replies = call.await.expect("the call ends");
     assert_eq!(replies.failed[0].reason, CallFailure::NodeDown { sent: true }, "its session ended");
@@ -132,9 +189,8 @@ fn small(mut options: crate::harness::StartOptions) -> crate::harness::StartOpti
 pub(crate) async fn a_request_over_the_limit_is_not_sent(c: &Cluster) {
     let [a, b] = c.linked_with(["a", "b"], small).await;
     let probe = b.probe("s");
-    let bytes = crate::toolkit::body(1, 10_001);
-    let (targets, name) = (to(&["b"]), crate::toolkit::server("s"));
-    let replies = a.multi_call(&targets, &name, crate::toolkit::message(&bytes), c.timing().patience()).await;
+    let bytes = body(1, 10_001);
+    let replies = a.multi_call(&to(&["b"]), &server("s"), message(&bytes), c.timing().patience()).await;
     let expected = CallFailure::RequestTooLarge { size: 10_001, limit: 10_000 };
     assert_eq!(replies.failed.len(), 1, "one target, one outcome: {replies:?}");
     assert_eq!(replies.failed[0].reason, expected, "with both sizes");

@@ -45,14 +45,16 @@ pub(crate) async fn a_one_way_cut_leaves_the_other_way_open(c: &Cluster) {
 
 pub(crate) async fn a_partition_separates_groups(c: &Cluster) {
     let [a, b, d, e] = c.linked(["a", "b", "d", "e"]).await;
-    let mut events = a.events();
+    let (mut events, mut at_d) = (a.events(), d.events());
     events.until_linked(&[node("b"), node("d"), node("e")]).await;
+    at_d.until_linked(&[node("a"), node("b"), node("e")]).await;
     let place = |node: &crate::toolkit::TestNode| node.place().clone();
     c.harness().partition(&[vec![place(&a), place(&b)], vec![place(&d), place(&e)]]).await;
     events.down(d.name()).await;
     events.down(e.name()).await;
     assert_eq!(a.list(), [b.node()], "a's group");
-    c.hold(c.t()).await;
+    at_d.down(a.name()).await;
+    at_d.down(b.name()).await;
     assert_eq!(d.list(), [e.node()], "the other group");
     c.harness().heal_all().await;
     events.up(d.name()).await;
@@ -104,6 +106,33 @@ pub(crate) async fn a_short_cut_loses_nothing(c: &Cluster) {
     events.quiet(c.t(), "nobody noticed").await;
 }
 
+pub(crate) async fn a_short_one_way_cut_loses_nothing(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probes = [a.probe_with_events("s"), b.probe_with_events("s")];
+    let (mut at_a, mut at_b) = (a.events(), b.events());
+    at_a.up(b.name()).await;
+    at_b.up(a.name()).await;
+    let mut traffic = [Traffic::new(&b, to(&["a"]), &server("s")), Traffic::new(&a, to(&["b"]), &server("s"))];
+    for (from, other) in [(&a, &b), (&b, &a)] {
+        c.harness().cut_one_way(from.place(), other.place()).await;
+        let [one, another] = &mut traffic;
+        let (time, spacing) = (c.t() * 3 / 8, c.t() / 100);
+        tokio::join!(one.flow(time, spacing), another.flow(time, spacing));
+        c.harness().heal_all().await;
+        for ((probe, flow), sender) in probes.iter().zip(&mut traffic).zip([&b, &a]) {
+            flow.casts(10).await;
+            probe.until_number(sender.name(), flow.next() - 1).await;
+        }
+    }
+    for ((probe, flow), sender) in probes.iter().zip(&traffic).zip([&b, &a]) {
+        let sessions = segments(&probe.records(), sender.name());
+        assert_eq!(sessions.len(), 1, "one session throughout: {sessions:?}");
+        assert_eq!(sessions[0].numbers.len() as u64, flow.next(), "all of it arrived, in order, either way");
+    }
+    at_a.quiet(c.t(), "nobody noticed").await;
+    at_b.quiet(Duration::from_millis(1), "on either side").await;
+}
+
 pub(crate) async fn calls_survive_a_short_cut(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let _probe = b.probe("s");
@@ -117,6 +146,9 @@ pub(crate) async fn calls_survive_a_short_cut(c: &Cluster) {
 
 pub(crate) async fn both_sides_see_the_same_outcome_of_a_medium_cut(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
+    let (probe_a, probe_b) = (a.probe("s"), b.probe("s"));
+    let mut there = Traffic::new(&a, to(&["b"]), &server("s"));
+    let mut back = Traffic::new(&b, to(&["a"]), &server("s"));
     let (mut at_a, mut at_b) = (a.events(), b.events());
     at_a.up(b.name()).await;
     at_b.up(a.name()).await;
@@ -124,11 +156,12 @@ pub(crate) async fn both_sides_see_the_same_outcome_of_a_medium_cut(c: &Cluster)
         c.harness().cut(a.place(), b.place()).await;
         c.hold(c.t() * sixteenths / 16).await;
         c.harness().heal_all().await;
-        at_a.gather(c.t() * 3).await;
-        at_b.gather(c.t() * 3).await;
-        let downs = |log: &[pingpong_core::NodeEvent]| log.iter().filter(|event| !event.is_up()).count();
-        let (here, there) = (downs(at_a.log()), downs(at_b.log()));
-        assert_eq!(here, there, "a cut of {sixteenths}/16: as many Downs on both sides");
+        // What was sent after the heal and delivered, each way, was sent when both were in one session again.
+        there.until_through(&probe_b).await;
+        back.until_through(&probe_a).await;
+        at_a.drain().await;
+        at_b.drain().await;
+        assert_eq!(at_a.downs(), at_b.downs(), "a cut of {sixteenths}/16: as many Downs on both sides");
         assert_eq!((a.list(), b.list()), (vec![b.node()], vec![a.node()]), "and linked again");
     }
     at_a.check_alternation();

@@ -1,11 +1,11 @@
 //! What a backend gives to the suite: ways to start nodes, to break the network between them, and to stop them.
 
+use crate::capability::Capabilities;
 use async_trait::async_trait;
 use pingpong_core::config::Limits;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
 use pingpong_core::{ClusterName, NodeName, Transport};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +63,53 @@ pub trait Harness: Send + Sync + 'static {
     /// Ends a [`stall`](Self::stall).
     async fn resume(&self, place: &Place);
 
+    /// The whole process of the nodes stands still for that much time, as on a host that is suspended: no task of any of them
+    /// runs, and their timers find that time has passed.
+    async fn suspend(&self, time: Duration);
+
+    /// From now on no lane but the control lane brings a byte to the node, on any connection, until [`thaw`](Self::thaw);
+    /// control messages and heartbeats pass.
+    async fn freeze(&self, place: &Place);
+
+    /// Ends a [`freeze`](Self::freeze).
+    async fn thaw(&self, place: &Place);
+
+    /// The next lane but the control lane that brings bytes to the node fails instead, although its connection lives. Once.
+    async fn break_lane(&self, place: &Place);
+
     /// No new connection can be dialled from one to the other, as behind a firewall; existing ones, and dials the other
     /// way, work.
     async fn block_dials(&self, from: &Place, to: &Place);
 
     /// Speaks to the node at `to` as one of this cluster and these versions would, and returns what it says.
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted;
+
+    /// Waits at that place to be dialled by a node, answers as one of this cluster and these versions would, and returns what
+    /// the node says to that. Nothing may live at the place.
+    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted;
+
+    /// Links with the node at `to`, under the name [`STRANGER`] which it proves, then breaks the protocol in this way, and
+    /// returns what the node says. The node's name is a smaller one.
+    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted;
+}
+
+/// The name of whoever speaks to nodes without being one.
+pub const STRANGER: &str = "stranger";
+
+/// A way to break the protocol on a link that is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// Bytes that mean nothing where control messages come in.
+    GarbageInControl,
+    /// Bytes that mean nothing where the messages of a server come in.
+    GarbageInALane,
+    /// A lane ends, although the link is up.
+    EndedLane,
+}
+
+impl Misbehaviour {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::GarbageInControl, Self::GarbageInALane, Self::EndedLane];
 }
 
 /// Where a node lives. It keeps its address over restarts.
@@ -192,6 +233,11 @@ impl Timing {
         if self.exact { bound + Duration::from_millis(5) } else { bound * self.factor.max(5) }
     }
 
+    /// How long to wait for what must come without any wait: the way there and back at most, where time is not exact.
+    pub fn at_once(&self) -> Duration {
+        self.within(if self.exact { Duration::ZERO } else { self.failure / 8 })
+    }
+
     /// How long to wait for anything that must come, without a promised time of its own.
     pub fn patience(&self) -> Duration {
         (self.failure * 2 + Duration::from_secs(3)) * self.factor.max(5)
@@ -200,84 +246,5 @@ impl Timing {
     /// How long a case may take.
     pub fn case_limit(&self) -> Duration {
         (self.patience() + self.stall) * 6
-    }
-}
-
-/// Something that a case needs, and that a harness may lack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Capability {
-    /// [`Harness::cut`], [`Harness::partition`] and the heals.
-    Cut,
-    /// [`Harness::cut_one_way`].
-    CutOneWay,
-    /// [`Harness::delay`].
-    Delay,
-    /// [`Harness::stall`].
-    Stall,
-    /// [`Harness::block_dials`].
-    BlockDials,
-    /// [`Harness::crash`].
-    Crash,
-    /// [`StartOptions::clock`].
-    SetClock,
-    /// [`StartOptions::store`].
-    Stores,
-    /// Two processes under one name at two places.
-    Twin,
-    /// [`StartOptions::limits`].
-    Limits,
-    /// [`StartOptions::cluster`].
-    Clusters,
-    /// [`StartOptions::identity`].
-    Identities,
-    /// [`Harness::greet`].
-    Greet,
-    /// The tasks of the runtime are those of the case and its nodes, so that they can be counted.
-    CountTasks,
-}
-
-impl Capability {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::Cut,
-        Self::CutOneWay,
-        Self::Delay,
-        Self::Stall,
-        Self::BlockDials,
-        Self::Crash,
-        Self::SetClock,
-        Self::Stores,
-        Self::Twin,
-        Self::Limits,
-        Self::Clusters,
-        Self::Identities,
-        Self::Greet,
-        Self::CountTasks,
-    ];
-}
-
-/// What a harness can do. What it cannot, it says with a reason, which every case that is skipped for it prints.
-#[derive(Clone, Debug, Default)]
-pub struct Capabilities {
-    missing: BTreeMap<Capability, &'static str>,
-}
-
-impl Capabilities {
-    /// All of them.
-    pub fn all() -> Self {
-        Self::default()
-    }
-
-    /// All but this one, for this reason.
-    #[must_use]
-    pub fn without(mut self, capability: Capability, reason: &'static str) -> Self {
-        self.missing.insert(capability, reason);
-        self
-    }
-
-    /// Why the harness lacks it, if it does.
-    pub fn missing(&self, capability: Capability) -> Option<&'static str> {
-        self.missing.get(&capability).copied()
     }
 }

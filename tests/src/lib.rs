@@ -15,7 +15,7 @@
 //! ```
 //! use async_trait::async_trait;
 //! use pingpong_conformance::{
-//!     Capabilities, Capability, Greeted, Harness, Place, StartError, StartOptions, Timing,
+//!     Capabilities, Capability, Greeted, Harness, Misbehaviour, Place, StartError, StartOptions, Timing,
 //! };
 //! use pingpong_core::session::Versions;
 //! use pingpong_core::transport::Shutdown;
@@ -40,6 +40,7 @@
 //!         Capabilities::all()
 //!             .without(Capability::CutOneWay, "the switch cuts both ways")
 //!             .without(Capability::Stall, "the nodes run in the process of the test")
+//!             .without(Capability::FreezeLanes, "it does not build on pingpong_core::link")
 //!     }
 //!     fn timing(&self) -> Timing {
 //!         let (failure, stall) = (Duration::from_secs(2), Duration::from_secs(3));
@@ -64,7 +65,13 @@
 //! #   async fn stall(&self, _: &Place) {}
 //! #   async fn resume(&self, _: &Place) {}
 //! #   async fn block_dials(&self, _: &Place, _: &Place) {}
+//! #   async fn suspend(&self, _: Duration) {}
+//! #   async fn freeze(&self, _: &Place) {}
+//! #   async fn thaw(&self, _: &Place) {}
+//! #   async fn break_lane(&self, _: &Place) {}
 //! #   async fn greet(&self, _: &Place, _: &ClusterName, _: Versions) -> Greeted { Greeted::Answered }
+//! #   async fn answer(&self, _: &Place, _: &ClusterName, _: Versions) -> Greeted { Greeted::Answered }
+//! #   async fn misbehave(&self, _: &Place, _: Misbehaviour) -> Greeted { Greeted::Answered }
 //! }
 //!
 //! # mod tests { use super::MyHarness;
@@ -84,6 +91,8 @@
 #[macro_use]
 mod cases;
 pub mod broken;
+mod capability;
+pub mod faulty;
 pub mod harness;
 pub mod promises;
 mod run;
@@ -97,13 +106,17 @@ mod casts;
 mod delivery;
 mod failures;
 mod faults;
+mod lanes;
 mod lifecycle;
 mod links;
 mod membership;
 mod messages;
+mod monitors;
 mod overload;
+mod reasons;
 mod sessions;
 
+pub use capability::{Capabilities, Capability};
 pub use cases::CASES;
-pub use harness::{Capabilities, Capability, Clock, Greeted, Harness, Place, StartError, StartOptions, Store, Timing};
+pub use harness::{Clock, Greeted, Harness, Misbehaviour, Place, STRANGER, StartError, StartOptions, Store, Timing};
 pub use run::{Case, Outcome, Running, run_case, run_test};

@@ -1,7 +1,9 @@
 //! Start, graceful stop, and one name started twice (S1 - S3).
 
-use crate::harness::{Clock, StartOptions};
-use crate::toolkit::{Answer, Cluster, Record, TestNode, Traffic, body, message, node, options, server, to};
+use crate::harness::{Clock, StartError, StartOptions};
+use crate::toolkit::{
+    Answer, Cluster, Record, TestNode, Traffic, body, is_pending, message, node, options, server, to,
+};
 use pingpong_core::config::Limits;
 use pingpong_core::inbox::{InboxClosed, ServerOptions};
 use pingpong_core::transport::{RegisterError, SendError, StopReason};
@@ -9,11 +11,18 @@ use pingpong_core::{DownReason, Targets, WhenFull};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
+/// Whether an error says what is to be done, or what would be right.
+fn names_a_remedy(error: &StartError) -> bool {
+    let remedies = ["allowed are", "choose ", "stop ", "close ", "listen at ", "raise ", "lower ", "set "];
+    remedies.iter().any(|remedy| error.0.contains(remedy))
+}
+
 pub(crate) async fn a_bad_bound_is_refused_by_name_and_nothing_is_half_started(c: &Cluster) {
     let mut bad = StartOptions::new(node("a"));
     bad.limits = Some(Limits { max_peers: 0, ..Limits::default() });
     let error = c.try_start(bad).await.expect_err("no peers at all is out of range");
-    assert!(error.0.contains("max_peers"), "the words name the item: {error}");
+    assert!(error.0.contains("max_peers is 0"), "the words name the item, and its value: {error}");
+    assert!(names_a_remedy(&error), "and what would do: {error}");
     let b = c.start("b", &["a"]).await;
     c.start("a", &[]).await;
     b.events().up(&node("a")).await;
@@ -26,7 +35,8 @@ pub(crate) async fn a_place_that_is_taken_is_refused_and_stays_with_its_owner(c:
     let mut second = options("x", &["a"]);
     second.place = b.place().clone();
     let error = c.try_start(second).await.expect_err("b lives there");
-    assert!(!error.0.is_empty(), "the words say why");
+    assert!(["taken", "in use"].iter().any(|word| error.0.contains(word)), "the words say why: {error}");
+    assert!(names_a_remedy(&error), "and what to do: {error}");
     events.quiet(c.t(), "b is as it was").await;
 }
 
@@ -44,6 +54,40 @@ pub(crate) async fn a_leaver_flushes_what_it_has_sent(c: &Cluster) {
     assert!(matches!(last, Record::Down(_, DownReason::Left { flushed: true })), "and b knows: {last:?}");
 }
 
+pub(crate) async fn a_leaver_flushes_every_lane(c: &Cluster) {
+    const NAMES: [&str; 5] = ["s0", "s1", "s2", "s3", "s4"];
+    let few = |mut options: StartOptions| {
+        options.limits = Some(Limits { lanes: 3, ..options.limits.unwrap_or_default() });
+        options
+    };
+    let [a, b] = c.linked_with(["a", "b"], few).await;
+    let probes = NAMES.map(|name| b.probe_with_events(name));
+    let mut events = b.events();
+    events.up(a.name()).await;
+    // One server is behind by more than its mailbox holds when the goodbye comes, and the last two share a lane.
+    probes[1].pause();
+    for name in NAMES {
+        Traffic::new(&a, to(&["b"]), &server(name)).with_size(3_000).casts(60).await;
+    }
+    let mut leaving = Box::pin(c.stop(&a, c.timing().patience()));
+    assert!(is_pending(&mut leaving).await, "one server has not handled anything");
+    tokio::select! {
+        biased;
+        left = &mut leaving => panic!("one lane is not handed over yet: {left:?}"),
+        () = events.quiet(c.t() / 2, "the other lanes are not all") => {}
+    }
+    probes[1].resume();
+    assert!(leaving.await.flushed, "every lane was confirmed");
+    for (probe, name) in probes.iter().zip(NAMES) {
+        let down = |seen: &[Record]| matches!(seen.last(), Some(Record::Down(..)));
+        let records = probe.until("Down of a", down).await;
+        let seen = crate::toolkit::numbers(&records, a.name());
+        assert_eq!(seen, (0..60).collect::<Vec<u64>>(), "{name} got all of it, before the Down");
+        let last = records.last().expect("there is a Down");
+        assert!(matches!(last, Record::Down(_, DownReason::Left { flushed: true })), "and {name} knows: {last:?}");
+    }
+}
+
 pub(crate) async fn a_leaver_that_could_not_flush_says_so(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let probe = b.probe("s");
@@ -59,6 +103,8 @@ pub(crate) async fn a_leaver_that_could_not_flush_says_so(c: &Cluster) {
 
 pub(crate) async fn a_shutdown_ends_by_its_deadline_although_a_peer_is_cut_off(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
+    let mut events = b.events();
+    events.up(a.name()).await;
     c.harness().cut(a.place(), b.place()).await;
     Traffic::new(&a, to(&["b"]), &server("s")).casts(3).await;
     let start = Instant::now();
@@ -66,7 +112,9 @@ pub(crate) async fn a_shutdown_ends_by_its_deadline_although_a_peer_is_cut_off(c
     assert!(!shutdown.flushed, "nobody confirmed anything");
     let bound = c.timing().within(c.t() / 2);
     assert!(start.elapsed() <= bound, "{:?} for a deadline of {:?}", start.elapsed(), c.t() / 2);
-    assert_eq!(b.list().iter().filter(|peer| peer.name != *a.name()).count(), 0, "b is alone with what it knows");
+    let bound = c.timing().within(c.t());
+    assert_eq!(events.down_within(bound, a.name()).await.1, DownReason::Lost, "of the goodbye b heard nothing");
+    assert_eq!(b.list(), [], "b is alone");
 }
 
 pub(crate) async fn calls_in_flight_end_on_both_sides(c: &Cluster) {
@@ -102,7 +150,8 @@ pub(crate) async fn a_stopped_node_takes_nothing_more(c: &Cluster) {
     let (name, bytes) = (server("s"), body(1, 8));
     let tried = a.try_abcast(&Targets::All, &name, message(&bytes), WhenFull::Refuse);
     assert_eq!(tried.err(), Some(SendError::ShuttingDown), "try_abcast");
-    let waited = timeout(c.t(), a.abcast(&Targets::All, &name, message(&bytes))).await.expect("it does not wait");
+    let waited =
+        timeout(c.timing().at_once(), a.abcast(&Targets::All, &name, message(&bytes))).await.expect("it does not wait");
     assert_eq!(waited.err(), Some(SendError::ShuttingDown), "abcast");
     let registered = a.register(&name, ServerOptions::new());
     assert_eq!(registered.err(), Some(RegisterError::ShuttingDown), "register");
@@ -114,12 +163,15 @@ pub(crate) async fn a_stopped_node_takes_nothing_more(c: &Cluster) {
 
 pub(crate) async fn a_second_shutdown_waits_for_the_first(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
-    let (one, other) = tokio::join!(a.shutdown(c.t()), a.shutdown(c.t()));
+    let mut events = b.events();
+    events.up(a.name()).await;
+    let both = async { tokio::join!(a.shutdown(c.t()), a.shutdown(c.t())) };
+    let (one, other) = timeout(c.timing().within(c.t()), both).await.expect("both end by their deadline");
     assert_eq!(one, other, "both tell of the same end");
-    let why = timeout(c.t(), a.stopped()).await.expect("it has stopped");
+    let why = timeout(c.timing().at_once(), a.stopped()).await.expect("it has stopped");
     assert_eq!(why, StopReason::Shutdown, "and says why");
     c.stop(&a, c.t()).await;
-    b.events().gather(c.t()).await;
+    events.down(a.name()).await;
     assert_eq!(b.list(), [], "its peer knows");
 }
 
@@ -141,7 +193,7 @@ pub(crate) async fn a_stopped_node_leaves_no_task(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let (at_a, at_b) = (a.probe("s"), b.probe("s"));
     Traffic::new(&a, Targets::All, &server("s")).casts(20).await;
-    a.call(Targets::All, "s", 20, c.t()).await;
+    a.call(Targets::All, "s", 20, c.timing().patience()).await;
     at_b.until_number(a.name(), 20).await;
     for node in [a, b] {
         c.stop(&node, c.t()).await;

@@ -59,6 +59,28 @@ pub(crate) async fn a_short_stall_of_a_node_is_no_failure(c: &Cluster) {
     at_b.quiet(Duration::from_millis(1), "and finds its peers where they were").await;
 }
 
+/// As a host that was suspended: nobody ran, so nobody was silent. What is cut a little longer than that shows that the peers
+/// have a whole interval from then on, and not what was left of the one before.
+pub(crate) async fn a_pause_of_the_own_process_is_nobodys_silence(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let (mut at_a, mut at_b) = (a.events(), b.events());
+    at_a.up(b.name()).await;
+    at_b.up(a.name()).await;
+    for timeouts in [2, 5] {
+        let start = Instant::now();
+        c.harness().cut(a.place(), b.place()).await;
+        c.harness().suspend(c.t() * timeouts).await;
+        assert!(start.elapsed() >= c.t() * timeouts, "the process stood still: {:?}", start.elapsed());
+        c.hold(c.t() / 4).await;
+        c.harness().heal_all().await;
+        at_a.quiet(c.t() * 5 / 4, "b gets a fresh interval").await;
+        at_b.quiet(Duration::from_millis(1), "and so does a").await;
+    }
+    c.harness().suspend(c.t() * 2).await;
+    c.harness().cut(a.place(), b.place()).await;
+    at_a.down_within(c.timing().within(c.t()), b.name()).await;
+}
+
 pub(crate) async fn a_link_returns_after_a_heal_without_traffic(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let (mut at_a, mut at_b) = (a.events(), b.events());
@@ -98,6 +120,40 @@ pub(crate) async fn nodes_learn_of_each_other_from_a_common_neighbour(c: &Cluste
     let d = c.start("d", &["a"]).await;
     assert_eq!(b.events().up(&node("d")).await, d.node(), "a told b of d");
     assert_eq!(d.events().up(&node("b")).await, b.node(), "a told d of b");
+}
+
+pub(crate) async fn a_node_that_moved_is_found_by_the_word_of_a_neighbour(c: &Cluster) {
+    let [a, b, d] = c.linked(["a", "b", "d"]).await;
+    let mut at_b = b.events();
+    at_b.until_linked(&[node("a"), node("d")]).await;
+    c.crash(d).await;
+    at_b.down(&node("d")).await;
+    // It cannot dial b by itself, so b must hear of the new place from a.
+    c.harness().block_dials(&"d2".into(), b.place()).await;
+    let mut moved = options("d", &["a"]);
+    moved.place = "d2".into();
+    let d = c.start_with(moved).await;
+    assert_eq!(at_b.up(&node("d")).await, d.node(), "a told b where d is now");
+    assert_eq!(a.list(), [b.node(), d.node()], "a has both");
+}
+
+pub(crate) async fn a_seed_leads_to_whoever_lives_there_now(c: &Cluster) {
+    let a = c.start("a", &["b"]).await;
+    let b = c.start("b", &[]).await;
+    let mut events = a.events();
+    let old = events.up(b.name()).await;
+    c.crash(b).await;
+    events.down(&node("b")).await;
+    let mut other = options("x", &[]);
+    other.place = "b".into();
+    let x = c.start_with(other).await;
+    assert_eq!(events.up(&node("x")).await, x.node(), "a dialled its seed's place, where x lives now");
+    let mut moved = options("b", &["a"]);
+    moved.place = "b2".into();
+    let b = c.start_with(moved).await;
+    let new = events.up(b.name()).await;
+    assert!(new.incarnation > old.incarnation, "and the one that lived there is welcome elsewhere: {new} after {old}");
+    assert_eq!(a.list(), [b.node(), x.node()], "both are linked");
 }
 
 pub(crate) async fn the_last_known_address_suffices(c: &Cluster) {

@@ -1,9 +1,10 @@
 //! What messages say, and what is too much of it (A2, O4).
 
 use crate::harness::StartOptions;
-use crate::toolkit::{Answer, Cluster, Traffic, body, message, server, to};
+use crate::toolkit::{Add, Cluster, Sum, Traffic, body, message, server, to};
 use pingpong_core::config::Limits;
-use pingpong_core::message::{Encoded, MessageType};
+use pingpong_core::message::{Encoded, Message, MessageType};
+use pingpong_core::server::TransportExt as _;
 use pingpong_core::transport::SendError;
 use pingpong_core::{CallFailure, Targets, WhenFull};
 use std::time::Duration;
@@ -15,27 +16,43 @@ fn small(mut options: StartOptions) -> StartOptions {
     options
 }
 
+/// Nearly an `Add` and a `Sum`: of another version, cut off, with a byte too many.
+fn spoilt<M: Message>(good: &M) -> [(MessageType, Vec<u8>); 3] {
+    let bytes = good.encode().expect("a number encodes");
+    let newer = MessageType { version: M::VERSION + 1, ..M::KIND };
+    let long = [&bytes[..], &[0]].concat();
+    [(newer, bytes), (M::KIND, Vec::new()), (M::KIND, long)]
+}
+
 pub(crate) async fn a_cast_that_does_not_decode_is_counted_and_the_link_stays(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
-    let probe = b.probe_that("s", Answer::Undecodable);
+    let _adder = b.adder("s");
     let mut events = a.events();
     events.up(b.name()).await;
-    Traffic::new(&a, to(&["b"]), &server("s")).casts(3).await;
-    probe.until_number(a.name(), 2).await;
-    assert_eq!(b.counters().not_decodable, 3, "each is counted at the receiver");
+    for (kind, body) in spoilt(&Add(1)) {
+        a.abcast(&to(&["b"]), &server("s"), Encoded { kind, body: &body }).await.expect("it is sent");
+    }
+    a.cast_to(&to(&["b"]), &server("s"), &Add(5)).await.expect("it is sent");
+    let answers = a.transport().call(&to(&["b"]), &server("s"), &Sum { of: 1 }, c.timing().patience()).await;
+    let replies = answers.expect("a number encodes").replies;
+    assert_eq!(replies.first().map(|reply| reply.reply), Some(Add(5)), "those that decode were handled, in their turn");
+    assert_eq!(b.counters().not_decodable, 3, "each of the others is counted at the receiver");
     events.quiet(c.t(), "a message of another version harms no link").await;
 }
 
 pub(crate) async fn a_call_that_does_not_decode_is_answered_so(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
-    let probe = b.probe_that("s", Answer::Undecodable);
+    let _adder = b.adder("s");
     let mut events = a.events();
     events.up(b.name()).await;
-    let replies = a.call(to(&["b"]), "s", 1, c.timing().patience()).await;
-    assert_eq!(replies.failed[0].reason, CallFailure::NotDecodable, "the caller learns why");
-    probe.answer(Answer::Echo);
-    let replies = a.call(to(&["b"]), "s", 2, c.timing().patience()).await;
-    assert_eq!(replies.replies.len(), 1, "the next one is answered: {:?}", replies.failed);
+    for (kind, body) in spoilt(&Sum { of: 1 }) {
+        let request = Encoded { kind, body: &body };
+        let replies = a.multi_call(&to(&["b"]), &server("s"), request, c.timing().patience()).await;
+        assert_eq!(replies.failed[0].reason, CallFailure::NotDecodable, "the caller learns why, of {kind}");
+    }
+    let answers = a.transport().call(&to(&["b"]), &server("s"), &Sum { of: 1 }, c.timing().patience()).await;
+    assert_eq!(answers.expect("a number encodes").replies.len(), 1, "the next one is answered");
+    assert_eq!(b.counters().not_decodable, 3, "and the others are counted");
     events.quiet(c.t(), "the link stays").await;
 }
 

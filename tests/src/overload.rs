@@ -1,7 +1,7 @@
 //! Full queues: who waits, who is told, and who is cut (O1 - O3).
 
 use crate::harness::StartOptions;
-use crate::toolkit::{Cluster, Probe, Record, TestNode, Traffic, body, is_pending, message, node, server, to};
+use crate::toolkit::{Cluster, MOST, Probe, Record, TestNode, Traffic, body, is_pending, message, node, server, to};
 use pingpong_core::config::Limits;
 use pingpong_core::inbox::InboxClosed;
 use pingpong_core::transport::{NotSent, Refused, SendError};
@@ -9,8 +9,6 @@ use pingpong_core::{CallFailure, DownReason, WhenFull};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// More casts of 16 KiB than all queues between two nodes hold.
-const MOST: u64 = 8_192;
 const SIZE: usize = 16 << 10;
 
 /// A server on `b` that does not read, and traffic of `a` to it that has filled every queue; with the number of casts.
@@ -54,6 +52,30 @@ pub(crate) async fn the_variant_that_does_not_wait_is_bounded_too(c: &Cluster) {
     assert_eq!(seen, (0..=last).collect::<Vec<u64>>(), "what was accepted arrives, and nothing else");
 }
 
+/// Messages without a body take next to no bytes: what bounds them is their number.
+pub(crate) async fn the_smallest_messages_are_bounded_too(c: &Cluster) {
+    const MOST_TINY: u64 = 1 << 20;
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = b.probe("s");
+    probe.pause();
+    let (targets, name) = (to(&["b"]), server("s"));
+    let mut sent = 0;
+    loop {
+        assert!(sent < MOST_TINY, "{MOST_TINY} empty casts found room");
+        if a.try_abcast(&targets, &name, message(&[]), WhenFull::Refuse).is_ok() {
+            sent += 1;
+            continue;
+        }
+        match timeout(c.t() / 4, a.abcast(&targets, &name, message(&[]))).await {
+            Ok(accepted) => sent += accepted.expect("it is sent").accepted.len() as u64,
+            Err(_) => break,
+        }
+    }
+    probe.resume();
+    let seen = probe.until("all that was accepted", |seen| seen.len() as u64 >= sent).await;
+    assert_eq!(seen.len() as u64, sent, "and nothing else");
+}
+
 pub(crate) async fn bounds_that_multiply_to_too_much_are_refused_at_start(c: &Cluster) {
     let mut options = StartOptions::new(node("a"));
     let most = 1 << 30;
@@ -67,17 +89,19 @@ pub(crate) async fn a_sender_waits_for_room_and_loses_nothing(c: &Cluster) {
     let (probe, traffic) = full(c, &a, &b).await;
     let first = traffic.next();
     let sender = a.clone();
-    let waiting = tokio::spawn(async move {
+    let mut waiting = Box::pin(async move {
         for number in first..first + 50 {
             sender.abcast(&to(&["b"]), &server("s"), message(&body(number, SIZE))).await.expect("it is sent");
         }
     });
-    c.hold(c.t() / 4).await;
-    assert!(!waiting.is_finished(), "it waits while there is no room");
+    for _ in 0..2 {
+        assert!(is_pending(&mut waiting).await, "it waits while there is no room");
+        c.hold(c.t() / 8).await;
+    }
     probe.resume();
+    timeout(c.timing().patience(), waiting).await.expect("there is room");
     let seen = probe.until_number(a.name(), first + 49).await;
     assert!(in_order(&seen) && seen[0] == 0, "all of it arrives, in order");
-    waiting.await.expect("the sender ends");
 }
 
 pub(crate) async fn waiting_senders_are_served_in_their_order(c: &Cluster) {
@@ -149,14 +173,12 @@ pub(crate) async fn a_target_that_goes_down_is_no_longer_waited_for(c: &Cluster)
     let [a, b, d] = c.linked(["a", "b", "d"]).await;
     let at_d = d.probe("s");
     let (_probe, _traffic) = full(c, &a, &b).await;
-    let sender = a.clone();
-    let waiting =
-        tokio::spawn(async move { sender.abcast(&to(&["b", "d"]), &server("s"), message(&body(7, SIZE))).await });
-    c.hold(c.t() / 8).await;
-    assert!(!waiting.is_finished(), "it waits for b");
+    let (targets, name, large) = (to(&["b", "d"]), server("s"), body(7, SIZE));
+    let mut waiting = a.abcast(&targets, &name, message(&large));
+    assert!(is_pending(&mut waiting).await, "it waits for b");
     c.crash(b).await;
     let bound = c.timing().within(c.t());
-    let sent = timeout(bound, waiting).await.expect("b is down").expect("the sender ends").expect("it is sent");
+    let sent = timeout(bound, waiting).await.expect("b is down").expect("it is sent");
     assert_eq!(sent.accepted[..], [d.node()], "d accepted it");
     assert_eq!(sent.refused, [Refused { name: node("b"), reason: NotSent::NotLinked }], "b went down");
     assert_eq!(at_d.until_number(a.name(), 7).await, [7], "and d got it");
@@ -168,8 +190,10 @@ pub(crate) async fn a_server_that_takes_nothing_is_stopped_by_its_own_node(c: &C
     let mut events = a.events();
     events.up(b.name()).await;
     stuck.pause();
-    let call = a.calling(to(&["b"]), "s", MOST + 1, (c.timing().stall + c.t()) * 4);
-    c.hold(c.t() / 8).await;
+    let (caller, patience) = (a.clone(), (c.timing().stall + c.t()) * 4);
+    let mut call = Box::pin(async move { caller.call(to(&["b"]), "s", MOST + 1, patience).await });
+    assert!(is_pending(&mut call).await, "nobody answers");
+    let call = tokio::spawn(call);
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
     let start = Instant::now();
     traffic.fill(c.t() / 4, MOST).await;
@@ -206,7 +230,7 @@ pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
     assert_eq!(b.counters().stalled_servers, 0, "whoever makes progress is left alone");
 }
 
-/// The handshake of the two is done; then the network of `b` stands still for longer than the failure timeout allows.
+/// The network of `b` stands still for longer than the failure timeout allows: that is noticed long before its lanes are missed.
 pub(crate) async fn a_peer_that_stands_still_is_cut_and_returns(c: &Cluster) {
     let [a, b] = c.linked(["a", "b"]).await;
     let mut events = a.events();
@@ -214,8 +238,7 @@ pub(crate) async fn a_peer_that_stands_still_is_cut_and_returns(c: &Cluster) {
     c.harness().stall(b.place()).await;
     let bound = c.timing().within(c.t());
     let (_, reason) = events.down_within(bound, b.name()).await;
-    let fits = matches!(reason, DownReason::Lost | DownReason::Overloaded);
-    assert!(fits, "one stuck node cannot stop a cluster; seen {reason}");
+    assert_eq!(reason, DownReason::Lost, "one stuck node cannot stop a cluster");
     c.harness().resume(b.place()).await;
     events.up(b.name()).await;
 }

@@ -1,5 +1,5 @@
-//! The promises of the contract in a line each, for the words of a failure. The whole of them is on
-//! [`Transport`](pingpong_core::Transport).
+//! The promises of the contract, and the rules of the counting protocol above it, in a line each, for the words of a failure.
+//! The whole of them is on [`Transport`](pingpong_core::Transport), and in [`exercise`](pingpong_core::exercise).
 
 /// Number and gist of every promise.
 pub const PROMISES: &[(&str, &str)] = &[
@@ -41,7 +41,16 @@ pub const PROMISES: &[(&str, &str)] = &[
     ("F3", "a longer cut is Down on both sides, and Up again after the heal"),
 ];
 
-/// The gist of a promise.
+/// Number and gist of the rules that stories check.
+pub const RULES: &[(&str, &str)] = &[
+    ("P9", "a ping is numbered, stored, and cast to all consumers; what is lost is repaired by what follows"),
+    ("P13", "a consumer registers first, then asks the producers and consumers of all linked nodes"),
+    ("P15", "a node that comes up is told all counts, by producers and by consumers"),
+    ("P16", "when faults end, all consumers of a connected group end with the same counts"),
+];
+
+/// The gist of a promise or a rule.
 pub fn gist(number: &str) -> &'static str {
-    PROMISES.iter().find(|(known, _)| *known == number).map_or("a promise without a gist", |(_, gist)| gist)
+    let mut known = PROMISES.iter().chain(RULES);
+    known.find(|(known, _)| *known == number).map_or("a promise without a gist", |(_, gist)| gist)
 }

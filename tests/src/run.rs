@@ -1,6 +1,7 @@
 //! Runs one case on one harness, and says how it ended.
 
-use crate::harness::{Capability, Harness};
+use crate::capability::Capability;
+use crate::harness::Harness;
 use crate::promises;
 use crate::toolkit::Cluster;
 use std::any::Any;

@@ -4,8 +4,13 @@
 //! properties say when a verdict is right. The detector is the very type that the sessions run.
 
 #![allow(clippy::print_stdout, reason = "how much was explored is part of the result")]
+#![allow(clippy::expect_used)] // a report that cannot be written is a failed test
+
+#[path = "support/report.rs"]
+mod report;
 
 use pingpong_core::session::{Detector, DetectorRules, TICKS_PER_TIMEOUT, Verdict, tick_length};
+use report::report;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::time::{Duration, Instant};
 
@@ -169,15 +174,20 @@ impl Model for Watched {
 }
 
 /// Walks through all of it; gives the checker, for its discoveries. One thread finds the shortest counterexample.
-fn explore(name: &str, rules: DetectorRules, threads: usize, until: HasDiscoveries) -> impl Checker<Watched> {
+fn explore(name: &'static str, rules: DetectorRules, threads: usize, until: HasDiscoveries) -> impl Checker<Watched> {
     let started = Instant::now();
     let checker = Watched { rules }.checker().threads(threads).finish_when(until).spawn_bfs().join();
-    println!("{name}: {} states in {:.1} s", checker.unique_state_count(), started.elapsed().as_secs_f32());
+    let result = match checker.discovery("no false alarm") {
+        Some(path) => format!("a false alarm in {} steps", path.into_actions().len()),
+        None => "exhausted, holds".to_owned(),
+    };
+    let (states, seconds) = (checker.unique_state_count(), started.elapsed().as_secs_f32());
+    report("detector-model", name, format!("{name}: {states} states, {seconds:.1} s; {result}"));
     checker
 }
 
 /// Steps of the shortest way to a false alarm.
-fn steps_to_false_alarm(name: &str, rules: DetectorRules) -> Option<usize> {
+fn steps_to_false_alarm(name: &'static str, rules: DetectorRules) -> Option<usize> {
     let checker = explore(name, rules, 1, HasDiscoveries::AnyFailures);
     checker.discovery("no false alarm").map(|path| path.into_actions().len())
 }

@@ -89,7 +89,7 @@ impl Cluster {
     /// The servers of a node start, on the store that it has.
     pub(crate) fn exercise(&mut self, node: &'static str) {
         let transport: Arc<dyn Transport> = Arc::clone(&self.meshes[node]) as _;
-        let exercise = Exercise::start(transport, Arc::clone(&self.stores[node]), self.settings).unwrap();
+        let exercise = Exercise::start(transport, Arc::clone(&self.stores[node]), self.settings.clone()).unwrap();
         self.exercises.insert(node, exercise);
     }
 

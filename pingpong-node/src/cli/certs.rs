@@ -51,6 +51,17 @@ pub(super) enum Certs {
         #[command(flatten)]
         at: Where,
     },
+    /// Revokes the certificates of nodes: moves them to revoked/, and writes crl.pem anew, which lists all that are there.
+    ///
+    /// Copy crl.pem to every node, where identity.revocations names it: a node that is linked is put out as soon as the others have
+    /// read it. A new identity of that name can be issued.
+    Revoke {
+        /// The nodes' names.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<NodeName>,
+        #[command(flatten)]
+        at: Where,
+    },
     /// Shows what certificates say: names, dates, fingerprints.
     Show {
         /// Files with certificates (PEM).
@@ -94,6 +105,7 @@ pub(super) fn run(certs: Certs) -> ExitCode {
     let done = match certs {
         Certs::Init { cluster, valid, at } => init(&cluster, valid, &at),
         Certs::Issue { names, valid, at } => issue(&names, valid, &at),
+        Certs::Revoke { names, at } => revoke(&names, &at),
         Certs::Show { files, json } => show(&files, json),
         Certs::Check { names, at } => Ok(check(&names, &at)),
     };
@@ -175,6 +187,48 @@ fn issue(names: &[NodeName], valid: Duration, at: &Where) -> Result<Outcome, Cer
     }
     let infos: Vec<CertificateInfo> = issued.into_iter().flat_map(|(_, _, _, infos)| infos).collect();
     Ok(say(&describe(&infos)))
+}
+
+fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
+    let authority = Authority::from_pem(&read(&at.dir.join("ca.pem"))?, &read(&at.dir.join("ca.key"))?)?;
+    let cannot = |path: &Path| {
+        let path = path.to_owned();
+        move |error| CertsError::Write { path, error }
+    };
+    let revoked = at.dir.join("revoked");
+    std::fs::create_dir_all(&revoked).map_err(cannot(&revoked))?;
+    // All of them are there, before the first one is moved.
+    let found: Result<Vec<(PathBuf, String)>, CertsError> = names
+        .iter()
+        .map(|name| {
+            let path = at.dir.join(format!("{name}.pem"));
+            let fingerprint = infos(&path)?.first().map(|info| info.fingerprint.clone()).unwrap_or_default();
+            Ok((path, format!("{name}-{}", fingerprint.get(..16).unwrap_or_default())))
+        })
+        .collect();
+    for (path, name) in found? {
+        let to = revoked.join(format!("{name}.pem"));
+        std::fs::rename(&path, &to).map_err(cannot(&path))?;
+        // The key is worth nothing now; that of a node may never have been here.
+        let _ = std::fs::rename(path.with_extension("key"), to.with_extension("key"));
+    }
+    let mut texts = Vec::new();
+    let listed = std::fs::read_dir(&revoked).map_err(cannot(&revoked))?;
+    let mut paths: Vec<PathBuf> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
+    paths.sort();
+    for path in &paths {
+        texts.push(read(path)?);
+    }
+    let certificates: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+    let list = authority.revoke(&certificates, u64::try_from(now()).unwrap_or_default())?;
+    let (new, path) = (at.dir.join("crl.new"), at.dir.join("crl.pem"));
+    let written = std::fs::write(&new, list).and_then(|()| std::fs::rename(&new, &path));
+    written.map_err(cannot(&path))?;
+    if at.json {
+        return Ok(say_json(&json!({ "list": path, "revoked": paths })));
+    }
+    Ok(say(&format!("{} lists {} revoked certificates; copy it to every node\n", path.display(), paths.len())))
 }
 
 fn infos(path: &Path) -> Result<Vec<CertificateInfo>, CertsError> {

@@ -20,6 +20,9 @@ mod output;
 #[cfg(all(feature = "daemon", unix))]
 mod run;
 
+use crate::bench::{self, Bench};
+#[cfg(feature = "quic")]
+use crate::cluster::NodeOptions;
 use crate::demo;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -53,7 +56,14 @@ enum Command {
     /// One node of the demo; it takes its orders on standard input.
     #[cfg(feature = "quic")]
     #[command(hide = true)]
-    DemoNode(demo::NodeOptions),
+    DemoNode(NodeOptions),
+    /// Measures casts, calls, failures and starts, on nodes that it starts itself, and checks that everything arrived in order.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// One node of the bench; it takes its orders on standard input.
+    #[cfg(feature = "quic")]
+    #[command(hide = true)]
+    BenchNode(NodeOptions),
     /// Makes and checks certificates: a cluster's authority, and an identity for each node.
     #[cfg(all(feature = "daemon", unix))]
     #[command(subcommand)]
@@ -83,6 +93,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(options) => demo::run(options),
         #[cfg(feature = "quic")]
         Command::DemoNode(options) => demo::run_node(options),
+        Command::Bench(bench) => bench::run(bench),
+        #[cfg(feature = "quic")]
+        Command::BenchNode(options) => bench::run_node(options),
         #[cfg(all(feature = "daemon", unix))]
         Command::Certs(certs) => certs::run(certs),
         #[cfg(all(feature = "daemon", unix))]

@@ -1,8 +1,7 @@
-//! What people and programs read: tables and colours on a terminal, JSON where it is asked for.
+//! What people and programs read: text and colours on a terminal, JSON where it is asked for.
 
-use anstyle::{AnsiColor, Style};
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+pub(super) use crate::text::{BAD, DIM, GOOD, size, styled, table};
+
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -31,16 +30,6 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Good news, bad news, and what matters less.
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-pub(super) const BAD: Style = AnsiColor::Red.on_default();
-pub(super) const DIM: Style = Style::new().dimmed();
-
-/// Text in a style, which a terminal shows and nothing else sees.
-pub(super) fn styled(style: Style, text: impl Display) -> String {
-    format!("{style}{text}{style:#}")
-}
-
 /// Writes to standard output, without colours where nobody sees them. A reader that has gone is no failure.
 pub(super) fn say(text: &str) -> Outcome {
     written(anstream::stdout().write_all(text.as_bytes()))
@@ -65,22 +54,4 @@ pub(super) fn complain(error: &impl Display) -> Outcome {
     // When standard error is closed, there is nobody to tell.
     let _ = writeln!(anstream::stderr(), "pingpong-node: {error}");
     Outcome::Failed
-}
-
-/// A table with a head, as wide as the terminal lets it.
-pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(head.iter().map(|name| styled(DIM, name)));
-    table.add_rows(rows);
-    table.column_iter_mut().for_each(|column| {
-        column.set_padding((0, 2));
-    });
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n") + "\n"
-}
-
-/// Bytes as people say them.
-pub(super) fn size(bytes: usize) -> String {
-    bytesize::ByteSize(bytes as u64).to_string()
 }

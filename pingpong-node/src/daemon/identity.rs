@@ -23,7 +23,7 @@ type Seen = Option<(SystemTime, u64)>;
 pub(super) struct Watched {
     settings: Settings,
     renewal: Renewal,
-    seen: [Seen; 3],
+    seen: [Seen; 4],
     expires: watch::Sender<i64>,
     soon: i64,
     reminded: Option<Instant>,
@@ -95,8 +95,9 @@ fn soon(identity: &Identity) -> i64 {
     (identity.expires().saturating_sub(identity.begins()) / 3).min(SOON)
 }
 
-fn seen(settings: &Settings) -> [Seen; 3] {
+fn seen(settings: &Settings) -> [Seen; 4] {
     let files = &settings.identity;
     let of = |path: &Path| std::fs::metadata(path).ok().and_then(|file| Some((file.modified().ok()?, file.len())));
-    [&files.authority, &files.certificate, &files.key].map(|path| of(path))
+    let revocations = files.revocations.as_deref().and_then(of);
+    [of(&files.authority), of(&files.certificate), of(&files.key), revocations]
 }

@@ -1,26 +1,14 @@
 //! A play from the first to the last: the stage is set, played on and closed, however the play ends.
 
-use super::CLOSING;
-use super::deadline::within;
-use super::error::DemoError;
 use super::outcome::Outcome;
 use super::play::{Audience, Play};
-use super::signals::{Interrupts, Signal};
 use super::stage::Stage;
+use crate::cluster::{ClusterError, Interrupts, close};
 use std::time::Duration;
-
-/// How the closing of a stage ended.
-enum Closing {
-    Closed(Result<(), DemoError>),
-    /// Not in time.
-    Late,
-    /// Somebody does not want to wait.
-    Left(Signal),
-}
 
 /// Plays on a stage that is to be set. The first signal ends the play, and the stage is closed; the next one ends that, too.
 pub(crate) async fn direct<S: Stage>(
-    set: impl Future<Output = Result<S, DemoError>>,
+    set: impl Future<Output = Result<S, ClusterError>>,
     nodes: usize,
     patience: Duration,
     audience: &mut impl Audience,
@@ -42,29 +30,10 @@ pub(crate) async fn direct<S: Stage>(
         () = play.perform() => None,
     };
     let steps = play.into_steps();
-    let left = match close(&mut stage, &mut signal, signals).await {
-        Closing::Closed(closed) => closed.err(),
-        Closing::Late => Some(DemoError::Left { nodes: stage.running().join(" "), within: CLOSING }),
-        // Whoever runs is killed when the stage is dropped.
-        Closing::Left(again) => Some(DemoError::LeftAtOnce { signal: again, nodes: stage.running().join(" ") }),
-    };
+    let left = close(stage.close(), &mut signal, signals).await.left(|| stage.running());
     let mut outcome = Outcome { steps, signal, left, ..Outcome::default() };
     if signal.is_none() && !outcome.played() {
         outcome.logs = stage.logs();
     }
     outcome
-}
-
-async fn close<S: Stage>(stage: &mut S, signal: &mut Option<Signal>, signals: &mut impl Interrupts) -> Closing {
-    let mut closing = Box::pin(within(CLOSING, stage.close()));
-    loop {
-        tokio::select! {
-            biased;
-            next = signals.next() => match signal {
-                Some(_) => return Closing::Left(next),
-                None => *signal = Some(next),
-            },
-            closed = &mut closing => return closed.map_or(Closing::Late, Closing::Closed),
-        }
-    }
 }

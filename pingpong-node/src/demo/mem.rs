@@ -1,8 +1,8 @@
 //! A stage within this process: nodes on the in-memory network, on the real clock.
 
-use super::error::DemoError;
 use super::player::{self, Player};
 use super::stage::{Look, Stage, name};
+use crate::cluster::ClusterError;
 use pingpong_node::mem::MemNetwork;
 use pingpong_node::{Address, Mesh, NodeName};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ pub(crate) struct MemStage {
 
 impl MemStage {
     /// Sets the stage; no node is started.
-    pub(crate) fn new(nodes: usize) -> Result<Self, DemoError> {
+    pub(crate) fn new(nodes: usize) -> Result<Self, ClusterError> {
         let address = |node| {
-            Address::new(&name(node)).map_err(|error| DemoError::own("the address of a node")(error.to_string()))
+            Address::new(&name(node)).map_err(|error| ClusterError::own("the address of a node")(error.to_string()))
         };
         Ok(Self {
             players: (0..nodes).map(|_| None).collect(),
@@ -27,9 +27,9 @@ impl MemStage {
         })
     }
 
-    async fn start(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn start(&mut self, node: usize) -> Result<(), ClusterError> {
         let (name, address) = (name(node), &self.addresses[node]);
-        let refused = |words: String| DemoError::Start { node: name.clone(), words };
+        let refused = |words: String| ClusterError::Start { node: name.clone(), words };
         let seeds = self.addresses.iter().filter(|other| *other != address).map(Address::as_str);
         let config = player::mesh(&name, seeds)?;
         let own = NodeName::new(&name).map_err(|error| refused(error.to_string()))?;
@@ -39,32 +39,32 @@ impl MemStage {
         Ok(())
     }
 
-    fn player(&mut self, node: usize) -> Result<&mut Player, DemoError> {
-        self.players[node].as_mut().ok_or_else(|| DemoError::NotRunning { node: name(node) })
+    fn player(&mut self, node: usize) -> Result<&mut Player, ClusterError> {
+        self.players[node].as_mut().ok_or_else(|| ClusterError::NotRunning { node: name(node) })
     }
 }
 
 impl Stage for MemStage {
-    async fn open(&mut self) -> Result<(), DemoError> {
+    async fn open(&mut self) -> Result<(), ClusterError> {
         for node in 0..self.addresses.len() {
             self.start(node).await?;
         }
         Ok(())
     }
 
-    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), ClusterError> {
         self.player(node)?.ping(pings).await
     }
 
-    async fn crash(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn crash(&mut self, node: usize) -> Result<(), ClusterError> {
         self.player(node)?.crash().await
     }
 
-    async fn recover(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn recover(&mut self, node: usize) -> Result<(), ClusterError> {
         self.player(node)?.recover()
     }
 
-    async fn kill(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {
         self.network.crash(&self.addresses[node]);
         // It stays in its place until it has ended, so that it is waited for even if this is not.
         if let Some(player) = &mut self.players[node] {
@@ -74,11 +74,11 @@ impl Stage for MemStage {
         Ok(())
     }
 
-    async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn restart(&mut self, node: usize) -> Result<(), ClusterError> {
         self.start(node).await
     }
 
-    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), ClusterError> {
         let group = |group: &Vec<usize>| group.iter().map(|node| self.addresses[*node].clone()).collect::<Vec<_>>();
         let groups: Vec<Vec<Address>> = groups.iter().map(group).collect();
         let groups: Vec<&[Address]> = groups.iter().map(Vec::as_slice).collect();
@@ -86,17 +86,17 @@ impl Stage for MemStage {
         Ok(())
     }
 
-    async fn heal(&mut self) -> Result<(), DemoError> {
+    async fn heal(&mut self) -> Result<(), ClusterError> {
         self.network.heal_all();
         Ok(())
     }
 
-    async fn look(&mut self, node: usize) -> Result<Look, DemoError> {
+    async fn look(&mut self, node: usize) -> Result<Look, ClusterError> {
         self.player(node)?.look().await
     }
 
     /// Nobody: a node of this process does not hang alone.
-    fn silent(&self) -> Option<DemoError> {
+    fn silent(&self) -> Option<ClusterError> {
         None
     }
 
@@ -109,7 +109,7 @@ impl Stage for MemStage {
         (0..self.players.len()).filter(|node| self.players[*node].is_some()).map(name).collect()
     }
 
-    async fn close(&mut self) -> Result<(), DemoError> {
+    async fn close(&mut self) -> Result<(), ClusterError> {
         for node in 0..self.addresses.len() {
             self.kill(node).await?;
         }

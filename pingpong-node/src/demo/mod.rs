@@ -2,21 +2,19 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `direct`, `signals`, `deadline` | a play from the first to the last; what may end it before |
-//! | `play`, `truth` | the steps, and what must be seen after each |
+//! | `direct` | a play from the first to the last; what may end it before |
+//! | `play`, `truth`, `error` | the steps, and what must be seen after each |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
 //! | `player` | a node with its producer and its consumer |
-//! | `process`, `protocol`, `child`, `log` | a node's process: as the demo holds it, what is said on its pipes, what runs in it, its last words |
-//! | `relay` | the network between the processes, which can be cut |
+//! | `protocol`, `child` | a node's process: what is said on its pipes, what runs in it |
 //! | `outcome`, `report`, `table`, `output` | what came of it, and how that is told |
+//!
+//! How processes are held, cut off from each other and ended is in [`cluster`](crate::cluster).
 
 #[cfg(feature = "quic")]
 mod child;
-mod deadline;
 mod direct;
 mod error;
-#[cfg(feature = "quic")]
-mod log;
 #[cfg(feature = "mem")]
 mod mem;
 mod outcome;
@@ -24,39 +22,29 @@ mod output;
 mod play;
 mod player;
 #[cfg(feature = "quic")]
-mod process;
-#[cfg(feature = "quic")]
 mod protocol;
 #[cfg(feature = "quic")]
 mod quic;
-#[cfg(feature = "quic")]
-mod relay;
 mod report;
-mod signals;
 mod stage;
 mod table;
 #[cfg(test)]
 mod tests;
 mod truth;
 
+use crate::cluster::{ClusterError, Interrupts, Kind, Signals, complain, complaint, within};
 #[cfg(feature = "quic")]
-pub(crate) use child::NodeOptions;
-
-use clap::{Args, ValueEnum};
-use deadline::within;
+use crate::cluster::{NodeOptions, run_node as run_child};
+use clap::Args;
 use direct::direct;
-use error::DemoError;
 use outcome::Outcome;
 use output::Output;
 use report::Report;
-use signals::{Interrupts, Signals};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// How long the nodes may take to end.
-const CLOSING: Duration = Duration::from_secs(5);
 /// How long the last words of an interrupted demo may take: its reader may have stopped reading.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -87,30 +75,6 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// The transports of this build.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// Processes, QUIC with mutual TLS.
-    #[cfg(feature = "quic")]
-    #[default]
-    Quic,
-    /// One process, links in memory.
-    #[cfg(feature = "mem")]
-    #[cfg_attr(not(feature = "quic"), default)]
-    Mem,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            #[cfg(feature = "quic")]
-            Self::Quic => "quic",
-            #[cfg(feature = "mem")]
-            Self::Mem => "mem",
-        }
-    }
-}
-
 /// Plays, cleans up, and tells what came of it. The exit code is as `--help` says.
 pub(crate) fn run(options: Options) -> ExitCode {
     let code = match runtime() {
@@ -136,39 +100,12 @@ pub(crate) fn run(options: Options) -> ExitCode {
 /// Runs one node of the demo, until its standard input ends.
 #[cfg(feature = "quic")]
 pub(crate) fn run_node(options: NodeOptions) -> ExitCode {
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
-    // A node whose log cannot be written, because the demo is gone for example, goes on without. It would panic otherwise.
-    let log = log.log_internal_errors(false).finish();
-    // Refused only if there is one already, which is as good.
-    let _ = tracing::subscriber::set_global_default(log);
-    let result = runtime().and_then(|runtime| {
-        let result = runtime.block_on(child::run(options));
-        // Its reader of standard input may hang; nothing else is left.
-        runtime.shutdown_background();
-        result
-    });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain("demo-node", &error);
-            ExitCode::FAILURE
-        }
-    }
+    run_child::<player::Player>(options, runtime())
 }
 
-fn runtime() -> Result<Runtime, DemoError> {
+fn runtime() -> Result<Runtime, ClusterError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(DemoError::system("the runtime cannot be started"))
-}
-
-fn complaint(command: &str, error: &impl std::fmt::Display) -> String {
-    format!("pingpong-node {command}: {error}\n")
-}
-
-/// Says an error where it disturbs no output.
-fn complain(command: &str, error: &DemoError) {
-    // When standard error is closed, there is nobody to tell.
-    let _ = std::io::stderr().write_all(complaint(command, error).as_bytes());
+    runtime.map_err(ClusterError::system("the runtime cannot be started"))
 }
 
 async fn perform(options: &Options) -> u8 {
@@ -195,7 +132,7 @@ async fn perform(options: &Options) -> u8 {
     };
     let mut telling = Box::pin(async {
         let written = report.finish(&outcome, kind, nodes, began.elapsed()).await;
-        let lost = written.map_err(DemoError::system("the result cannot be written")).err();
+        let lost = written.map_err(ClusterError::system("the result cannot be written")).err();
         explain(&outcome, lost.as_ref()).await;
         if lost.is_some() { outcome.code().max(1) } else { outcome.code() }
     });
@@ -214,7 +151,7 @@ async fn perform(options: &Options) -> u8 {
 }
 
 /// Says beside the result why it is as it is.
-async fn explain(outcome: &Outcome, lost: Option<&DemoError>) {
+async fn explain(outcome: &Outcome, lost: Option<&ClusterError>) {
     let errors = Output::to(tokio::io::stderr());
     for (node, words) in &outcome.logs {
         errors.say(format!("-- the last lines of {node}'s log\n{words}\n")).await;

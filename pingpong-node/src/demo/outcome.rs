@@ -1,9 +1,8 @@
 //! What came of a demo: its steps, what else went wrong, and the exit code that says so.
 
-use super::error::DemoError;
 use super::play::{Scene, Step};
-use super::signals::Signal;
 use super::truth::Views;
+use crate::cluster::{ClusterError, Signal};
 use serde::Serialize;
 
 /// What came of a demo.
@@ -12,18 +11,18 @@ pub(crate) struct Outcome {
     /// The steps that were played to their end, whatever it was.
     pub(crate) steps: Vec<Step>,
     /// Why nothing could be played.
-    pub(crate) error: Option<DemoError>,
+    pub(crate) error: Option<ClusterError>,
     /// Who wanted it to end.
     pub(crate) signal: Option<Signal>,
     /// What could not be cleaned up.
-    pub(crate) left: Option<DemoError>,
+    pub(crate) left: Option<ClusterError>,
     /// The last words of each node, when a step went wrong.
     pub(crate) logs: Vec<(String, String)>,
 }
 
 impl Outcome {
     /// Nothing could be played.
-    pub(crate) fn failed(error: DemoError) -> Self {
+    pub(crate) fn failed(error: ClusterError) -> Self {
         Self { error: Some(error), ..Self::default() }
     }
 
@@ -54,7 +53,12 @@ impl Outcome {
     pub(crate) fn errors(&self) -> Vec<String> {
         let interrupted = self.signal.map(|signal| format!("interrupted by {signal}"));
         let (error, left) = (self.error.as_ref(), self.left.as_ref());
-        error.map(DemoError::to_string).into_iter().chain(interrupted).chain(left.map(DemoError::to_string)).collect()
+        error
+            .map(ClusterError::to_string)
+            .into_iter()
+            .chain(interrupted)
+            .chain(left.map(ClusterError::to_string))
+            .collect()
     }
 
     /// The whole of it as one JSON object.

@@ -1,9 +1,9 @@
 //! The play: what happens on a stage, and what must be seen after each step.
 
-use super::deadline::within;
-use super::error::DemoError;
+use super::error::Late;
 use super::stage::{Stage, name};
 use super::truth::{Truth, Views};
+use crate::cluster::{ClusterError, within};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -103,16 +103,11 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
             (self.expected, self.seen) = Default::default();
             self.audience.begins(scene);
             let error = match within(self.patience, Box::pin(self.play(scene))).await {
-                Some(result) => result.err(),
-                None => Some(self.stage.silent().unwrap_or_else(|| self.late())),
+                Some(result) => result.err().map(|error| error.to_string()),
+                None => Some(self.stage.silent().map_or_else(|| self.late().to_string(), |silent| silent.to_string())),
             };
-            let step = Step {
-                scene,
-                expected: self.expected.clone(),
-                seen: self.seen.clone(),
-                took: began.elapsed(),
-                error: error.map(|error| error.to_string()),
-            };
+            let step =
+                Step { scene, expected: self.expected.clone(), seen: self.seen.clone(), took: began.elapsed(), error };
             let ok = step.ok();
             // It is kept first: telling it may be interrupted.
             self.steps.push(step);
@@ -130,7 +125,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         self.steps
     }
 
-    async fn play(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn play(&mut self, scene: Scene) -> Result<(), ClusterError> {
         match scene {
             Scene::Meet => self.meet(scene).await,
             Scene::Ping => self.ping_everybody(scene).await,
@@ -142,8 +137,8 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         }
     }
 
-    fn late(&self) -> DemoError {
-        DemoError::Late { within: self.patience, right: self.right(), of: self.expected.len() }
+    fn late(&self) -> Late {
+        Late { within: self.patience, right: self.right(), of: self.expected.len() }
     }
 
     /// How many nodes are as they should be.
@@ -156,13 +151,13 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     }
 
     /// A producer says that it has begun: it is known, with no pings.
-    async fn meet(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn meet(&mut self, scene: Scene) -> Result<(), ClusterError> {
         self.stage.open().await?;
         (0..self.nodes).for_each(|node| self.truth.starts(node));
         self.settle(scene).await
     }
 
-    async fn ping_everybody(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn ping_everybody(&mut self, scene: Scene) -> Result<(), ClusterError> {
         for node in 0..self.nodes {
             self.ping(node, 10 * (node as u64 + 1)).await?;
         }
@@ -171,7 +166,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
 
     /// The others ping while it is down, and not afterwards; and nobody has a reason to tell it what it pinged itself. So
     /// it gets back what it lost and what it missed only if it asks.
-    async fn crash_a_consumer(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn crash_a_consumer(&mut self, scene: Scene) -> Result<(), ClusterError> {
         self.stage.crash(CRASHED).await?;
         self.truth.ends(CRASHED);
         for node in (0..self.nodes).filter(|node| *node != CRASHED) {
@@ -186,7 +181,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     }
 
     /// The others see it go, go on, and keep what it has pinged.
-    async fn kill_a_node(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn kill_a_node(&mut self, scene: Scene) -> Result<(), ClusterError> {
         let last = self.last();
         self.stage.kill(last).await?;
         self.truth.ends(last);
@@ -199,7 +194,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     }
 
     /// It has lost everything, and gets everything back, its own pings included; then it goes on.
-    async fn start_it_again(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn start_it_again(&mut self, scene: Scene) -> Result<(), ClusterError> {
         let last = self.last();
         self.stage.restart(last).await?;
         self.truth.regroup(vec![(0..self.nodes).collect()]);
@@ -210,7 +205,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     }
 
     /// Both sides notice the cut, both ping, and neither hears of the other's.
-    async fn partition(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn partition(&mut self, scene: Scene) -> Result<(), ClusterError> {
         let half = self.nodes / 2;
         self.truth.regroup(vec![(0..half).collect(), (half..self.nodes).collect()]);
         self.stage.partition(self.truth.groups()).await?;
@@ -224,20 +219,20 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         self.settle(scene).await
     }
 
-    async fn heal(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn heal(&mut self, scene: Scene) -> Result<(), ClusterError> {
         self.stage.heal().await?;
         self.truth.regroup(vec![(0..self.nodes).collect()]);
         self.settle(scene).await
     }
 
-    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), ClusterError> {
         self.stage.ping(node, pings).await?;
         self.truth.pings(node, pings);
         Ok(())
     }
 
     /// Waits until every node is as it should be: until the end of the step, if need be.
-    async fn settle(&mut self, scene: Scene) -> Result<(), DemoError> {
+    async fn settle(&mut self, scene: Scene) -> Result<(), ClusterError> {
         self.expected = self.truth.views();
         loop {
             self.look().await?;
@@ -249,7 +244,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         }
     }
 
-    async fn look(&mut self) -> Result<(), DemoError> {
+    async fn look(&mut self) -> Result<(), ClusterError> {
         for node in self.truth.groups().concat() {
             let view = self.stage.look(node).await?;
             self.seen.insert(name(node), view);

@@ -1,7 +1,7 @@
 //! A node that plays the exercise, on any transport.
 
-use super::error::DemoError;
 use super::stage::{Counts, Look};
+use crate::cluster::ClusterError;
 use pingpong_node::config::Timeouts;
 use pingpong_node::exercise::{AskCounts, CONSUMER, Exercise, MemoryStore, Settings};
 use pingpong_node::server::{Restart, TransportExt};
@@ -18,8 +18,8 @@ const FAILURE_TIMEOUT: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::from_secs(86_400);
 
 /// How a node of the demo finds the others, whatever carries its links.
-pub(crate) fn mesh<'a>(name: &str, seeds: impl Iterator<Item = &'a str>) -> Result<MeshConfig, DemoError> {
-    let refused = |error: &dyn std::fmt::Display| DemoError::own("a name of a node")(error.to_string());
+pub(crate) fn mesh<'a>(name: &str, seeds: impl Iterator<Item = &'a str>) -> Result<MeshConfig, ClusterError> {
+    let refused = |error: &dyn std::fmt::Display| ClusterError::own("a name of a node")(error.to_string());
     let cluster = ClusterName::new(CLUSTER).map_err(|error| refused(&error))?;
     let mut config = MeshConfig::new(cluster, NodeName::new(name).map_err(|error| refused(&error))?);
     config.seeds = seeds.map(Address::new).collect::<Result<_, _>>().map_err(|error| refused(&error))?;
@@ -39,20 +39,20 @@ pub(crate) struct Player {
 
 impl Player {
     /// Starts both servers, with an empty store.
-    pub(crate) fn on(transport: Arc<dyn Transport>) -> Result<Self, DemoError> {
+    pub(crate) fn on(transport: Arc<dyn Transport>) -> Result<Self, ClusterError> {
         let name = transport.node().name.to_string();
         let mut player = Self { name, transport, exercise: None, losses: 0 };
         player.start()?;
         Ok(player)
     }
 
-    fn start(&mut self) -> Result<(), DemoError> {
+    fn start(&mut self) -> Result<(), ClusterError> {
         let mut settings = Settings::default();
         settings.ping_deadline = NEVER;
         // A consumer that crashes stays down until it is told to recover; one that crashes unasked is found.
         settings.restart = Restart { max_restarts: 0, ..Restart::default() };
         let exercise = Exercise::start(Arc::clone(&self.transport), self.store(), settings);
-        self.exercise = Some(exercise.map_err(|error| DemoError::node(&self.name, "start the exercise", error))?);
+        self.exercise = Some(exercise.map_err(|error| ClusterError::node(&self.name, "start the exercise", error))?);
         Ok(())
     }
 
@@ -67,38 +67,38 @@ impl Player {
         Arc::new(MemoryStore::new(&Node { name, incarnation: epoch }))
     }
 
-    fn exercise(&self, what: &'static str) -> Result<&Exercise, DemoError> {
-        self.exercise.as_ref().ok_or_else(|| DemoError::node(&self.name, what, "its servers are down"))
+    fn exercise(&self, what: &'static str) -> Result<&Exercise, ClusterError> {
+        self.exercise.as_ref().ok_or_else(|| ClusterError::node(&self.name, what, "its servers are down"))
     }
 
-    pub(crate) async fn ping(&self, pings: u64) -> Result<(), DemoError> {
+    pub(crate) async fn ping(&self, pings: u64) -> Result<(), ClusterError> {
         let answer = self.exercise("ping")?.ping(pings).await;
-        answer.map(drop).map_err(|error| DemoError::node(&self.name, "ping", error))
+        answer.map(drop).map_err(|error| ClusterError::node(&self.name, "ping", error))
     }
 
     /// Kills the consumer as a panic would, ends the producer, and drops the store of both.
-    pub(crate) async fn crash(&mut self) -> Result<(), DemoError> {
+    pub(crate) async fn crash(&mut self) -> Result<(), ClusterError> {
         const WHAT: &str = "crash its consumer";
         let exercise = self.exercise(WHAT)?;
         exercise.consumer().crash().await;
         if exercise.consumer().stopped().await.is_ok() {
-            return Err(DemoError::node(&self.name, WHAT, "it was stopped, and did not crash"));
+            return Err(ClusterError::node(&self.name, WHAT, "it was stopped, and did not crash"));
         }
         let stopped = exercise.producer().stop().await;
-        stopped.map_err(|error| DemoError::node(&self.name, "stop its producer", error))?;
+        stopped.map_err(|error| ClusterError::node(&self.name, "stop its producer", error))?;
         self.exercise = None;
         self.losses += 1;
         Ok(())
     }
 
     /// Starts both servers again, with an empty store.
-    pub(crate) fn recover(&mut self) -> Result<(), DemoError> {
+    pub(crate) fn recover(&mut self) -> Result<(), ClusterError> {
         self.start()
     }
 
     /// What the transport says of its links, and what the consumer answers when it is asked.
-    pub(crate) async fn look(&self) -> Result<Look, DemoError> {
-        let failed = |error: &dyn std::fmt::Display| DemoError::node(&self.name, "ask its consumer", error);
+    pub(crate) async fn look(&self) -> Result<Look, ClusterError> {
+        let failed = |error: &dyn std::fmt::Display| ClusterError::node(&self.name, "ask its consumer", error);
         let own = Targets::node(self.transport.node().name);
         let answer = self.transport.call(&own, &CONSUMER, &AskCounts, NEVER).await.map_err(|error| failed(&error))?;
         let counts = match (answer.replies.first(), answer.failed.first()) {

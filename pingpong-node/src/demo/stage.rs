@@ -2,7 +2,8 @@
 //!
 //! A stage reports what its nodes say. It knows nothing of what they should say.
 
-use super::error::DemoError;
+use crate::cluster::ClusterError;
+pub(crate) use crate::cluster::name;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,34 +24,29 @@ pub(crate) struct Look {
 /// Nothing outlives [`close`](Self::close), nor the stage; every future may be dropped halfway.
 pub(crate) trait Stage {
     /// Starts all nodes.
-    async fn open(&mut self) -> Result<(), DemoError>;
+    async fn open(&mut self) -> Result<(), ClusterError>;
     /// A node pings all consumers this often.
-    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError>;
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), ClusterError>;
     /// A node's consumer crashes, and all that the node kept of the exercise is lost with it. The node stays linked.
-    async fn crash(&mut self, node: usize) -> Result<(), DemoError>;
+    async fn crash(&mut self, node: usize) -> Result<(), ClusterError>;
     /// The consumer starts again, and knows nothing.
-    async fn recover(&mut self, node: usize) -> Result<(), DemoError>;
+    async fn recover(&mut self, node: usize) -> Result<(), ClusterError>;
     /// A node is gone from one moment to the next, with all it had in memory.
-    async fn kill(&mut self, node: usize) -> Result<(), DemoError>;
+    async fn kill(&mut self, node: usize) -> Result<(), ClusterError>;
     /// A killed node is started again.
-    async fn restart(&mut self, node: usize) -> Result<(), DemoError>;
+    async fn restart(&mut self, node: usize) -> Result<(), ClusterError>;
     /// Cuts every path between nodes of different groups.
-    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError>;
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), ClusterError>;
     /// Heals all cuts.
-    async fn heal(&mut self) -> Result<(), DemoError>;
+    async fn heal(&mut self) -> Result<(), ClusterError>;
     /// What a node says of itself now.
-    async fn look(&mut self, node: usize) -> Result<Look, DemoError>;
+    async fn look(&mut self, node: usize) -> Result<Look, ClusterError>;
     /// The node that was asked for something long ago and has not answered, as an error.
-    fn silent(&self) -> Option<DemoError>;
+    fn silent(&self) -> Option<ClusterError>;
     /// The last lines that each node wrote to its log, of those that wrote any.
     fn logs(&self) -> Vec<(String, String)>;
     /// The nodes that have not ended.
     fn running(&self) -> Vec<String>;
     /// Ends all nodes, and whatever else the stage has, and waits until they have ended. An error says what is left.
-    async fn close(&mut self) -> Result<(), DemoError>;
-}
-
-/// The name of a node.
-pub(crate) fn name(node: usize) -> String {
-    format!("n{}", node + 1)
+    async fn close(&mut self) -> Result<(), ClusterError>;
 }

@@ -1,11 +1,10 @@
 //! The play on a stage that does exactly what it is told, or almost.
 
 use super::direct::direct;
-use super::error::DemoError;
 use super::outcome::Outcome;
 use super::play::{Audience, Play, Scene, Step};
-use super::signals::{Interrupts, Signal};
 use super::stage::{Counts, Look, Stage, name};
+use crate::cluster::{ClusterError, Interrupts, Signal};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -96,32 +95,32 @@ impl Model {
 }
 
 impl Stage for Model {
-    async fn open(&mut self) -> Result<(), DemoError> {
+    async fn open(&mut self) -> Result<(), ClusterError> {
         (0..self.up.len()).for_each(|node| self.begin(node));
         self.spread(None);
         Ok(())
     }
 
-    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), DemoError> {
+    async fn ping(&mut self, node: usize, pings: u64) -> Result<(), ClusterError> {
         let pings = match self.flaw {
-            Flaw::Refuses => return Err(DemoError::node(&name(node), "ping", "it will not")),
+            Flaw::Refuses => return Err(ClusterError::node(&name(node), "ping", "it will not")),
             Flaw::LosesPings => pings - 1,
             _ => pings,
         };
         let own = self.counts[node].as_mut().and_then(|counts| counts.get_mut(&name(node)));
-        *own.ok_or_else(|| DemoError::NotRunning { node: name(node) })? += pings;
+        *own.ok_or_else(|| ClusterError::NotRunning { node: name(node) })? += pings;
         self.spread(Some(node));
         Ok(())
     }
 
-    async fn crash(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn crash(&mut self, node: usize) -> Result<(), ClusterError> {
         if self.flaw != Flaw::CrashIsNone {
             self.counts[node] = None;
         }
         Ok(())
     }
 
-    async fn recover(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn recover(&mut self, node: usize) -> Result<(), ClusterError> {
         match self.flaw {
             Flaw::CrashIsNone => return Ok(()),
             Flaw::CrashForgets => self.deaf[node] = true,
@@ -136,7 +135,7 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn kill(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {
         self.up[node] = self.flaw == Flaw::KilledStaysLinked;
         self.counts[node] = None;
         if self.flaw == Flaw::ForgetsTheKilled {
@@ -147,7 +146,7 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn restart(&mut self, node: usize) -> Result<(), DemoError> {
+    async fn restart(&mut self, node: usize) -> Result<(), ClusterError> {
         self.up[node] = self.flaw != Flaw::RestartStaysAlone;
         self.begin(node);
         if self.flaw == Flaw::RestartForgetsItself {
@@ -158,14 +157,14 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), DemoError> {
+    async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), ClusterError> {
         for (number, group) in groups.iter().enumerate() {
             group.iter().for_each(|node| self.groups[*node] = number);
         }
         Ok(())
     }
 
-    async fn heal(&mut self) -> Result<(), DemoError> {
+    async fn heal(&mut self) -> Result<(), ClusterError> {
         if self.flaw != Flaw::HealStaysCut {
             self.groups.fill(0);
         }
@@ -175,14 +174,14 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn look(&mut self, node: usize) -> Result<Look, DemoError> {
+    async fn look(&mut self, node: usize) -> Result<Look, ClusterError> {
         let uncut = self.flaw == Flaw::CutStaysLinked;
         let linked = |other: &usize| *other != node && (self.talk(node, *other) || uncut && self.up[*other]);
         let links = (0..self.up.len()).filter(linked).map(name).collect();
         Ok(Look { links, counts: self.counts[node].clone().unwrap_or_default() })
     }
 
-    fn silent(&self) -> Option<DemoError> {
+    fn silent(&self) -> Option<ClusterError> {
         None
     }
 
@@ -194,10 +193,10 @@ impl Stage for Model {
         vec![name(0)]
     }
 
-    async fn close(&mut self) -> Result<(), DemoError> {
+    async fn close(&mut self) -> Result<(), ClusterError> {
         match self.flaw {
             Flaw::NeverCloses => std::future::pending().await,
-            Flaw::CannotClose => Err(DemoError::node(&name(0), "end", "it will not")),
+            Flaw::CannotClose => Err(ClusterError::node(&name(0), "end", "it will not")),
             _ => Ok(()),
         }
     }
@@ -307,7 +306,7 @@ async fn what_was_right_and_could_not_be_cleaned_up_is_told_and_is_not_ok() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_stage_there_is_a_result_all_the_same() {
-    let error = DemoError::node("n1", "start", "there is no room");
+    let error = ClusterError::node("n1", "start", "there is no room");
     let set = std::future::ready(Err::<Model, _>(error));
     let outcome = direct(set, 2, Duration::from_secs(10), &mut Nobody, &mut Script::new(&[])).await;
     let value = json(&outcome);

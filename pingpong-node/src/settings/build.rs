@@ -165,7 +165,15 @@ impl Settings {
         let certificate = read("the node's certificate", &files.certificate)?;
         check_private(&files.key)?;
         let key = read("the node's private key", &files.key)?;
+        let revocations = match &files.revocations {
+            Some(path) => Some(read("the revocation list", path)?),
+            None => None,
+        };
         let identity = Identity::from_pem(&authority, &certificate, &key)
+            .and_then(|identity| match &revocations {
+                Some(lists) => identity.with_revocations(lists),
+                None => Ok(identity),
+            })
             .map_err(|error| IdentityError::Unusable { error, files: Box::new(files.clone()) })?;
         if *identity.name() != self.name {
             return Err(IdentityError::Name {

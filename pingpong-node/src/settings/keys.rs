@@ -95,6 +95,13 @@ pub const KEYS: &[Key] = &[
         "\"/etc/pingpong/n1.key\"",
         "The node's private key (PEM). The node does not start if others than its owner can read it",
     ),
+    optional(
+        "identity.revocations",
+        "FILE",
+        "\"/etc/pingpong/crl.pem\"",
+        "Certificates that the authority has revoked (PEM); `certs revoke` makes it. Who is on it is refused, and put out at once if \
+         it is linked. Like the other files it is read again when it changes, and at SIGHUP. Default: none",
+    ),
     key(
         "log.level",
         "LEVEL",

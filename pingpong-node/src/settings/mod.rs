@@ -101,6 +101,9 @@ pub struct IdentityFiles {
     pub certificate: PathBuf,
     /// The node's private key, which nobody else may read.
     pub key: PathBuf,
+    /// The authority's revocation lists; none: nobody is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocations: Option<PathBuf>,
 }
 
 /// How a log is written.

@@ -53,6 +53,7 @@ fn the_defaults_are_those_of_the_mesh_and_the_backend() {
 fn every_field_has_a_key_and_every_key_a_field() {
     let mut settings = read("").unwrap();
     settings.data = Some("data".into());
+    settings.identity.revocations = Some("crl.pem".into());
     settings.control.socket = Some("socket".into());
     settings.health.listen = Some(settings.listen);
     settings.servers.insert(ServerName::new("s").unwrap(), ServerSettings::default());
@@ -146,6 +147,6 @@ fn the_example_is_a_configuration_and_shows_the_defaults() {
     let mut shown = Settings::from_toml(at(), &uncommented).unwrap();
     assert!(!shown.seeds.is_empty() && !shown.servers.is_empty() && shown.data.is_some(), "the examples are shown");
     (shown.seeds, shown.advertise, shown.servers, shown.data) = Default::default();
-    (shown.control, shown.health) = Default::default();
+    (shown.control, shown.health, shown.identity.revocations) = Default::default();
     assert_eq!(shown, as_it_is);
 }

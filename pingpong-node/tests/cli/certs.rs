@@ -57,3 +57,23 @@ async fn without_an_authority_the_remedy_is_named() {
     ended.fails(1, "`pingpong-node certs init` makes an authority, --dir says where it is");
     run(dir.path(), &["certs", "issue", "N1"]).await.fails(2, "lower-case letters");
 }
+
+#[tokio::test]
+async fn a_revoked_node_is_put_out_while_all_run() {
+    let cluster = Cluster::new(&["n1", "n2", "n3"]).await;
+    // A list of nobody's that is in use, to begin with.
+    cluster.run(&["certs", "revoke", "n3"]).await.ok();
+    cluster.configure_with("n1", "", "", "revocations = \"crl.pem\"");
+    let mut one = cluster.start("n1").await;
+    let seed = cluster.address("n1").await;
+    cluster.configure("n2", &format!("seeds = [\"{seed}\"]\nmin_links = 1"), "");
+    let mut two = cluster.start("n2").await;
+    let revoked = cluster.run(&["certs", "revoke", "n2", "--json"]).await.ok().json();
+    assert_eq!(revoked["revoked"].as_array().unwrap().len(), 2, "the earlier one stays on the list: {revoked}");
+    assert!(!cluster.path().join("n2.pem").exists());
+    one.signal("-HUP").await;
+    one.says("a peer is put out").await;
+    two.says("the peer refused this node").await;
+    cluster.run(&["certs", "issue", "n2"]).await.ok();
+    cluster.run(&["certs", "revoke", "nx"]).await.fails(1, "nx.pem cannot be read");
+}

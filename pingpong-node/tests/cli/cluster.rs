@@ -101,10 +101,15 @@ impl Cluster {
 
     /// Writes a configuration: a free port, and what is added.
     pub(crate) fn configure(&self, name: &str, top: &str, tables: &str) -> PathBuf {
+        self.configure_with(name, top, tables, "")
+    }
+
+    /// The same, with more of the identity.
+    pub(crate) fn configure_with(&self, name: &str, top: &str, tables: &str, identity: &str) -> PathBuf {
         let path = self.path().join(format!("{name}.toml"));
         let text = format!(
             "name = \"{name}\"\ncluster = \"test\"\nlisten = \"127.0.0.1:0\"\n{top}\n[identity]\nauthority = \"ca.pem\"\n\
-             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\n[control]\nsocket = \"{name}.sock\"\n{tables}\n"
+             certificate = \"{name}.pem\"\nkey = \"{name}.key\"\n{identity}\n[control]\nsocket = \"{name}.sock\"\n{tables}\n"
         );
         std::fs::write(&path, text).unwrap();
         path
@@ -140,7 +145,11 @@ impl Cluster {
         let one = self.start("n1").await;
         let seed = self.address("n1").await;
         self.configure("n2", &format!("seeds = [\"{seed}\"]\nmin_links = 1"), "");
-        (one, self.start("n2").await)
+        let two = self.start("n2").await;
+        // The second one is linked, or it would not be ready; the first one hears of it a little later.
+        let linked = async { while self.ask("n1", &["nodes"]).await == Value::Array(Vec::new()) {} };
+        soon("the other side of the link", linked).await;
+        (one, two)
     }
 }
 

@@ -135,7 +135,9 @@ async fn readiness_is_said_over_http() {
     let not_ready = get("/ready").await;
     assert!(not_ready.starts_with("HTTP/1.1 503 ") && not_ready.contains("\"links\":0"), "{not_ready}");
     assert!(get("/nothing").await.starts_with("HTTP/1.1 404 "));
-    drop(lonely);
+    // Waited for: the next one uses its socket.
+    lonely.signal("-KILL").await;
+    lonely.ended().await;
     let ready = cluster.spawn(&["run", "-c", "n2.toml", "--seeds", &seed]);
     let mut ready = ready;
     ready.says("ready").await;

@@ -121,7 +121,7 @@ mod processes {
         assert!(kill.unwrap().success());
     }
 
-    /// The nodes of the demo with this mark, whether that still runs or not.
+    /// The nodes of the program with this mark, whether that still runs or not.
     pub(crate) fn nodes_of(mark: &str) -> Vec<Node> {
         let node = |path: PathBuf| {
             let words = |file: &str| {
@@ -130,7 +130,8 @@ mod processes {
             };
             let id = path.file_name()?.to_str()?.parse().ok()?;
             let line = words("cmdline")?;
-            let ours = line.get(1)? == "demo-node" && words("environ")?.contains(&format!("{MARK}={mark}"));
+            let node = ["demo-node", "bench-node"].contains(&line.get(1)?.as_str());
+            let ours = node && words("environ")?.contains(&format!("{MARK}={mark}"));
             ours.then(|| Some(Node { name: line.get(3)?.clone(), id }))?
         };
         let processes = std::fs::read_dir("/proc").unwrap();

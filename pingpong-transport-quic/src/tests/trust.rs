@@ -152,7 +152,56 @@ async fn an_identity_is_renewed_while_the_endpoint_runs() {
     let b_name = name("b");
     let (after, accepted) = soon(async { tokio::join!(a.dial(&to, Some(&b_name)), b.accept()) }).await;
     assert_eq!((after.unwrap().peer(), accepted.unwrap().peer()), (&name("b"), &name("a")));
-    before.open(Priority::Server).await.expect("a connection that exists stays");
+    // It was made under an authority that is trusted no more.
+    assert!(matches!(soon(before.closed()).await, Closed::Lost(_) | Closed::Refused(_)));
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_is_put_out_at_once_and_not_let_in_again() {
+    let authority = authority();
+    let (own, stolen, other) = (issue(&authority, "a"), issue(&authority, "b"), issue(&authority, "c"));
+    let (a, b, c) = (bind(own.clone()), bind(stolen.clone()), bind(other));
+    let to = address(&a);
+    let (dialled, accepted) = soon(async { tokio::join!(b.dial(&to, None), a.accept()) }).await;
+    let (dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+    let (other, at_a) = soon(async { tokio::join!(c.dial(&to, None), a.accept()) }).await;
+    let (other, _at_a) = (other.unwrap(), at_a.unwrap());
+
+    let list = authority.revoke(&[stolen.chain_pem().as_bytes()], 1).unwrap();
+    let error = stolen.with_revocations(list.as_bytes()).unwrap_err();
+    assert_eq!(error, IdentityError::Revoked(name("b")), "it is told so itself, if it has the list");
+    a.renewal().renew(&own.with_revocations(list.as_bytes()).unwrap()).unwrap();
+    match soon(accepted.closed()).await {
+        Closed::Lost(words) => {
+            assert!(words.contains("b is not let in any more") && words.contains("Revoked"), "{words}");
+        }
+        other => panic!("{other:?}"),
+    }
+    match soon(dialled.closed()).await {
+        Closed::Refused(words) => assert!(words.contains("b is not let in any more"), "{words}"),
+        other => panic!("{other:?}"),
+    }
+    let words = refused_by_peer(&b, &a).await;
+    assert!(words.contains("this node's certificate has been revoked"), "{words}");
+    assert!(refusal(&a, &b, None).await.contains("Revoked"), "nor is it dialled");
+    other.open(Priority::Server).await.expect("the others stay");
+    let again = bind(issue(&authority, "b"));
+    soon(again.dial(&to, None)).await.expect("a new certificate of the same name");
+}
+
+#[tokio::test]
+async fn whose_authority_is_trusted_no_more_is_put_out_and_an_overlap_leaves_no_gap() {
+    let (old, new) = (authority(), authority());
+    let mut both = issue(&new, "a");
+    both.authority.extend(issue(&old, "x").authority);
+    let (a, b) = (bind(issue(&old, "a")), bind(issue(&old, "b")));
+    let to = address(&a);
+    let (dialled, accepted) = soon(async { tokio::join!(b.dial(&to, None), a.accept()) }).await;
+    let (_dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+    a.renewal().renew(&both).unwrap();
+    soon(accepted.open(Priority::Server)).await.expect("both are trusted");
+    a.renewal().renew(&issue(&new, "a")).unwrap();
+    assert!(matches!(soon(accepted.closed()).await, Closed::Lost(words) if words.contains("not let in any more")));
 }
 
 #[tokio::test]

@@ -16,6 +16,13 @@ pub(super) struct Memory {
     gone: Mutex<BTreeSet<NodeName>>,
 }
 
+fn without_words(change: NodeChange) -> NodeChange {
+    match change {
+        NodeChange::Down(DownReason::Protocol(_)) => NodeChange::Down(DownReason::Protocol(String::new())),
+        other => other,
+    }
+}
+
 /// A node without its life.
 pub(super) fn timeless(mut node: Node) -> Node {
     node.incarnation = Incarnation::default();
@@ -58,8 +65,10 @@ struct Bent {
 
 pub(super) fn monitor(state: &Arc<State>) -> NodeEvents {
     let inner = state.inner.monitor();
-    if state.is(Fault::MonitorBuffers) {
-        return buffered(inner);
+    match state.fault {
+        Fault::MonitorBuffers => return buffered(inner),
+        Fault::MonitorBeginsAtItsFirstRead => return late(state),
+        _ => {}
     }
     let (initial, number) = (state.inner.list().len(), state.events.monitors.fetch_add(1, Ordering::Relaxed));
     let state = Arc::clone(state);
@@ -78,6 +87,33 @@ fn buffered(mut inner: NodeEvents) -> NodeEvents {
         }
     });
     NodeEvents::new(futures_util::stream::unfold(take, |mut take| async move { Some((take.recv().await?, take)) }))
+}
+
+/// Lists at the call, and subscribes at the first read: what happens in between is lost.
+fn late(state: &Arc<State>) -> NodeEvents {
+    let (state, linked) = (Arc::clone(state), state.inner.list());
+    let first = linked.into_iter().map(|node| NodeEvent { node, change: NodeChange::Up, skipped: 0 });
+    let (first, inner): (VecDeque<NodeEvent>, Option<NodeEvents>) = (first.collect(), None);
+    let read = async move |mut first: VecDeque<NodeEvent>, mut inner: Option<NodeEvents>| {
+        if inner.is_none() {
+            let mut fresh = state.inner.monitor();
+            for _ in state.inner.list() {
+                fresh.next().await?;
+            }
+            inner = Some(fresh);
+        }
+        let event = match (first.pop_front(), &mut inner) {
+            (Some(event), _) => event,
+            (None, Some(inner)) => inner.next().await?,
+            (None, None) => return None,
+        };
+        Some((event, (first, inner)))
+    };
+    let read = Arc::new(read);
+    NodeEvents::new(futures_util::stream::unfold((first, inner), move |(first, inner)| {
+        let read = Arc::clone(&read);
+        async move { read(first, inner).await }
+    }))
 }
 
 impl Bent {
@@ -135,6 +171,22 @@ impl Bent {
             Fault::MonitorStartsEmpty if !live => return,
             Fault::UpTwice if up => self.ready.push_back(event.clone()),
             Fault::OneReasonForAllDowns if !up => event.change = NodeChange::Down(DownReason::Lost),
+            Fault::OverloadIsLost if event.change == NodeChange::Down(DownReason::Overloaded) => {
+                event.change = NodeChange::Down(DownReason::Lost);
+            }
+            Fault::PeerLostUsIsLost if event.change == NodeChange::Down(DownReason::PeerLostUs) => {
+                event.change = NodeChange::Down(DownReason::Lost);
+            }
+            Fault::ReplacedIsLost if event.change == NodeChange::Down(DownReason::Replaced) => {
+                event.change = NodeChange::Down(DownReason::Lost);
+            }
+            Fault::ProtocolWithoutWords => event.change = without_words(event.change),
+            Fault::OverloadTakesAll if event.change == NodeChange::Down(DownReason::Overloaded) => {
+                for node in state.inner.list() {
+                    let state = Arc::clone(&state);
+                    tokio::spawn(async move { state.inner.disconnect(&node.name).await });
+                }
+            }
             Fault::LostIsDisconnected if event.change == NodeChange::Down(DownReason::Lost) => {
                 event.change = NodeChange::Down(DownReason::Disconnected);
             }
@@ -155,6 +207,9 @@ impl Bent {
             }
             Fault::HidesIncarnations => event.node = timeless(event.node),
             Fault::FoldsRestarts => return self.fold(event),
+            Fault::OverloadIsHidden if up || event.change == NodeChange::Down(DownReason::Overloaded) => {
+                return self.fold(event);
+            }
             Fault::OneSidedDown if event.node.name < self.state.inner.node().name => return self.fold(event),
             _ => {}
         }

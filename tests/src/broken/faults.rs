@@ -121,9 +121,9 @@ faults! {
     /// Says that a request was sent when it was not, and the other way round.
     WrongAboutSent [a_node_that_is_not_linked_is_known_at_once, a_call_returns_by_its_deadline_although_the_peer_is_cut_off, a_passed_deadline_is_told_from_a_node_that_is_down];
     /// Reports every failure of a call as a passed deadline.
-    OneReasonForAll [a_node_that_is_not_linked_is_known_at_once, a_failure_of_the_handler_is_reported_as_it_is, a_handler_that_gives_its_caller_up_stopped];
+    OneReasonForAll [a_node_that_is_not_linked_is_known_at_once, each_refusal_has_its_own_reason, a_handler_that_gives_its_caller_up_stopped];
     /// Reports a server that stopped as one that never was.
-    StoppedIsNoServer [a_failure_of_the_handler_is_reported_as_it_is, a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
+    StoppedIsNoServer [each_refusal_has_its_own_reason, a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
     /// Lists nodes in the wrong order.
     ListUnsorted [list_is_sorted_and_without_the_local_node, links_are_pairwise];
     /// Lists the local node as well.
@@ -147,21 +147,35 @@ faults! {
     /// Reports a lost node many timeouts later.
     LateDowns [a_crashed_peer_is_down_within_the_failure_timeout, a_monitor_that_was_never_read_shows_the_present, a_peer_that_stands_still_is_cut_and_returns];
     /// Never reports `Down`.
-    ForgetsDowns [a_seed_that_forgot_is_dialled_again, a_replaced_node_is_down_as_replaced_or_lost, a_local_shutdown_says_so];
+    ForgetsDowns [a_seed_that_forgot_is_dialled_again, a_quick_restart_is_down_as_replaced, a_local_shutdown_says_so];
     /// A monitor shows who was linked at its start, and nothing after.
     ForgetsLiveEvents [a_monitor_from_before_sees_the_first_node_come, a_seed_that_starts_later_is_found, nodes_that_dial_each_other_at_once_get_one_link_and_no_down];
     /// A monitor that has waited for a failure timeout misses the next event.
     DozesOff [a_monitor_from_before_sees_the_first_node_come, a_leaver_is_not_dialled_but_may_return, a_crashed_peer_is_down_within_the_failure_timeout];
     /// Only the first monitor of a node gets live events.
-    OnlyTheFirstMonitorLives [a_monitor_starts_with_an_up_for_each_linked_node, a_replaced_node_is_down_as_replaced_or_lost, a_local_shutdown_says_so];
+    OnlyTheFirstMonitorLives [a_monitor_starts_with_an_up_for_each_linked_node, a_quick_restart_is_down_as_replaced, a_local_shutdown_says_so];
     /// A monitor does not show who was linked at its start.
     MonitorStartsEmpty [nodes_learn_of_each_other_from_a_common_neighbour, a_call_with_no_time_returns_at_once, a_monitor_starts_with_an_up_for_each_linked_node];
+    /// A monitor begins with who is linked at the call, and misses what happens until it is read.
+    MonitorBeginsAtItsFirstRead [a_monitor_that_begins_while_links_flap_misses_nothing];
     /// Reports every `Up` twice.
     UpTwice [nodes_that_dial_each_other_at_once_get_one_link_and_no_down, a_monitor_starts_with_an_up_for_each_linked_node, an_idle_link_stays];
     /// Reports every `Down` as lost.
     OneReasonForAllDowns [a_local_shutdown_says_so, a_reset_by_command_says_so_on_both_sides, disconnect_returns_once_the_down_is_in_the_monitors_view];
     /// Reports a lost node as disconnected by command.
     LostIsDisconnected [a_crashed_peer_is_down_within_the_failure_timeout, a_peer_that_stands_still_is_cut_and_returns, a_silent_peer_is_down_within_the_failure_timeout];
+    /// Reports an overloaded peer as lost.
+    OverloadIsLost [a_peer_that_takes_no_byte_is_cut_as_overloaded, a_caller_that_takes_no_replies_is_cut_and_the_server_lives];
+    /// Does not report that a peer was cut for overload, and came back.
+    OverloadIsHidden [a_peer_that_takes_no_byte_is_cut_as_overloaded, a_caller_that_takes_no_replies_is_cut_and_the_server_lives];
+    /// An overloaded peer costs the links with all others.
+    OverloadTakesAll [a_peer_that_takes_no_byte_is_cut_as_overloaded];
+    /// Reports a peer that lost this node as lost.
+    PeerLostUsIsLost [a_one_way_cut_is_lost_to_the_deaf_and_lost_us_to_the_other];
+    /// Reports a life that was replaced as lost.
+    ReplacedIsLost [a_quick_restart_is_down_as_replaced, a_quick_restart_elsewhere_is_down_as_replaced, a_node_that_is_raised_renews_its_other_links];
+    /// Does not say how the protocol was broken.
+    ProtocolWithoutWords [a_peer_that_breaks_the_protocol_is_down_with_words, a_lane_that_fails_ends_the_session_on_both_sides];
     /// Reports every goodbye as flushed.
     AlwaysFlushed [a_leaver_that_could_not_flush_says_so];
     /// `Down` names an incarnation that was never up.
@@ -169,7 +183,7 @@ faults! {
     /// Does not say that events were folded.
     FoldsSilently [a_slow_monitor_gets_flaps_folded, up_and_down_alternate_on_both_sides];
     /// Folds a `Down` and the `Up` that follows, although they are read in time.
-    FoldsRestarts [a_seed_that_forgot_is_dialled_again, a_replaced_node_is_down_as_replaced_or_lost, a_local_shutdown_says_so];
+    FoldsRestarts [a_seed_that_forgot_is_dialled_again, a_quick_restart_is_down_as_replaced, a_local_shutdown_says_so];
     /// Only one side of a link sees that a session ended.
     OneSidedDown [a_link_returns_after_a_disconnect, a_stopped_node_leaves_its_place_free, a_reset_by_command_says_so_on_both_sides];
     /// Servers serve everybody.
@@ -201,17 +215,17 @@ faults! {
     /// Calls to a server that crashed are not answered.
     LeavesCallsUnanswered [a_handler_that_gives_its_caller_up_stopped, calls_end_when_their_server_crashes];
     /// Every failure of a handler becomes "stopped".
-    LosesHandlersFailure [a_failure_of_the_handler_is_reported_as_it_is, a_call_that_does_not_decode_is_answered_so];
+    LosesHandlersFailure [each_refusal_has_its_own_reason, a_call_that_does_not_decode_is_answered_so];
     /// Servers get `Down` without `Up`.
     NoFirstUps [a_crash_says_no_goodbye, a_server_with_events_starts_with_an_up_for_each_linked_node, what_is_sent_before_the_others_up_waits_for_it];
     /// Servers are stopped long before the stall timeout.
-    StopsSlowServers [a_server_does_not_start_on_an_expired_request, a_server_does_not_start_on_a_request_that_was_given_up, a_sender_waits_for_room_and_loses_nothing];
+    StopsSlowServers [a_sender_waits_for_room_and_loses_nothing];
     /// Mailboxes without an end.
     UnboundedMailbox [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody, refuse_sends_to_nobody_when_one_is_full];
     /// What lay unhandled at `Down` is delivered after it.
     IgnoresSessionEnd [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody, refuse_sends_to_nobody_when_one_is_full];
     /// The mailbox of a crashed server goes to its successor.
-    MailboxToSuccessor [monitors_and_inboxes_end_with_their_node, calls_end_when_their_server_crashes, an_abcast_that_is_given_up_goes_to_all_or_to_nobody];
+    MailboxToSuccessor [monitors_and_inboxes_end_with_their_node, an_abcast_that_is_given_up_goes_to_all_or_to_nobody];
     /// `disconnect` does nothing.
     DisconnectDoesNothing [a_server_with_events_starts_with_an_up_for_each_linked_node, down_names_the_incarnation_that_was_up, unread_monitors_delay_nobody];
     /// `disconnect` returns before the `Down`.
@@ -238,6 +252,8 @@ faults! {
     CountsNothing [a_cast_that_does_not_decode_is_counted_and_the_link_stays, a_cast_to_no_server_is_counted_and_the_link_stays, the_mailbox_of_a_crashed_server_is_dropped_and_counted];
     /// Replaces bounds that are out of range.
     AcceptsBadBounds [bounds_that_multiply_to_too_much_are_refused_at_start, a_bad_bound_is_refused_by_name_and_nothing_is_half_started, a_reply_over_the_limit_names_both_sizes];
+    /// Errors at start do not say what is to be done.
+    ErrorsWithoutRemedy [a_bad_bound_is_refused_by_name_and_nothing_is_half_started, a_place_that_is_taken_is_refused_and_stays_with_its_owner];
     /// Links with nodes of other clusters.
     IgnoresCluster [a_node_of_another_cluster_never_links];
     /// Does not ask for a proof of the name.
@@ -248,6 +264,8 @@ faults! {
     DropsDeadSeeds [a_seed_that_starts_later_is_found, a_bad_bound_is_refused_by_name_and_nothing_is_half_started];
     /// Dials neither last known addresses nor those that a neighbour told.
     DialsOnlySeeds [nodes_learn_of_each_other_from_a_common_neighbour, a_leaver_is_not_dialled_but_may_return, an_address_on_either_side_suffices];
+    /// A place leads to the name that was found there first, and to no other.
+    SeedsAreNames [a_seed_leads_to_whoever_lives_there_now];
     /// A link needs a working address on both sides.
     NeedsBothToDial [the_greater_name_alone_can_dial, the_smaller_name_alone_can_dial, an_address_on_either_side_suffices];
     /// A second node at a place gets the first one's transport.
@@ -255,7 +273,7 @@ faults! {
     /// A node that was stopped keeps its place.
     KeepsThePlace [a_leaver_is_not_dialled_but_may_return, a_stopped_node_leaves_its_place_free, a_restart_after_a_goodbye_is_greater];
     /// A crash says goodbye.
-    CrashSaysGoodbye [a_crash_says_no_goodbye, a_replaced_node_is_down_as_replaced_or_lost, a_crashed_peer_is_down_within_the_failure_timeout];
+    CrashSaysGoodbye [a_crash_says_no_goodbye, a_quick_restart_is_down_as_replaced, a_crashed_peer_is_down_within_the_failure_timeout];
     /// Cuts and partitions do nothing.
     CutDoesNothing [a_call_returns_by_its_deadline_although_the_peer_is_cut_off, a_cut_is_silent, a_shutdown_ends_by_its_deadline_although_a_peer_is_cut_off];
     /// A cut ends the link at once.
@@ -272,6 +290,22 @@ faults! {
     DelayCuts [a_distant_peer_is_not_lost, a_delay_delays_and_breaks_nothing, what_is_sent_before_the_others_up_waits_for_it];
     /// A stall never ends.
     ResumeDoesNothing [a_short_stall_of_a_node_is_no_failure, a_peer_that_stands_still_is_cut_and_returns];
+    /// A suspension does nothing.
+    SuspendDoesNothing [a_pause_of_the_own_process_is_nobodys_silence];
+    /// A node takes its own pause for the silence of its peers.
+    OwnPauseIsSilence [a_pause_of_the_own_process_is_nobodys_silence];
+    /// Frozen lanes bring bytes.
+    FreezeDoesNothing [a_peer_that_takes_no_byte_is_cut_as_overloaded, a_peer_that_takes_bytes_again_in_time_is_not_cut];
+    /// Lanes stay frozen.
+    ThawDoesNothing [a_peer_that_takes_no_byte_is_cut_as_overloaded, a_peer_that_takes_bytes_again_in_time_is_not_cut];
+    /// A node whose lanes are frozen falls silent.
+    FreezeStallsTheNode [a_peer_that_takes_no_byte_is_cut_as_overloaded, a_peer_that_takes_bytes_again_in_time_is_not_cut];
+    /// A lane that was to fail does not.
+    BreakLaneDoesNothing [a_lane_that_fails_ends_the_session_on_both_sides];
+    /// Does not say why it closes the connection of a peer that breaks the protocol.
+    BlamesNobody [a_peer_that_breaks_the_protocol_is_down_with_words];
+    /// Refuses a version without saying which one it speaks.
+    RefusalNamesOneVersion [major_versions_refuse_each_other_and_name_both, minor_versions_that_do_not_meet_refuse_each_other_and_name_both];
     /// Talks to every version.
     AcceptsAnyVersion [major_versions_refuse_each_other_and_name_both];
     /// Talks to no version, and does not say why.

@@ -2,11 +2,12 @@
 
 use super::Fault;
 use super::transport::Broken;
-use crate::harness::{Capabilities, Greeted, Harness, Place, StartError, StartOptions, Timing};
+use crate::capability::Capabilities;
+use crate::harness::{Greeted, Harness, Misbehaviour, Place, StartError, StartOptions, Timing};
 use async_trait::async_trait;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
-use pingpong_core::{ClusterName, Transport};
+use pingpong_core::{ClusterName, NodeName, Transport};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,8 @@ pub struct Breaking<H> {
     cut: Arc<AtomicBool>,
     nodes: Mutex<BTreeMap<Place, Arc<dyn Transport>>>,
     seeds: Mutex<BTreeMap<Place, Vec<Place>>>,
+    /// Who lived at a place first.
+    first: Mutex<BTreeMap<Place, NodeName>>,
     stopped: Mutex<BTreeSet<Place>>,
 }
 
@@ -27,7 +30,8 @@ impl<H: Harness> Breaking<H> {
     /// Puts the fault into every node of `inner`.
     pub fn new(inner: H, fault: Fault) -> Self {
         let cut = Arc::new(AtomicBool::new(false));
-        Self { inner, fault, cut, nodes: Mutex::default(), seeds: Mutex::default(), stopped: Mutex::default() }
+        let (nodes, seeds) = (Mutex::default(), Mutex::default());
+        Self { inner, fault, cut, nodes, seeds, first: Mutex::default(), stopped: Mutex::default() }
     }
 
     fn is(&self, fault: Fault) -> bool {
@@ -66,6 +70,35 @@ impl<H: Harness> Breaking<H> {
         self.seeds.lock().unwrap().insert(place.clone(), seeds.clone());
     }
 
+    /// A place leads to the name that lived there first, and to no other.
+    async fn block_successor(&self, options: &StartOptions) {
+        let (name, place) = (&options.name, &options.place);
+        let successor = {
+            let mut first = self.first.lock().unwrap();
+            first.entry(place.clone()).or_insert_with(|| name.clone()) != name
+        };
+        let places: Vec<Place> = self.nodes.lock().unwrap().keys().cloned().collect();
+        for other in places.iter().filter(|other| successor && *other != place) {
+            self.inner.block_dials(other, place).await;
+        }
+    }
+
+    /// The words of a refusal without what follows the item.
+    fn shortened(&self, error: StartError) -> StartError {
+        let item = error.0.split([',', ';']).next().unwrap_or_default().to_owned();
+        if self.is(Fault::ErrorsWithoutRemedy) { StartError(item) } else { error }
+    }
+
+    /// The words of a refusal that does not say what this node speaks.
+    fn without_own_version(&self, greeted: Greeted) -> Greeted {
+        match greeted {
+            Greeted::Refused(words) if self.is(Fault::RefusalNamesOneVersion) => {
+                Greeted::Refused(words.replace(&Versions::CURRENT.to_string(), "another"))
+            }
+            other => other,
+        }
+    }
+
     async fn loud(&self, one: &Place, other: &Place) {
         if let (Some(one), Some(other)) = (self.at(one), self.at(other)) {
             one.disconnect(&other.node().name).await;
@@ -92,6 +125,9 @@ impl<H: Harness> Harness for Breaking<H> {
         if self.is(Fault::DialsOnlySeeds) {
             self.block_told(&options).await;
         }
+        if self.is(Fault::SeedsAreNames) {
+            self.block_successor(&options).await;
+        }
         let place = options.place.clone();
         if self.is(Fault::KeepsThePlace) && self.stopped.lock().unwrap().contains(&place) {
             return Err(StartError(format!("{place} is taken")));
@@ -100,7 +136,7 @@ impl<H: Harness> Harness for Breaking<H> {
             Err(_) if self.is(Fault::AcceptsATakenPlace) && self.at(&place).is_some() => {
                 return Ok(self.at(&place).expect("it was asked"));
             }
-            other => other?,
+            other => other.map_err(|error| self.shortened(error))?,
         };
         let timing = self.inner.timing();
         let broken: Arc<dyn Transport> = Arc::new(Broken::new(started, self.fault, timing, Arc::clone(&self.cut)));
@@ -190,6 +226,40 @@ impl<H: Harness> Harness for Breaking<H> {
         }
     }
 
+    async fn suspend(&self, time: Duration) {
+        if !self.is(Fault::SuspendDoesNothing) {
+            self.inner.suspend(time).await;
+        }
+        if self.is(Fault::OwnPauseIsSilence) {
+            let places: Vec<Place> = self.nodes.lock().unwrap().keys().cloned().collect();
+            for (one, other) in places.iter().zip(places.iter().skip(1)) {
+                self.loud(one, other).await;
+            }
+        }
+    }
+
+    async fn freeze(&self, place: &Place) {
+        match self.fault {
+            Fault::FreezeDoesNothing => {}
+            Fault::FreezeStallsTheNode => self.inner.stall(place).await,
+            _ => self.inner.freeze(place).await,
+        }
+    }
+
+    async fn thaw(&self, place: &Place) {
+        match self.fault {
+            Fault::ThawDoesNothing => {}
+            Fault::FreezeStallsTheNode => self.inner.resume(place).await,
+            _ => self.inner.thaw(place).await,
+        }
+    }
+
+    async fn break_lane(&self, place: &Place) {
+        if !self.is(Fault::BreakLaneDoesNothing) {
+            self.inner.break_lane(place).await;
+        }
+    }
+
     async fn block_dials(&self, from: &Place, to: &Place) {
         self.inner.block_dials(from, to).await;
         if self.is(Fault::NeedsBothToDial) {
@@ -201,7 +271,19 @@ impl<H: Harness> Harness for Breaking<H> {
         match self.fault {
             Fault::AcceptsAnyVersion => Greeted::Answered,
             Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
-            _ => self.inner.greet(to, cluster, versions).await,
+            _ => self.without_own_version(self.inner.greet(to, cluster, versions).await),
         }
+    }
+    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        match self.fault {
+            Fault::AcceptsAnyVersion => Greeted::Answered,
+            Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
+            _ => self.without_own_version(self.inner.answer(at, cluster, versions).await),
+        }
+    }
+
+    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
+        let said = self.inner.misbehave(to, how).await;
+        if self.is(Fault::BlamesNobody) { Greeted::Refused("closed".to_owned()) } else { said }
     }
 }

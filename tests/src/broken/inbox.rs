@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pingpong_core::inbox::{Batch, CallTag, Dropped, Entry, Inbox, InboxClosed, Origin};
 use pingpong_core::message::Encoded;
-use pingpong_core::{CallFailure, Incarnation, Node, ServerName, Transport};
+use pingpong_core::{CallFailure, DownReason, Incarnation, Node, ServerName, Transport};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -50,6 +50,7 @@ pub(super) fn concerns(fault: Fault) -> bool {
                 | Fault::LosesHandlersFailure
                 | Fault::NoFirstUps
                 | Fault::StopsSlowServers
+                | Fault::ProtocolWithoutWords
         )
 }
 
@@ -113,6 +114,9 @@ impl BrokenInbox {
     fn bend(&mut self, entry: Entry, entries: &mut VecDeque<Entry>) {
         match (self.state.fault, entry) {
             (Fault::NoFirstUps, Entry::Up(_)) => {}
+            (Fault::ProtocolWithoutWords, Entry::Down(node, DownReason::Protocol(_))) => {
+                entries.push_back(Entry::Down(node, DownReason::Protocol(String::new())));
+            }
             (Fault::DeliversAfterDown, Entry::Messages(batch)) => {
                 let (frames, origin) = (batch.frames().clone(), Arc::clone(batch.origin()));
                 self.last.insert(batch.from().clone(), frames);

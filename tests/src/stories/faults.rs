@@ -16,7 +16,7 @@ pub(super) async fn a_consumer_that_loses_its_store_in_a_partition_gets_everythi
     z.pings(3).await;
     all_know(&[&x, &y, &z], &[("x", 2), ("y", 0), ("z", 3)]).await;
     c.harness().partition(&alone("z", &["x", "y"])).await;
-    x.node.events().until_linked(&[node("y")]).await;
+    x.node.events().until_linked_only(&[node("y")]).await;
     c.crash(z.node.clone()).await;
     drop(z);
     y.pings(4).await;
@@ -27,12 +27,34 @@ pub(super) async fn a_consumer_that_loses_its_store_in_a_partition_gets_everythi
     all_know(&[&x, &y, &z], &[("x", 2), ("y", 4), ("z", 4)]).await;
 }
 
+/// A consumer crashes within a partition, alone: its node, its producer and its store live on, and so does each side.
+pub(super) async fn a_consumer_that_crashes_in_a_partition_catches_up(c: &Cluster) {
+    let [x, y, z] = players(c, ["x", "y", "z"]).await;
+    x.pings(2).await;
+    z.pings(3).await;
+    all_know(&[&x, &y, &z], &[("x", 2), ("y", 0), ("z", 3)]).await;
+    c.harness().partition(&alone("z", &["x", "y"])).await;
+    z.node.events().until_linked_only(&[]).await;
+    x.node.events().until_linked_only(&[node("y")]).await;
+    for player in [&z, &y] {
+        x.pings(1).await;
+        z.pings(2).await;
+        player.exercise.consumer().crash().await;
+        x.pings(3).await;
+        z.pings(4).await;
+    }
+    all_know(&[&x, &y], &[("x", 10), ("y", 0), ("z", 3)]).await;
+    z.knows(&[("x", 2), ("y", 0), ("z", 15)]).await;
+    c.harness().heal_all().await;
+    all_know(&[&x, &y, &z], &[("x", 10), ("y", 0), ("z", 15)]).await;
+}
+
 /// A producer pings, and is gone for good before a cut heals: its counts come from the consumers that saw them.
 pub(super) async fn the_counts_of_a_producer_that_is_gone_for_good_survive_with_the_others(c: &Cluster) {
     let [x, y, z] = players(c, ["x", "y", "z"]).await;
     all_know(&[&x, &y, &z], &[("x", 0), ("y", 0), ("z", 0)]).await;
     c.harness().partition(&alone("z", &["x", "y"])).await;
-    z.node.events().until_linked(&[]).await;
+    z.node.events().until_linked_only(&[]).await;
     x.pings(9).await;
     y.knows(&[("x", 9), ("y", 0), ("z", 0)]).await;
     c.crash(x.node.clone()).await;
@@ -51,7 +73,7 @@ pub(super) async fn counts_cross_a_bridge(c: &Cluster) {
     x.pings(5).await;
     z.pings(6).await;
     all_know(&[&x, &y, &z], &[("x", 5), ("y", 0), ("z", 6)]).await;
-    x.node.events().until_linked(&[node("y")]).await;
+    x.node.events().until_linked_only(&[node("y")]).await;
 }
 
 /// Ten cuts, each healed after both sides noticed, each time another node alone, and everybody pings all the time.
@@ -65,7 +87,7 @@ pub(super) async fn ten_partitions_in_a_row_with_traffic_lose_nothing(c: &Cluste
         for player in [&x, &y, &z] {
             player.pings(2).await;
         }
-        out.node.events().until_linked(&[]).await;
+        out.node.events().until_linked_only(&[]).await;
         for player in [&x, &y, &z] {
             player.pings(3).await;
         }

@@ -12,7 +12,7 @@ mod faults;
 mod player;
 mod problems;
 
-use crate::harness::Capability;
+use crate::capability::Capability;
 use crate::run::Case;
 
 /// Hands the list of stories to a macro of this crate: the rule of the counting protocol, chapter and name of each, and what
@@ -26,6 +26,7 @@ macro_rules! for_each_story {
         "P16" => problems::both_sides_of_a_partition_catch_up [Cut];
         "P15" => problems::a_node_that_joins_learns_what_was_before [];
         "P13" => faults::a_consumer_that_loses_its_store_in_a_partition_gets_everything_back [Cut, Crash];
+        "P16" => faults::a_consumer_that_crashes_in_a_partition_catches_up [Cut];
         "P16" => faults::the_counts_of_a_producer_that_is_gone_for_good_survive_with_the_others [Cut, Crash];
         "P16" => faults::counts_cross_a_bridge [Cut];
         "P16" => faults::ten_partitions_in_a_row_with_traffic_lose_nothing [Cut];

@@ -35,8 +35,8 @@ pub(super) async fn both_sides_of_a_partition_catch_up(c: &Cluster) {
     let [x, y, z] = players(c, ["x", "y", "z"]).await;
     all_know(&[&x, &y, &z], &[("x", 0), ("y", 0), ("z", 0)]).await;
     c.harness().partition(&[vec![Place::from("x"), Place::from("y")], vec![Place::from("z")]]).await;
-    z.node.events().until_linked(&[]).await;
-    x.node.events().until_linked(&[node("y")]).await;
+    z.node.events().until_linked_only(&[]).await;
+    x.node.events().until_linked_only(&[node("y")]).await;
     x.pings(5).await;
     y.pings(6).await;
     z.pings(7).await;

@@ -3,13 +3,16 @@
 use super::{Answer, Events, Probe, body, message, node, server};
 use crate::harness::{Harness, Place, StartError, StartOptions, Timing};
 use pingpong_core::inbox::ServerOptions;
-use pingpong_core::transport::Shutdown;
+use pingpong_core::transport::{Counters, Shutdown};
 use pingpong_core::{NodeName, Replies, Targets, Transport};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+/// How often something is looked at that tells nobody when it changes.
+pub(super) const ASK: Duration = Duration::from_millis(10);
 
 /// The world of a case: its harness, and the times that apply.
 pub struct Cluster {
@@ -165,6 +168,15 @@ impl TestNode {
         match Probe::register(self, &server(name), options, answer) {
             Ok(probe) => probe,
             Err(error) => panic!("{name} cannot be registered on {}: {error}", self.place),
+        }
+    }
+
+    /// Waits until what was counted satisfies `done`. A count tells nobody when it changes, so it asks now and then.
+    pub async fn until_counted(&self, what: &str, done: impl Fn(&Counters) -> bool) {
+        let deadline = Instant::now() + self.timing.patience();
+        while !done(&self.counters()) {
+            assert!(Instant::now() < deadline, "{}: expected {what}; counted {:?}", self.place, self.counters());
+            tokio::time::sleep(ASK).await;
         }
     }
 

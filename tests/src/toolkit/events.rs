@@ -2,7 +2,7 @@
 
 use crate::harness::Timing;
 use pingpong_core::{DownReason, Node, NodeChange, NodeEvent, NodeEvents, NodeName};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -92,6 +92,24 @@ impl Events {
         }
     }
 
+    /// Waits until these names, and no others, are linked.
+    pub async fn until_linked_only(&mut self, names: &[NodeName]) {
+        // A monitor that was never read knows of nobody.
+        self.drain().await;
+        let wanted: BTreeSet<&NodeName> = names.iter().collect();
+        self.until(&format!("links with {names:?} alone"), |log| {
+            let mut linked = BTreeSet::new();
+            for NodeEvent { node, change, .. } in log {
+                match change {
+                    NodeChange::Up => linked.insert(&node.name),
+                    NodeChange::Down(_) => linked.remove(&node.name),
+                };
+            }
+            linked == wanted
+        })
+        .await;
+    }
+
     fn is_linked(&self, name: &NodeName) -> bool {
         self.log.iter().rev().find(|event| event.node.name == *name).is_some_and(NodeEvent::is_up)
     }
@@ -103,6 +121,27 @@ impl Events {
         if let Some(event) = event {
             panic!("monitor of {}: expected no event ({why}), seen {event}; before {:?}", self.who, self.log);
         }
+    }
+
+    /// Reads until what was read satisfies `done`.
+    pub async fn until(&mut self, what: &str, done: impl Fn(&[NodeEvent]) -> bool) {
+        let deadline = Instant::now() + self.timing.patience();
+        while !done(&self.log) {
+            if self.read(deadline).await.is_none() {
+                panic!("monitor of {}: expected {what}; seen {:?}", self.who, self.log);
+            }
+        }
+    }
+
+    /// Reads what is there, and waits for nothing.
+    pub async fn drain(&mut self) {
+        self.gather(Duration::ZERO).await;
+    }
+
+    /// How many sessions have ended so far, those that were folded included.
+    pub fn downs(&self) -> u64 {
+        let down = |event: &NodeEvent| u64::from(!event.is_up()) + event.skipped / 2;
+        self.log.iter().map(down).sum()
     }
 
     /// Reads what comes for that much time.

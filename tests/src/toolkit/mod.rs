@@ -8,12 +8,14 @@ mod events;
 mod probe;
 mod records;
 mod traffic;
+mod typed;
 
 pub use cluster::{Cluster, TestNode, options};
 pub use events::Events;
 pub use probe::{Answer, Probe};
 pub use records::{Message, Record, Segment, numbers, segments};
 pub use traffic::Traffic;
+pub use typed::{Add, Sum};
 
 use pingpong_core::message::{Encoded, MessageType};
 use pingpong_core::{NodeName, ServerName, Targets};
@@ -51,6 +53,9 @@ fn pattern(number: u64, at: usize) -> u8 {
 pub fn message(body: &[u8]) -> Encoded<'_> {
     Encoded { kind: KIND, body }
 }
+
+/// More casts of 16 KiB than all queues between two nodes hold.
+pub const MOST: u64 = 8_192;
 
 /// Polls a future once, and returns whether it is still pending.
 pub async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {

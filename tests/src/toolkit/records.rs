@@ -56,10 +56,15 @@ pub struct Message {
 
 impl Message {
     pub(super) fn read(from: &Node, kind: MessageType, body: &[u8]) -> Self {
-        let number = body.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));
+        let number = number_of(body);
         let intact = body.len() >= 8 && (8..body.len()).all(|at| body[at] == pattern(number, at));
         Self { from: from.clone(), number, size: body.len(), kind, intact }
     }
+}
+
+/// The number of a message of that body.
+pub(super) fn number_of(body: &[u8]) -> u64 {
+    body.first_chunk().map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// The numbers of the messages of one name, in the order of delivery.

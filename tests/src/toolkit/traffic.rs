@@ -1,11 +1,11 @@
 //! Numbered casts from one node to a server on others.
 
 use super::cluster::TestNode;
-use super::{body, message};
+use super::{Probe, Record, body, message, numbers};
 use pingpong_core::transport::SendError;
 use pingpong_core::{Sent, ServerName, Targets, WhenFull};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Sends casts with rising numbers, from 0.
 pub struct Traffic {
@@ -26,6 +26,13 @@ impl Traffic {
     #[must_use]
     pub fn with_size(mut self, size: usize) -> Self {
         self.size = size;
+        self
+    }
+
+    /// From that number on.
+    #[must_use]
+    pub fn starting_at(mut self, number: u64) -> Self {
+        self.next = number;
         self
     }
 
@@ -66,6 +73,22 @@ impl Traffic {
         Ok(sent)
     }
 
+    /// Sends casts until one of them has been delivered to `probe`, a server of its only target. Then both nodes are in one
+    /// session, and what was before it has been told to everybody who asks.
+    pub async fn until_through(&mut self, probe: &Probe) {
+        let (first, from) = (self.next, self.node.name().clone());
+        let timing = self.node.timing();
+        let deadline = Instant::now() + timing.patience();
+        let through = |seen: &[Record]| numbers(seen, &from).last().is_some_and(|last| *last >= first);
+        loop {
+            self.cast().await;
+            if probe.saw_within(timing.failure / 20, through).await {
+                return;
+            }
+            assert!(Instant::now() < deadline, "no cast of {} from {first} on was delivered", self.node.place());
+        }
+    }
+
     /// Sends until there is no room for `settle`, and returns the number of casts that found room.
     ///
     /// # Panics
@@ -90,8 +113,8 @@ impl Traffic {
 
     /// Sends a cast every `spacing` for that much time.
     pub async fn flow(&mut self, time: Duration, spacing: Duration) {
-        let end = tokio::time::Instant::now() + time;
-        while tokio::time::Instant::now() < end {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
             self.cast().await;
             tokio::time::sleep(spacing).await;
         }

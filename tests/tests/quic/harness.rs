@@ -1,27 +1,30 @@
 //! Nodes on QUIC over loopback, with faults at their sockets, in real time.
 
-use crate::common::{CLUSTER, Outside, Stored, greet};
+use crate::common::{self, Ground, cluster};
+use crate::stranger::{Stranger, leaving};
 use async_trait::async_trait;
+use pingpong_conformance::faulty::FaultyLink;
 use pingpong_conformance::{
-    Capabilities, Capability, Greeted, Harness, Place, StartError, StartOptions, Store, Timing,
+    Capabilities, Capability, Greeted, Harness, Misbehaviour, Place, STRANGER, StartError, StartOptions, Timing,
 };
-use pingpong_core::config::Timeouts;
+use pingpong_core::config::{Limits, Timeouts};
 use pingpong_core::link::Link;
 use pingpong_core::mesh::Mesh;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
-use pingpong_core::{Address, ClusterName, MeshConfig, NodeName, Transport};
+use pingpong_core::{Address, ClusterName, NodeName, Transport};
 use pingpong_transport_quic::faults::FaultNetwork;
 use pingpong_transport_quic::{Authority, QuicConfig, QuicLink, Validity};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Every place has a port of its own, on a loopback address that no other harness uses: no port is fixed for two.
 const FIRST_PORT: u16 = 4_000;
+/// Threads of a case.
+const WORKERS: usize = 2;
 
 fn fresh_host() -> IpAddr {
     static USED: AtomicU32 = AtomicU32::new(0);
@@ -33,14 +36,10 @@ fn fresh_host() -> IpAddr {
 /// A world of nodes on one loopback address.
 pub(crate) struct QuicHarness {
     host: IpAddr,
-    timing: Timing,
     network: FaultNetwork,
+    ground: Ground,
     authority: Authority,
-    begin: OnceLock<Instant>,
-    started: AtomicU64,
     ports: Mutex<BTreeMap<Place, u16>>,
-    nodes: Mutex<BTreeMap<Place, Arc<dyn Transport>>>,
-    stores: Mutex<BTreeMap<Place, Arc<Stored>>>,
 }
 
 impl QuicHarness {
@@ -67,14 +66,10 @@ impl QuicHarness {
         }
         Self {
             host: fresh_host(),
-            timing: Timing { failure, stall, exact: false, factor: 5 },
             network: FaultNetwork::new(),
-            authority: Authority::new(&ClusterName::new(CLUSTER).unwrap(), Duration::from_secs(86_400)).unwrap(),
-            begin: OnceLock::new(),
-            started: AtomicU64::new(0),
+            ground: Ground::new(Timing { failure, stall, exact: false, factor: 5 }, 0),
+            authority: Authority::new(&cluster(), Duration::from_secs(86_400)).unwrap(),
             ports: Mutex::default(),
-            nodes: Mutex::default(),
-            stores: Mutex::default(),
         }
     }
 
@@ -88,49 +83,35 @@ impl QuicHarness {
         Address::new(&self.socket(place).to_string()).unwrap()
     }
 
-    fn config(&self, options: &StartOptions) -> MeshConfig {
-        let cluster = options.cluster.clone().unwrap_or_else(|| ClusterName::new(CLUSTER).unwrap());
-        let mut config = MeshConfig::new(cluster, options.name.clone());
-        config.seeds = options.seeds.iter().map(|place| self.address(place)).collect();
-        config.limits = options.limits.unwrap_or_default();
-        config.timeouts.failure = self.timing().failure;
-        config.timeouts.stall = self.timing().stall;
-        let bits = AtomicU64::new(self.started.fetch_add(1, Ordering::Relaxed) << 16);
-        config.outside = Arc::new(Outside::new(options.clock, bits, *self.begin.get_or_init(Instant::now)));
-        match options.store {
-            Store::None => {}
-            Store::Lost => config.incarnations = self.store(&options.place, true),
-            Store::Kept => config.incarnations = self.store(&options.place, false),
-        }
-        config
-    }
-
-    fn store(&self, place: &Place, fresh: bool) -> Arc<Stored> {
-        let mut stores = self.stores.lock().unwrap();
-        if fresh {
-            stores.remove(place);
-        }
-        Arc::clone(stores.entry(place.clone()).or_default())
-    }
-
     fn link(&self, name: &NodeName, place: &Place, lanes: usize) -> Result<QuicLink, StartError> {
         let identity = self
             .authority
             .issue(name, Validity::from_now(Duration::from_secs(3_600)))
             .map_err(|e| StartError(e.to_string()))?;
         let listen = self.socket(place);
-        let socket = self.network.bind(listen).map_err(|e| StartError(format!("{listen}: {e}")))?;
+        let socket = self.network.bind(listen).map_err(|e| StartError(e.to_string()))?;
         let mut config = QuicConfig::new(listen, identity);
         config.failure_timeout = self.timing().failure;
         config.lanes = lanes;
         QuicLink::bind_with(config, socket).map_err(|e| StartError(e.to_string()))
+    }
+
+    fn stranger(&self, at: &Place) -> QuicLink {
+        self.link(&NodeName::new(STRANGER).unwrap(), at, Limits::default().lanes).unwrap()
+    }
+
+    /// A stranger that has dialled the node there, from a place of its own. The link must live as long as it does.
+    async fn stranger_at(&self, to: &Place) -> (QuicLink, Stranger<<QuicLink as Link>::Connection>) {
+        let link = self.stranger(&Place::from(format!("{STRANGER} {}", self.ground.next_number()).as_str()));
+        let connection = link.dial(&self.address(to), None).await.unwrap();
+        (link, Stranger::on(connection).await.unwrap())
     }
 }
 
 #[async_trait]
 impl Harness for QuicHarness {
     fn runtime(&self) -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().unwrap()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -138,31 +119,27 @@ impl Harness for QuicHarness {
     }
 
     fn timing(&self) -> Timing {
-        self.timing
+        self.ground.timing()
     }
 
     async fn start(&self, options: StartOptions) -> Result<Arc<dyn Transport>, StartError> {
         let proved = options.identity.clone().unwrap_or_else(|| options.name.clone());
-        let config = self.config(&options);
+        let config = self.ground.config(&options, |place| self.address(place));
         let link = self.link(&proved, &options.place, config.limits.lanes)?;
+        let link: FaultyLink<QuicLink> = self.ground.lanes(&options.place).around(link);
         let mesh = Mesh::start(link, config).await.map_err(|error| StartError(error.to_string()))?;
         let node: Arc<dyn Transport> = Arc::new(mesh);
-        self.nodes.lock().unwrap().insert(options.place, Arc::clone(&node));
+        self.ground.keep(options.place, &node);
         Ok(node)
     }
 
     async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
-        let node = self.nodes.lock().unwrap().remove(place);
-        match node {
-            Some(node) => node.shutdown(deadline).await,
-            None => Shutdown { flushed: false },
-        }
+        self.ground.stop(place, deadline).await
     }
 
     async fn crash(&self, place: &Place) {
         self.network.crash(self.socket(place));
-        let node = self.nodes.lock().unwrap().remove(place);
-        if let Some(node) = node {
+        if let Some(node) = self.ground.take(place) {
             // Nothing of it leaves the host any more: this only ends its tasks, and frees its port.
             node.shutdown(Duration::ZERO).await;
         }
@@ -203,17 +180,39 @@ impl Harness for QuicHarness {
         self.network.resume(self.socket(place));
     }
 
+    async fn suspend(&self, time: Duration) {
+        common::block_workers(WORKERS, time).await;
+    }
+
+    async fn freeze(&self, place: &Place) {
+        self.ground.lanes(place).freeze();
+    }
+
+    async fn thaw(&self, place: &Place) {
+        self.ground.lanes(place).thaw();
+    }
+
+    async fn break_lane(&self, place: &Place) {
+        self.ground.lanes(place).break_lane();
+    }
+
     async fn block_dials(&self, from: &Place, to: &Place) {
         self.network.block_dials(self.socket(from), self.socket(to));
     }
 
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
-        let name = NodeName::new("stranger").unwrap();
-        // Each greeting from a place of its own.
-        let place = format!("stranger {}", self.started.fetch_add(1, Ordering::Relaxed));
-        let lanes = pingpong_core::config::Limits::default().lanes;
-        let link = self.link(&name, &Place::from(place.as_str()), lanes).unwrap();
-        let connection = link.dial(&self.address(to), None).await.unwrap();
-        greet(&connection, name, cluster, versions).await
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.greets(cluster, versions)).await
+    }
+
+    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        let link = self.stranger(at);
+        let stranger = Stranger::on(link.accept().await.unwrap()).await.unwrap();
+        leaving(link, stranger.answers(cluster, versions)).await
+    }
+
+    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
+        let (link, stranger) = self.stranger_at(to).await;
+        leaving(link, stranger.misbehaves(&cluster(), how)).await
     }
 }

@@ -5,6 +5,8 @@
 #[path = "../support/common.rs"]
 mod common;
 mod harness;
+#[path = "../support/stranger.rs"]
+mod stranger;
 
 use harness::QuicHarness;
 

@@ -1,13 +1,37 @@
 //! The model of the session protocol: the very machine that production uses, in every world of its kind.
 //!
-//! Each test explores one world to its end, or switches one rule off and must find what goes wrong without it. It prints
-//! the number of distinct states and the time. `MODEL=full` gives some of the worlds a dial more, and walks a
-//! hundred times as far; that takes minutes, and some gigabytes.
+//! Each test explores one world to its end, or switches one rule off and must find what goes wrong without it. What it found,
+//! with the number of distinct states and the time, is printed, and kept in `reports/session-model.txt` of cargo's directory
+//! for tests. `MODEL=full` gives some of the worlds a fault or a dial more, and walks a hundred times as far; that takes
+//! minutes, and some gigabytes.
+//!
+//! # Where the faults of a network are
+//!
+//! The machine never sees a packet. A connection is a reliable stream each way (L2), so what packets suffer shows as this:
+//!
+//! | on the network | in the model |
+//! | --- | --- |
+//! | late, reordered | within a stream impossible; between streams, and between connections, every order is tried: each queue is read at any time |
+//! | duplicated | within a stream impossible; a *handshake* that comes twice is a further dial of the same node (`Dial`, `LateDial`), which may complete after the first one, or after its writer died |
+//! | lost, for a while | any delay of the queues, with a verdict on either side at any moment (`Verdict`) |
+//! | lost for good | the close that is lost (`LoseClose`), and the silence that only the own detector ends (`Silence`) |
+//! | late beyond the end of its connection | what was written before a close is still read at the other end, or the close overtakes it |
+//! | from a dead process | whatever a crashed instance wrote stays in the queues (`Crash`); the restart may have a smaller incarnation (`RestartBack`) |
+//! | cut one way | a verdict at one end alone, and a `reach` that lets one side dial alone |
+//!
+//! # Bounds
+//!
+//! Two names in most worlds, three for the exchange of addresses, four instances where two share a name; one or two faults.
+//! Restarts among three names are exhausted with one crash of any of them, and with `MODEL=full` a verdict besides. Goodbyes
+//! and `forget` are exhausted between two names. More faults at once are left to the walks; redial times and addresses have
+//! tests of their own, and meet the machine in the simulation of whole nodes.
 
 #![forbid(unsafe_code)]
 // A test crate: it reports to the terminal, and a world that cannot be built is a failed test.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "../support/report.rs"]
+mod report;
 mod run;
 mod shared;
 mod steps;
@@ -61,6 +85,8 @@ hold! {
     stop_blind: without(Rule::StopCompares, worlds::twice_raise());
     exchange: worlds::exchange();
     bridge: worlds::bridge();
+    exchange_restart: worlds::exchange_restart();
+    bridge_restart: worlds::bridge_restart();
     exchange_verdict: worlds::and_a_verdict(worlds::exchange());
     bridge_verdict: worlds::and_a_verdict(worlds::bridge());
 }

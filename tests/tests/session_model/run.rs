@@ -1,27 +1,31 @@
 //! Explores a world to its end, and says in one line what came of it.
 
+use crate::report;
 use crate::watch::witness;
 use crate::world::{State, Step, World};
 use stateright::{Checker, HasDiscoveries, Model, Path};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// No check is cut short silently: one that takes longer than this fails.
-const LIMIT: Duration = Duration::from_secs(1200);
-
 /// Whether the large bounds are asked for, by `MODEL=full`.
 pub(crate) fn full() -> bool {
     std::env::var("MODEL").is_ok_and(|value| value == "full")
 }
 
-fn report(name: &str, checker: &impl Checker<World>, start: Instant, result: &str) {
-    println!(
+/// No check is cut short silently: one that takes longer than this fails.
+fn limit() -> Duration {
+    Duration::from_secs(if full() { 1_200 } else { 180 })
+}
+
+fn report(name: &'static str, checker: &impl Checker<World>, start: Instant, result: &str) {
+    let line = format!(
         "{name}: {} states, {} generated, depth {}, {:.1} s; {result}",
         checker.unique_state_count(),
         checker.state_count(),
         checker.max_depth(),
         start.elapsed().as_secs_f64(),
     );
+    report::report("session-model", name, line);
 }
 
 fn broken_promise(name: &'static str, path: &Path<State, Step>) -> (&'static str, usize) {
@@ -30,7 +34,7 @@ fn broken_promise(name: &'static str, path: &Path<State, Step>) -> (&'static str
 
 /// A promise is broken that must hold: the steps are printed, and the test fails.
 fn fails(
-    name: &str,
+    name: &'static str,
     checker: &impl Checker<World>,
     start: Instant,
     property: &'static str,
@@ -48,11 +52,11 @@ fn fails(
 pub(crate) fn holds(name: &'static str, world: World) {
     let start = Instant::now();
     let (met, wanted) = (world.met.clone(), world.witnesses | witness::SETTLED);
-    let checker = world.checker().timeout(LIMIT).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
+    let checker = world.checker().timeout(limit()).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         fails(name, &checker, start, property, path);
     }
-    assert!(start.elapsed() < LIMIT, "{name} was cut by the time limit, not exhausted");
+    assert!(start.elapsed() < limit(), "{name} was cut by the time limit, not exhausted");
     let missing = wanted & !met.load(Ordering::Relaxed);
     let missing = witness::NAMES.iter().enumerate().filter(|(bit, _)| missing & (1 << bit) != 0);
     let missing: Vec<_> = missing.map(|(_, name)| name).collect();
@@ -75,7 +79,7 @@ pub(crate) fn walks(name: &'static str, world: World) {
 /// The world breaks a promise: the rule that is off is needed. The shortest way there is found.
 pub(crate) fn finds(name: &'static str, promise: &str, world: World) {
     let start = Instant::now();
-    let checker = world.checker().timeout(LIMIT).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = world.checker().timeout(limit()).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let Some((property, path)) = checker.discoveries().into_iter().next() else {
         report(name, &checker, start, "no counterexample");
         panic!("{name}: the rule that is off is not needed, or the world is too small to tell");

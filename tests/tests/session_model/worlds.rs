@@ -192,7 +192,23 @@ pub(crate) fn exchange() -> World {
 
 /// Two of three cannot dial each other.
 pub(crate) fn bridge() -> World {
-    World { reach: |from, to| from + to != 2, ..exchange() }
+    bridged(exchange())
+}
+
+/// The same, and any of them restarts.
+pub(crate) fn bridge_restart() -> World {
+    bridged(exchange_restart())
+}
+
+fn bridged(world: World) -> World {
+    World { reach: |from, to| from + to != 2, ..world }
+}
+
+/// Three names, one seed, and any of them restarts, with the clock forward or back. With a verdict too these are 11 million
+/// states, which take two minutes.
+pub(crate) fn exchange_restart() -> World {
+    let budget = Budget { crashes: 1, verdicts: u8::from(full()), ..Budget::default() };
+    World { budget, clock_back: true, witnesses: TOLD | REPLACED | RAISED, ..exchange() }
 }
 
 /// A world with one verdict more.

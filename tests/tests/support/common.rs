@@ -1,17 +1,16 @@
-//! What every harness of this crate's own tests needs: clocks, stores, and a stranger that greets.
+//! What every harness of this crate's own tests has: the configuration of its nodes, and what is kept for each place.
 
 #![allow(dead_code)] // not every test file uses all of it
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use pingpong_conformance::{Clock, Greeted};
-use pingpong_core::config::{IncarnationStore, Limits, OutsideWorld};
-use pingpong_core::link::{Closed, Connection, LaneSender, Priority};
-use pingpong_core::session::{Hello, Message, Versions};
-use pingpong_core::wire::{LaneHeader, LaneRole, decode_close, encode_control, encode_lane_header};
-use pingpong_core::{ClusterName, Incarnation, NodeName};
-use std::sync::Mutex;
+use pingpong_conformance::faulty::LaneFaults;
+use pingpong_conformance::{Clock, Place, StartOptions, Store, Timing};
+use pingpong_core::config::{IncarnationStore, OutsideWorld};
+use pingpong_core::transport::Shutdown;
+use pingpong_core::{Address, ClusterName, Incarnation, MeshConfig, Transport};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,68 +19,123 @@ pub(crate) const CLUSTER: &str = "conformance";
 /// The wall clock when a case begins, in milliseconds since 1970.
 pub(crate) const BEGIN: u64 = 1_800_000_000_000;
 
-/// Says `Hello` as a stranger of that cluster and these versions, and returns what the node says.
-pub(crate) async fn greet(
-    connection: &impl Connection,
-    name: NodeName,
-    cluster: &ClusterName,
-    versions: Versions,
-) -> Greeted {
-    let hello = Hello {
-        cluster: cluster.clone(),
-        versions,
-        name,
-        incarnation: Incarnation::new(BEGIN, 1),
-        moment: 1,
-        held: None,
-        random: 1,
-        failure_timeout_millis: 2_000,
-        lanes: Limits::default().lanes as _,
-        addresses: Vec::new(),
-    };
-    let mut control = connection.open(Priority::Control).await.unwrap();
-    let header = encode_lane_header(&LaneHeader { lane: 0, role: LaneRole::Control }).unwrap();
-    control.send(header).await.unwrap();
-    control.send(encode_control(&Message::Hello(Box::new(hello))).unwrap()).await.unwrap();
-    // A node that goes on talking opens its control lane; one that refuses closes.
-    let answered = tokio::select! {
-        biased;
-        closed = connection.closed() => Greeted::Refused(why(closed)),
-        lane = connection.accept() => match lane {
-            Ok(_) => after(connection).await,
-            Err(_) => Greeted::Refused(why(connection.closed().await)),
-        },
-    };
-    connection.close(Bytes::new());
-    answered
+pub(crate) fn cluster() -> ClusterName {
+    ClusterName::new(CLUSTER).unwrap()
 }
 
-/// A node may open its lane before it reads the greeting.
-async fn after(connection: &impl Connection) -> Greeted {
-    match tokio::time::timeout(Duration::from_millis(500), connection.closed()).await {
-        Ok(closed) => Greeted::Refused(why(closed)),
-        Err(_) => Greeted::Answered,
+/// What is the same in every harness, whatever its network.
+pub(crate) struct Ground {
+    timing: Timing,
+    seed: u64,
+    /// When the first node was started: all wall clocks are set by it.
+    begin: OnceLock<Instant>,
+    started: AtomicU64,
+    nodes: Mutex<BTreeMap<Place, Arc<dyn Transport>>>,
+    stores: Mutex<BTreeMap<Place, Arc<Stored>>>,
+    lanes: Mutex<BTreeMap<Place, LaneFaults>>,
+}
+
+impl Ground {
+    pub(crate) fn new(timing: Timing, seed: u64) -> Self {
+        Self {
+            timing,
+            seed,
+            begin: OnceLock::new(),
+            started: AtomicU64::new(0),
+            nodes: Mutex::default(),
+            stores: Mutex::default(),
+            lanes: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// The configuration of a node that is about to start.
+    pub(crate) fn config(&self, options: &StartOptions, address: impl Fn(&Place) -> Address) -> MeshConfig {
+        let cluster = options.cluster.clone().unwrap_or_else(cluster);
+        let mut config = MeshConfig::new(cluster, options.name.clone());
+        config.seeds = options.seeds.iter().map(address).collect();
+        config.limits = options.limits.unwrap_or_default();
+        config.timeouts.failure = self.timing.failure;
+        config.timeouts.stall = self.timing.stall;
+        let bits = AtomicU64::new((self.seed << 32) | (self.next_number() << 16));
+        let begin = *self.begin.get_or_init(Instant::now);
+        config.outside = Arc::new(Outside { clock: options.clock, bits, begin });
+        if let Some(store) = self.store(&options.place, options.store) {
+            config.incarnations = store;
+        }
+        config
+    }
+
+    fn store(&self, place: &Place, which: Store) -> Option<Arc<Stored>> {
+        let mut stores = self.stores.lock().unwrap();
+        match which {
+            Store::None => return None,
+            Store::Lost => drop(stores.remove(place)),
+            Store::Kept => {}
+        }
+        Some(Arc::clone(stores.entry(place.clone()).or_default()))
+    }
+
+    /// A number that nothing else of this harness has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.started.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The node runs; it is kept until it stops or crashes.
+    pub(crate) fn keep(&self, place: Place, node: &Arc<dyn Transport>) {
+        self.nodes.lock().unwrap().insert(place, Arc::clone(node));
+    }
+
+    pub(crate) fn take(&self, place: &Place) -> Option<Arc<dyn Transport>> {
+        self.nodes.lock().unwrap().remove(place)
+    }
+
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.nodes.lock().unwrap().keys().cloned().collect()
+    }
+
+    pub(crate) async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
+        match self.take(place) {
+            Some(node) => node.shutdown(deadline).await,
+            None => Shutdown { flushed: false },
+        }
+    }
+
+    /// The faults of the lanes that lead to a place.
+    pub(crate) fn lanes(&self, place: &Place) -> LaneFaults {
+        self.lanes.lock().unwrap().entry(place.clone()).or_default().clone()
     }
 }
 
-fn why(closed: Closed) -> String {
-    match closed {
-        Closed::ByPeer(reason) => decode_close(&reason).to_string(),
-        other => format!("{other:?}"),
+/// Keeps every thread of a runtime of that many workers busy with nothing, so that no task runs. Must not be called from a
+/// task of it.
+pub(crate) async fn block_workers(workers: usize, time: Duration) {
+    let together = Arc::new(Barrier::new(workers));
+    let blocked: Vec<_> = (0..workers)
+        .map(|_| {
+            let together = Arc::clone(&together);
+            tokio::spawn(async move {
+                together.wait();
+                let end = std::time::Instant::now() + time;
+                while let Some(left) = end.checked_duration_since(std::time::Instant::now()) {
+                    std::thread::park_timeout(left);
+                }
+            })
+        })
+        .collect();
+    for worker in blocked {
+        worker.await.unwrap();
     }
 }
 
 /// A wall clock that follows the paused one, and counted instead of random bits.
-pub(crate) struct Outside {
+struct Outside {
     clock: Clock,
     bits: AtomicU64,
     begin: Instant,
-}
-
-impl Outside {
-    pub(crate) fn new(clock: Clock, bits: AtomicU64, begin: Instant) -> Self {
-        Self { clock, bits, begin }
-    }
 }
 
 impl OutsideWorld for Outside {
@@ -103,7 +157,7 @@ impl OutsideWorld for Outside {
 
 /// A store in memory.
 #[derive(Default)]
-pub(crate) struct Stored(Mutex<Option<Incarnation>>);
+struct Stored(Mutex<Option<Incarnation>>);
 
 #[async_trait]
 impl IncarnationStore for Stored {

@@ -1,6 +1,7 @@
 //! The mesh on the simplest of links. What it promises under faults, the conformance suite tests.
 
 mod pipe;
+mod stores;
 mod trouble;
 
 use super::*;

@@ -42,6 +42,10 @@ impl Pipes {
         self.1.store(lanes, Ordering::Relaxed);
     }
 
+    pub(super) fn is_bound(&self, name: &NodeName) -> bool {
+        self.0.lock().unwrap().contains_key(name)
+    }
+
     pub(super) fn bind(&self, name: &NodeName) -> PipeLink {
         let (door, accepting) = mpsc::channel(16);
         self.0.lock().unwrap().insert(name.clone(), door);

@@ -152,6 +152,27 @@ fn raising_stores_first_and_begins_anew() {
 }
 
 #[test]
+fn a_raised_life_is_stored_before_it_is_spoken_of() {
+    let mut bench = Bench::new(4);
+    let speaks = |action: &Action| match action {
+        Action::Control { message: Message::Hello(hello), .. } => Some(hello.incarnation),
+        Action::Control { message: Message::Take(id), .. } => Some(id.incarnation),
+        _ => None,
+    };
+    let raised = Incarnation::new(201, RANDOM);
+    let dial = |bench: &mut Bench, conn| bench.on(Event::Connected { conn, to: name("n") });
+    let mut all = dial(&mut bench, ConnId(50));
+    all.extend(bench.on(Event::Closed { conn: ConnId(50), reason: CloseReason::Raise(life(200)) }));
+    all.extend(dial(&mut bench, ConnId(51)));
+    all.extend(bench.greet(ConnId(51), hello_of("n", 9, 1)));
+    let stored = all.iter().position(|action| *action == Action::Store(raised)).expect("it is stored");
+    let lives: Vec<Incarnation> = all.iter().filter_map(speaks).collect();
+    assert_eq!(lives, [life(100), raised, raised], "a Hello of the old life, then Hello and Take of the new one");
+    let first = all.iter().position(|action| speaks(action) == Some(raised)).expect("it is spoken of");
+    assert!(stored < first, "in this order: {all:?}");
+}
+
+#[test]
 fn nobody_raises_above_the_end_of_time() {
     let mut bench = Bench::new(4);
     let conn = ConnId(1);

@@ -1,4 +1,5 @@
-//! Any events in any order: no panic, alternation (M3), the list agrees (M1), and all bounds hold (N20).
+//! Any events in any order: no panic, alternation (M3), the list agrees (M1), all bounds hold (N20), and no incarnation is used
+//! before it is stored (N12).
 
 use super::*;
 use proptest::prelude::*;
@@ -61,13 +62,13 @@ fn some_message() -> impl Strategy<Value = Message> {
 
 fn some_close() -> impl Strategy<Value = CloseReason> {
     prop_oneof![
-        Just(CloseReason::Surplus),
-        Just(CloseReason::Lost),
-        some_life().prop_map(CloseReason::Raise),
-        Just(CloseReason::Replaced { by: life(99), at: None }),
-        Just(CloseReason::Leaving),
-        Just(CloseReason::Forgotten),
-        Just(CloseReason::Protocol("words".to_owned())),
+        1 => Just(CloseReason::Surplus),
+        1 => Just(CloseReason::Lost),
+        4 => some_life().prop_map(CloseReason::Raise),
+        1 => Just(CloseReason::Replaced { by: life(99), at: None }),
+        1 => Just(CloseReason::Leaving),
+        1 => Just(CloseReason::Forgotten),
+        1 => Just(CloseReason::Protocol("words".to_owned())),
     ]
 }
 
@@ -109,8 +110,10 @@ fn some_next() -> impl Strategy<Value = Next> {
 }
 
 /// What the shell knows.
-#[derive(Default)]
 struct Shell {
+    /// The incarnation that was stored last; the first one was before the machine began.
+    stored: Incarnation,
+    raises: usize,
     open: BTreeMap<ConnId, NodeName>,
     lives: BTreeMap<ConnId, Incarnation>,
     offers: BTreeMap<ConnId, SessionId>,
@@ -118,7 +121,30 @@ struct Shell {
     ups: usize,
 }
 
+impl Default for Shell {
+    fn default() -> Self {
+        Self {
+            stored: identity("m").incarnation,
+            raises: 0,
+            open: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            up: BTreeMap::new(),
+            ups: 0,
+        }
+    }
+}
+
 impl Shell {
+    /// What a message, or a close, says of this node's own life.
+    fn speaks_of(message: &Message) -> Option<Incarnation> {
+        match message {
+            Message::Hello(hello) => Some(hello.incarnation),
+            Message::Take(id) => Some(id.incarnation),
+            _ => None,
+        }
+    }
+
     fn event(&mut self, next: Next) -> Option<Event> {
         let event = match next {
             Next::Event(event) => event,
@@ -154,6 +180,8 @@ impl Shell {
         match action {
             Action::Control { conn, message } => {
                 assert!(self.open.contains_key(&conn), "{message:?} on {conn:?}, which is closed");
+                let life = Self::speaks_of(&message).unwrap_or(self.stored);
+                assert_eq!(life, self.stored, "{message:?} is of a life that was not stored, or is over (N12)");
                 if let Message::Take(id) = message {
                     self.offers.insert(conn, id);
                 }
@@ -178,11 +206,16 @@ impl Shell {
                 assert!(!self.open.contains_key(&conn), "the connection goes first (N8)");
             }
             Action::Told { by, .. } => assert!(self.up.contains_key(&by)),
+            Action::Store(incarnation) => {
+                assert!(incarnation > self.stored, "a life is raised, never lowered");
+                (self.stored, self.raises) = (incarnation, self.raises + 1);
+            }
             _ => {}
         }
     }
 
     fn check(&self, machine: &Machine) {
+        assert_eq!(machine.node().incarnation, self.stored, "what is used is what was stored (N12)");
         assert!(machine.linked().eq(self.up.values().map(|(node, _, _)| node.clone())), "the list is what is up (M1)");
         assert!(machine.conns.keys().eq(self.open.keys()));
         let (records, retired) = machine.peers.sizes();
@@ -199,7 +232,8 @@ impl Shell {
     }
 }
 
-fn run(nexts: Vec<Next>) -> usize {
+/// Returns how many sessions began, and how often this node's life was raised.
+fn run(nexts: Vec<Next>) -> (usize, usize) {
     let mut machine = Machine::new(identity("m"), LIMITS);
     let mut shell = Shell::default();
     machine.want(name("o"));
@@ -210,7 +244,7 @@ fn run(nexts: Vec<Next>) -> usize {
         }
         shell.check(&machine);
     }
-    shell.ups
+    (shell.ups, shell.raises)
 }
 
 proptest! {
@@ -222,14 +256,15 @@ proptest! {
     }
 }
 
-/// The generator is worth something: sessions do come up in it.
+/// The generator is worth something: sessions do come up in it, and lives are raised.
 #[test]
-fn random_events_bring_links_up() {
+fn random_events_bring_links_up_and_raise_lives() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let some = proptest::collection::vec(some_next(), 100..120);
-    let mut ups = 0;
+    let (mut ups, mut raises) = (0, 0);
     for _ in 0..50 {
-        ups += run(some.new_tree(&mut runner).unwrap().current());
+        let (up, raised) = run(some.new_tree(&mut runner).unwrap().current());
+        (ups, raises) = (ups + up, raises + raised);
     }
-    assert!(ups > 50, "{ups} in 50 runs");
+    assert!(ups > 50 && raises > 3, "{ups} sessions and {raises} raises in 50 runs");
 }

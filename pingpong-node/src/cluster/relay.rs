@@ -1,4 +1,4 @@
-//! The network between the nodes of the demo: a UDP relay that can be cut.
+//! The network between nodes that are processes: a UDP relay that can be cut.
 //!
 //! Each node has one public address here, which is all that the others know of it. A node sends from its one socket, so the
 //! sender of a packet is known by its address. For each pair there is a socket of its own towards the receiver, by which the
@@ -10,7 +10,7 @@
 //!
 //! It forwards or drops; it does not delay, reorder or count. Packets of strangers are dropped.
 
-use super::error::DemoError;
+use super::error::ClusterError;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,13 +45,13 @@ struct State {
     cut: BTreeSet<(usize, usize)>,
 }
 
-async fn socket() -> Result<UdpSocket, DemoError> {
+async fn socket() -> Result<UdpSocket, ClusterError> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    socket.map_err(DemoError::system("a UDP socket on 127.0.0.1 cannot be opened"))
+    socket.map_err(ClusterError::system("a UDP socket on 127.0.0.1 cannot be opened"))
 }
 
-fn local(socket: &UdpSocket) -> Result<SocketAddr, DemoError> {
-    socket.local_addr().map_err(DemoError::system("a UDP socket on 127.0.0.1 has no address"))
+fn local(socket: &UdpSocket) -> Result<SocketAddr, ClusterError> {
+    socket.local_addr().map_err(ClusterError::system("a UDP socket on 127.0.0.1 has no address"))
 }
 
 /// The next packet. An error is that of an earlier packet, whose receiver was killed, and there is nothing to do about it;
@@ -67,7 +67,7 @@ async fn receive(socket: &UdpSocket, packet: &mut [u8]) -> (usize, SocketAddr) {
 
 impl Relay {
     /// Binds all sockets: one for each node, and one for each pair and direction.
-    pub(crate) async fn start(nodes: usize) -> Result<Self, DemoError> {
+    pub(crate) async fn start(nodes: usize) -> Result<Self, ClusterError> {
         let (mut public, mut flows, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for to in 0..nodes {
             let socket_of = socket().await?;

@@ -1,6 +1,6 @@
 //! Deadlines that leave out the time in which this process did not run.
 //!
-//! A demo that was suspended, by Ctrl-Z or together with its machine, must not find its deadlines passed when it goes on:
+//! A program that was suspended, by Ctrl-Z or together with its machine, must not find its deadlines passed when it goes on:
 //! nobody could do anything meanwhile, and links that broke need time to come back. So a deadline is waited for tick by
 //! tick, as the failure detector does (M6), and one tick that took far too long begins it anew.
 

@@ -1,9 +1,9 @@
 //! The signals that ask a program to end.
 
-use super::error::DemoError;
+use super::error::ClusterError;
 use std::fmt;
 
-/// A signal that ends the demo.
+/// A signal that ends this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(unix), allow(dead_code))]
 pub(crate) enum Signal {
@@ -41,7 +41,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Whoever may want the demo to end.
+/// Whoever may want this program to end.
 pub(crate) trait Interrupts {
     /// Waits for the next signal. Cancel safe.
     async fn next(&mut self) -> Signal;
@@ -58,7 +58,7 @@ pub(crate) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    pub(crate) fn listen() -> Result<Self, DemoError> {
+    pub(crate) fn listen() -> Result<Self, ClusterError> {
         use tokio::signal::unix::{SignalKind, signal};
         let ignored = ignored();
         let mut streams = Vec::new();
@@ -68,7 +68,7 @@ impl Signals {
                 continue;
             }
             let stream = signal(SignalKind::from_raw(kind.number().into()));
-            streams.push((kind, stream.map_err(DemoError::system("signals cannot be listened for"))?));
+            streams.push((kind, stream.map_err(ClusterError::system("signals cannot be listened for"))?));
         }
         Ok(Self { streams })
     }
@@ -90,7 +90,7 @@ impl Interrupts for Signals {
 }
 
 /// The signals that this process was told to ignore when it was started, as bits. Only Linux tells; nohup elsewhere does
-/// not keep a demo from a hangup.
+/// not keep it from a hangup.
 #[cfg(unix)]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -100,7 +100,7 @@ fn ignored() -> u64 {
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(crate) fn listen() -> Result<Self, DemoError> {
+    pub(crate) fn listen() -> Result<Self, ClusterError> {
         Ok(Self { listens: true })
     }
 }

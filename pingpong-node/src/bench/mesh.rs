@@ -1,0 +1,38 @@
+//! `mesh`: all nodes at once, from the first process on until each is linked with all others; and then nothing.
+
+use super::clock::wall_micros;
+use super::node::Usage;
+use super::nodes::{Nodes, open, used};
+use super::record::{Common, Figure, Measured};
+use crate::cluster::ClusterError;
+use std::time::Duration;
+
+/// Starts the nodes, and measures that; then watches them idle.
+pub(crate) async fn measure<N: Nodes>(nodes: &mut N, idle: Duration) -> Result<Measured, ClusterError> {
+    let began = wall_micros();
+    let linked = open(nodes).await?;
+    let full_mesh_s = linked.saturating_sub(began) as f64 / 1e6;
+    let before = used(nodes).await?;
+    nodes.rest(idle).await?;
+    let after = used(nodes).await?;
+    let idle_cpu: f64 = before.cpu_until(&after).iter().sum();
+    let share = idle_cpu / idle.as_secs_f64().max(f64::EPSILON) / nodes.number() as f64;
+    let rss_bytes = after.usage.iter().map(|usage| usage.rss_bytes).max().unwrap_or(0);
+    Ok(Measured {
+        case: Vec::new(),
+        common: Common {
+            false_downs: after.downs(),
+            elapsed_s: full_mesh_s,
+            cpu_s: before.usage.iter().map(Usage::cpu_s).sum(),
+            rss_bytes: after.peak_bytes(),
+            ..Common::default()
+        },
+        figures: vec![
+            ("full_mesh_s", Figure::Measure(full_mesh_s)),
+            ("idle_cpu_percent", Figure::Measure(100.0 * share)),
+            ("idle_rss_bytes", Figure::Count(rss_bytes)),
+        ],
+        headline: 3,
+        failures: 0,
+    })
+}

@@ -1,0 +1,161 @@
+//! What each benchmark says, on each transport.
+
+use crate::bench;
+use crate::program::{Ended, Program};
+use serde_json::Value;
+
+/// The transports of this build.
+const TRANSPORTS: &[&str] = &[
+    #[cfg(feature = "mem")]
+    "mem",
+    #[cfg(feature = "quic")]
+    "quic",
+];
+
+/// Runs a benchmark for programs, and checks what is the same of all. Returns its objects.
+async fn objects(arguments: &str, transport: &str, nodes: usize) -> Vec<Value> {
+    let ended =
+        Program::start(bench(&format!("{arguments} --transport {transport} --json --patience 120"))).ended().await;
+    assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "nobody watches: {ended:?}");
+    let objects: Vec<Value> = ended.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for object in &objects {
+        assert_eq!(object["what"], arguments.split(' ').next().unwrap(), "{object}");
+        assert_eq!((&object["transport"], &object["nodes"]), (&transport.into(), &nodes.into()), "{object}");
+        assert_eq!((&object["ok"], object.get("error")), (&true.into(), None), "{object}");
+        for zero in ["lost", "out_of_order", "duplicates", "false_downs"] {
+            assert_eq!(object[zero], 0, "{object}");
+        }
+        assert!(number(object, "elapsed_s") > 0.0, "{object}");
+        assert!(object["cpu_s"].is_f64() && object["rss_bytes"].is_u64() && object["run"].is_u64(), "{object}");
+        if cfg!(target_os = "linux") {
+            assert!(number(object, "rss_bytes") > 0.0, "{object}");
+        }
+    }
+    objects
+}
+
+fn number(object: &Value, name: &str) -> f64 {
+    object[name].as_f64().unwrap_or_else(|| panic!("{name}: {object}"))
+}
+
+#[tokio::test]
+async fn pings_of_one_producer_and_of_all_are_counted() {
+    for transport in TRANSPORTS {
+        let said = objects("abcast --count 2000 --runs 2", transport, 3).await;
+        assert_eq!(said.len(), 2);
+        assert_eq!([&said[0]["run"], &said[1]["run"]], [1, 2]);
+        for object in &said {
+            assert!(number(object, "pings_per_s") > 0.0, "{object}");
+            assert_eq!([&object["pings"], &object["count"], &object["payload"]], [2_000, 2_000, 16], "{object}");
+        }
+        let said = objects("abcast --nodes 2 --count 500 --payload 70000 --producers all", transport, 2).await;
+        assert_eq!([&said[0]["pings"], &said[0]["payload"]], [1_000, 70_000], "{said:?}");
+        assert!(number(&said[0], "mb_per_s") > 0.0, "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn how_many_pings_take_two_seconds_is_tried_out_if_nobody_says_it() {
+    let said = objects("abcast --nodes 2 --payload 2000000", TRANSPORTS[0], 2).await;
+    assert_eq!(said.len(), 1);
+    assert!(number(&said[0], "count") >= 1.0, "{said:?}");
+}
+
+#[tokio::test]
+async fn calls_are_timed_alone_and_beside_casts() {
+    for transport in TRANSPORTS {
+        let said = objects("calls --duration 100ms", transport, 3).await;
+        assert_eq!(said.iter().map(|object| &object["callers"]).collect::<Vec<_>>(), [1, 64]);
+        for object in &said {
+            assert_eq!([&object["failures"], object.get("casts_per_s").unwrap_or(&0.into())], [0, 0], "{object}");
+            let quantiles = ["p50_us", "p99_us", "p999_us", "max_us"].map(|name| number(object, name));
+            assert!(quantiles.is_sorted() && quantiles[0] > 0.0 && number(object, "calls_per_s") > 0.0, "{object}");
+        }
+        for beside in ["same", "other"] {
+            let said = objects(&format!("calls --duration 100ms --callers 2 --beside {beside}"), transport, 3).await;
+            assert_eq!((&said[0]["beside"], &said[0]["failures"]), (&beside.into(), &0.into()), "{said:?}");
+            assert!(number(&said[0], "casts_per_s") > 0.0 && said[0]["backlog_bytes"].is_u64(), "{said:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_fault_is_seen_and_over_again() {
+    for transport in TRANSPORTS {
+        let said = objects("failover --rest 0s --cut 10ms", transport, 3).await;
+        let faults: Vec<&Value> = said.iter().map(|object| &object["fault"]).collect();
+        assert_eq!(faults, ["kill", "restart", "stop", "cut"]);
+        for object in &said {
+            assert!(number(object, "down_ms") <= number(object, "down_max_ms"), "{object}");
+            assert!(number(object, "up_ms") > 0.0, "{object}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_are_timed_until_all_are_linked() {
+    for transport in TRANSPORTS {
+        for seeds in ["one", "all"] {
+            let said = objects(&format!("mesh --nodes 5 --idle 50ms --seeds {seeds}"), transport, 5).await;
+            assert_eq!((said.len(), &said[0]["seeds"]), (1, &seeds.into()));
+            assert!(number(&said[0], "full_mesh_s") > 0.0 && said[0]["idle_cpu_percent"].is_f64(), "{said:?}");
+            assert!(said[0]["idle_rss_bytes"].is_u64(), "{said:?}");
+        }
+    }
+}
+
+#[cfg(feature = "quic")]
+#[tokio::test]
+async fn links_run_on_a_thread_of_their_own_or_not() {
+    for (io_thread, said) in [("on", true), ("off", false)] {
+        let objects = objects(&format!("abcast --count 1000 --io-thread {io_thread}"), "quic", 3).await;
+        assert_eq!(objects[0]["io_thread"], said);
+    }
+}
+
+async fn ended(arguments: &str) -> Ended {
+    Program::start(bench(arguments)).ended().await
+}
+
+#[tokio::test]
+async fn people_get_a_line_for_each_run_and_the_medians_in_plain_text() {
+    let ended = ended("abcast --count 1000 --runs 3").await;
+    let text = &ended.output;
+    assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""), "{text}");
+    assert!(text.is_ascii() && !text.contains(['\x1b', '\r']), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("ok   run ")).count(), 3, "{text}");
+    for words in ["count 1000: 3 of 3 runs ok", "median", "pings_per_s", "elapsed_s", "cpu_s", "rss_bytes"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_possible_is_refused_with_the_reason() {
+    let wrong = [
+        ("abcast --nodes 1", "2..=1000"),
+        ("abcast --payload 15", "16..="),
+        ("abcast --count 0", "1.."),
+        ("calls --callers 0", "1..=4096"),
+        ("calls --duration soon", "2s"),
+        ("failover --nodes 17", "2..=16"),
+        ("failover --cut 2days", "more than a day"),
+        ("mesh --runs 0", "1..=1000"),
+    ];
+    for (arguments, reason) in wrong {
+        let ended = ended(arguments).await;
+        assert_eq!(ended.code, Some(2), "{arguments}");
+        assert!(ended.errors.contains(reason), "{arguments}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_help_says_what_figures_are_and_which_can_be_compared() {
+    for arguments in ["--help", "abcast --help", "calls --help", "failover --help", "mesh --help"] {
+        let mut command = tokio::process::Command::new(crate::PATH);
+        command.arg("bench").args(arguments.split(' '));
+        let ended = Program::start(command).ended().await;
+        for words in ["pings_per_s", "p50_us", "down_ms", "full_mesh_s", "Comparable are", "Exit codes:", "128+n"] {
+            assert!(ended.output.contains(words), "{words}: {}", ended.output);
+        }
+    }
+}
