@@ -10,7 +10,7 @@ mod processes;
 mod stranger;
 
 use harness::UnixHarness;
-use pingpong_conformance::{Capability, Harness};
+use pingpong_conformance::{CASES, Capability, Case, Harness};
 
 mod suite {
     pingpong_conformance::conformance_suite!(super::UnixHarness::new);
@@ -26,4 +26,20 @@ fn what_the_suite_skips_is_in_the_guide_with_its_reason() {
             None => assert!(!guide.contains(&row), "{row} is not skipped"),
         }
     }
+}
+
+#[test]
+fn the_transport_is_as_short_as_the_guide_claims() {
+    let code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    let lines = include_str!("../link.rs").lines().filter(code).count();
+    assert!(lines < 250, "{lines} lines of code");
+    let (skipped, all) = skipped_of_all();
+    let claim = format!("{skipped} of {all}.");
+    assert!(include_str!("../../../../docs/write-a-transport.md").contains(&claim), "it must say {claim}");
+}
+
+fn skipped_of_all() -> (usize, usize) {
+    let capabilities = UnixHarness::new().capabilities();
+    let skipped = |case: &&Case| case.needs.iter().any(|need| capabilities.missing(*need).is_some());
+    (CASES.iter().filter(skipped).count(), CASES.len())
 }
