@@ -2,7 +2,6 @@
 
 use super::*;
 use pingpong_node::dev::{Cluster, Kind};
-use pingpong_node::inbox::ServerOptions;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -66,7 +65,7 @@ async fn what_only_a_person_can_change_is_not_waited_for() {
     for kind in Kind::ALL {
         let cluster = Cluster::start_on(*kind, ["a", "b"]).await.unwrap();
         let _agent = Agent::spawn(cluster.node("a").unwrap(), &agent()).unwrap();
-        let only_itself = SpawnOptions { allow: ServerOptions::new().allow_only([]).allow, ..SpawnOptions::default() };
+        let only_itself = SpawnOptions::default().allow_only([]);
         let settings = watch::Sender::new(Settings::default());
         let factory = move || Agent(settings.clone());
         let _strict = spawn(Arc::clone(cluster.node("b").unwrap()), agent(), factory, only_itself).unwrap();

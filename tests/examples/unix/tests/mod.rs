@@ -5,6 +5,7 @@
 #[path = "../../../tests/support/common.rs"]
 mod common;
 mod harness;
+mod lanes;
 mod processes;
 #[path = "../../../tests/support/stranger.rs"]
 mod stranger;

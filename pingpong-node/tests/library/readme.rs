@@ -1,7 +1,7 @@
 //! The README's first steps are the example's, and as short as they claim to be.
 
-const README: &str = include_str!("../../README.md");
-const EXAMPLE: &str = include_str!("../examples/first_steps.rs");
+const README: &str = include_str!("../../../README.md");
+const EXAMPLE: &str = include_str!("../../examples/first_steps.rs");
 
 fn first_steps() -> &'static str {
     let (_, after) = README.split_once("```rust\n").expect("the README has a block of Rust");
