@@ -6,8 +6,8 @@ use pingpong_node::io_thread::IoThread;
 use pingpong_node::message::Never;
 use pingpong_node::server::spawn;
 use pingpong_node::{
-    Context, DownReason, MeshConfig, Node, NodeChange, NodeEvents, Server, ServerHandle, ServerName, SpawnOptions,
-    Targets, TransportExt, message, request,
+    Context, MeshConfig, Node, NodeChange, NodeEvents, Server, ServerHandle, ServerName, SpawnOptions, Targets,
+    TransportExt, message, request,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, mpsc};
@@ -116,7 +116,11 @@ async fn a_handler_that_blocks_the_thread_of_its_node_costs_it_its_links() {
     let mut site = Site::new(kind, &a, &both, &both).await;
     let answered = site.ask();
     timeout(PATIENCE, &mut site.blocks).await.unwrap().unwrap();
-    assert_eq!(next(kind, &mut site.events).await, NodeChange::Down(DownReason::Lost), "no heartbeat leaves");
+    assert_eq!(
+        next(kind, &mut site.events).await,
+        NodeChange::Down(pingpong_node::DownReason::Lost),
+        "no heartbeat leaves"
+    );
     assert_eq!(timeout(PATIENCE, answered).await.unwrap().unwrap(), 0, "the call ends with the link");
     site.go_on.send(()).unwrap();
     assert_eq!(next(kind, &mut site.events).await, NodeChange::Up, "and the link returns");
