@@ -7,6 +7,7 @@ use crate::message::{Encoded, MessageType};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::transport::CallFailure;
 use crate::wire;
 use async_trait::async_trait;
@@ -15,7 +16,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 

@@ -31,6 +31,7 @@ pub mod name;
 pub mod node;
 pub mod server;
 pub mod session;
+mod sync;
 pub mod transport;
 pub mod wire;
 

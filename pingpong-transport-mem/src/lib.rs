@@ -22,10 +22,13 @@
 mod connection;
 mod delivery;
 mod faults;
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
 mod lane;
 mod link;
 mod network;
 mod state;
+mod sync;
 mod timer;
 mod traffic;
 mod wait;

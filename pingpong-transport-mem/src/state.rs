@@ -2,6 +2,7 @@
 
 use crate::faults::Paths;
 use crate::network::Settings;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::timer::{self, Due, Timer};
 use crate::traffic::Packet;
 use crate::wait::{Seat, Topic, Waiting};
@@ -11,7 +12,7 @@ use pingpong_core::{Address, NodeName};
 use rand::rngs::StdRng;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use tokio::sync::Notify;
 use tokio::time::Instant;

@@ -32,11 +32,11 @@ pub(crate) struct Acceptor {
     pub(crate) census: Census,
     /// How long a handshake may take.
     pub(crate) deadline: Duration,
-    pub(crate) ready: Arc<Ready>,
+    pub(crate) ready: Arc<Ready<QuicConnection>>,
 }
 
 /// However the task ends, whoever waits for a connection learns that none will come.
-struct Closing(Arc<Ready>);
+struct Closing(Arc<Ready<QuicConnection>>);
 
 impl Drop for Closing {
     fn drop(&mut self) {

@@ -35,6 +35,8 @@ mod dial;
 #[cfg(feature = "faults")]
 pub mod faults;
 mod identity;
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
 mod link;
 mod live;
 mod places;
@@ -44,6 +46,7 @@ mod refusals;
 mod renewal;
 mod resolve;
 mod socket;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -44,7 +44,7 @@ const CONNECTION_ID: usize = 16;
 pub struct QuicLink {
     pub(crate) dialler: Dialler,
     pub(crate) socket: Arc<ClosableSocket>,
-    ready: Arc<Ready>,
+    ready: Arc<Ready<QuicConnection>>,
     advertise: Vec<Address>,
     local: SocketAddr,
     endpoint: LinkEndpoint,

@@ -1,29 +1,29 @@
 //! Connections that were authenticated and that nobody has taken yet: bounded, and closed with the endpoint.
 
-use crate::connection::QuicConnection;
+use crate::sync::{Mutex, PoisonError};
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 #[derive(Debug)]
-pub(crate) struct Ready {
+pub(crate) struct Ready<C> {
     most: usize,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<C>>,
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    connections: VecDeque<QuicConnection>,
+#[derive(Debug)]
+struct Queue<C> {
+    connections: VecDeque<C>,
     closed: bool,
 }
 
-impl Ready {
+impl<C> Ready<C> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, queue: Mutex::default(), changed: Notify::new() }
+        let queue = Queue { connections: VecDeque::new(), closed: false };
+        Self { most, queue: Mutex::new(queue), changed: Notify::new() }
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut Queue<C>) -> T) -> T {
         change(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -32,7 +32,7 @@ impl Ready {
     }
 
     /// Gives a connection to whoever accepts. `false`: there are too many that nobody takes; it is closed.
-    pub(crate) fn push(&self, connection: QuicConnection) -> bool {
+    pub(crate) fn push(&self, connection: C) -> bool {
         let refused = self.with(|queue| {
             if queue.closed {
                 return None;
@@ -48,7 +48,7 @@ impl Ready {
     }
 
     /// The next one; `None` when the endpoint is closed.
-    pub(crate) async fn next(&self) -> Option<QuicConnection> {
+    pub(crate) async fn next(&self) -> Option<C> {
         loop {
             let changed = self.changed.notified();
             let (next, closed) = self.with(|queue| (queue.connections.pop_front(), queue.closed));

@@ -1,13 +1,14 @@
 //! The UDP socket of an endpoint: bound with large buffers, and closed when the endpoint is.
 
 use crate::config::BindError;
+use crate::sync::{Mutex, PoisonError, RwLock};
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 /// Binds a socket, and asks for large buffers: with the system's default ones a burst of packets is lost.
@@ -66,7 +67,10 @@ pub(crate) struct ClosableSocket {
 impl ClosableSocket {
     /// Takes a bound socket. Must be called within a tokio runtime.
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
-        let inner = TokioRuntime.wrap_udp_socket(socket)?;
+        Self::over(TokioRuntime.wrap_udp_socket(socket)?)
+    }
+
+    pub(crate) fn over(inner: Arc<dyn AsyncUdpSocket>) -> io::Result<Self> {
         Ok(Self {
             local: inner.local_addr()?,
             may_fragment: inner.may_fragment(),

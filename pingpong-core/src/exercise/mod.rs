@@ -18,6 +18,8 @@ mod backoff;
 mod consumer;
 mod counts;
 mod gossip;
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
 mod messages;
 mod producer;
 mod store;

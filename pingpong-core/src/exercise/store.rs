@@ -4,8 +4,8 @@ use super::counts::{Counts, Slot};
 use super::messages::{PingRefused, Pinged};
 use crate::name::NodeName;
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Bounds of a store (P8, O1).

@@ -7,9 +7,10 @@
 use super::counters::CounterCells;
 use super::roster::Member;
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{CallFailure, RawReply};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use tokio::sync::Semaphore;
 
@@ -79,7 +80,7 @@ impl Calls {
         self.slab.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a call to these members. It is closed when the guard is taken apart or dropped.
+    /// Opens a call to these members. Whoever gets it closes it, however it ends.
     pub(super) fn open<'a>(self: &'a Arc<Self>, members: impl Iterator<Item = &'a Member>) -> OpenCall {
         let targets: Vec<Target> =
             members.map(|m| Target { node: m.node.clone(), key: m.key, outcome: None }).collect();

@@ -20,13 +20,14 @@ use super::large::LargeBudget;
 use super::roster::{Member, Roster};
 use crate::config::{BLOCK, OVERFLOW, WAITING_ROOM};
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::WhenFull;
 pub(super) use cursor::Taken;
 
 use bytes::{Bytes, BytesMut};
 use cursor::{Cursor, SEGMENT};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
 use waiting::Waiting;
@@ -375,26 +376,17 @@ impl Lane {
             inner.seal();
             news = true;
         }
-        let closed = inner.closed;
-        let Some(cursor) = inner.cursors[slot].as_mut() else { return Poll::Ready(None) };
-        let Some(taken) = Taken::from(cursor, max) else {
-            if closed {
-                return Poll::Ready(None);
-            }
-            // The others first: what was let in may be for them alone.
-            if news {
-                inner.wakers(usize::MAX).into_iter().for_each(Waker::wake);
-            }
-            if let Some(cursor) = inner.cursors[slot].as_mut()
-                && cursor.waker.replace(cx.waker().clone()).is_none()
-            {
-                inner.parked += 1;
-            }
-            return Poll::Pending;
-        };
         if news {
             inner.wakers(usize::MAX).into_iter().for_each(Waker::wake);
         }
-        Poll::Ready(Some(taken))
+        let Some(cursor) = inner.cursors[slot].as_mut() else { return Poll::Ready(None) };
+        match Taken::from(cursor, max) {
+            Some(taken) => Poll::Ready(Some(taken)),
+            None if inner.closed => Poll::Ready(None),
+            None => {
+                inner.parked += usize::from(cursor.waker.replace(cx.waker().clone()).is_none());
+                Poll::Pending
+            }
+        }
     }
 }

@@ -10,12 +10,13 @@ use crate::inbox::{Allow, Batch, Dropped, Entry, Inbox, InboxClosed, Origin, Roo
 use crate::monitor::DownReason;
 use crate::name::ServerName;
 use crate::node::Node;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
@@ -192,6 +193,25 @@ impl Mailbox {
         Delivered::Done
     }
 
+    /// Waits until something is there, and appends all of it. Cancel safe.
+    pub(super) async fn take(&self, entries: &mut VecDeque<Entry>) -> Result<(), InboxClosed> {
+        std::future::poll_fn(|cx| {
+            let mut queue = self.lock();
+            if !queue.entries.is_empty() {
+                self.progress.fetch_add(1, Ordering::Relaxed);
+                queue.events = 0;
+                entries.append(&mut queue.entries);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(why) = self.why_closed() {
+                return Poll::Ready(Err(why));
+            }
+            queue.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Nothing comes in any more. Messages that wait are dropped; node events are still shown (C4). Returns whether it was open.
     pub(super) fn close(&self, why: InboxClosed) -> bool {
         self.room.close();
@@ -223,21 +243,7 @@ pub(super) struct MailboxInbox {
 #[async_trait]
 impl Inbox for MailboxInbox {
     async fn take(&mut self, entries: &mut VecDeque<Entry>) -> Result<(), InboxClosed> {
-        std::future::poll_fn(|cx| {
-            let mut queue = self.mailbox.lock();
-            if !queue.entries.is_empty() {
-                self.mailbox.progress.fetch_add(1, Ordering::Relaxed);
-                queue.events = 0;
-                entries.append(&mut queue.entries);
-                return Poll::Ready(Ok(()));
-            }
-            if let Some(why) = self.mailbox.why_closed() {
-                return Poll::Ready(Err(why));
-            }
-            queue.waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
+        self.mailbox.take(entries).await
     }
 
     fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>> {

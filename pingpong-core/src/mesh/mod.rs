@@ -21,6 +21,8 @@ mod counters;
 mod deliver;
 mod driver;
 mod flush;
+#[cfg(all(test, feature = "interleavings"))]
+mod interleavings;
 mod lane;
 mod large;
 mod links;

@@ -12,13 +12,14 @@ use crate::inbox::{CallTag, Dropped, Origin};
 use crate::message::{Encoded, MessageType};
 use crate::node::Node;
 use crate::session::{ClockOffset, ConnId, Detector, Heartbeat, LaneOffset, Verdict};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{CallFailure, RawReply, WhenFull};
 use crate::wire::{Frame, Prefix, ReplyStatus};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -93,7 +94,7 @@ pub(super) fn messages(frames: &Bytes) -> u64 {
     count
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

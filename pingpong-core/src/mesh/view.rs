@@ -6,8 +6,9 @@
 use crate::monitor::{DownReason, NodeChange, NodeEvent, NodeEvents};
 use crate::name::NodeName;
 use crate::node::Node;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What is known of a name.

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
+use tokio::runtime::Handle;
 
 /// What the answer is: the text format of OpenMetrics.
 pub(super) const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +30,8 @@ pub(super) async fn text(desk: &Desk) -> Result<String, fmt::Error> {
     };
     registry.register("links", "Nodes with a session right now", gauge(status.links as i64));
     registry.register("ready", "1 if the node is ready", gauge(i64::from(status.ready)));
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    registry.register("tasks", "Tasks that are alive on the node's own thread", gauge(tasks as i64));
     registry.register_with_unit(
         "certificate_expires",
         "When the node's certificate expires, since 1970",

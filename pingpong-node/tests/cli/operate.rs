@@ -143,7 +143,9 @@ async fn readiness_is_said_over_http() {
     ready.says("ready").await;
     assert!(get("/ready").await.starts_with("HTTP/1.1 200 "));
     let metrics = get("/metrics").await;
-    for line in ["pingpong_links 1", "pingpong_ready 1", "pingpong_no_such_server_total 0", "{peer=\"n1\"}"] {
+    for line in
+        ["pingpong_links 1", "pingpong_ready 1", "pingpong_no_such_server_total 0", "{peer=\"n1\"}", "pingpong_tasks "]
+    {
         assert!(metrics.contains(line), "{line} is missing: {metrics}");
     }
 }
