@@ -37,3 +37,8 @@ pub use pingpong_transport_quic as quic;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// And those of the guide to messages.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/messages.md")]
+pub struct Messages;

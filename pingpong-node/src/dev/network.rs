@@ -19,7 +19,7 @@ pub(super) enum Network {
     #[cfg(feature = "mem")]
     Mem(MemNetwork),
     #[cfg(feature = "quic")]
-    Quic(Authority),
+    Quic(Box<Authority>),
 }
 
 impl Network {
@@ -30,7 +30,7 @@ impl Network {
             #[cfg(feature = "mem")]
             Kind::Mem => Ok(Self::Mem(MemNetwork::new(1))),
             #[cfg(feature = "quic")]
-            Kind::Quic => Ok(Self::Quic(Authority::new(cluster, CERTIFICATES_HOLD)?)),
+            Kind::Quic => Ok(Self::Quic(Box::new(Authority::new(cluster, CERTIFICATES_HOLD)?))),
         }
     }
 
