@@ -155,7 +155,7 @@ async fn news(events: &mut NodeEvents, of: &[NodeName], until: Instant) {
                 return;
             }
         }
-        std::future::pending().await // this node has stopped: its calls fail from now on
+        std::future::pending::<()>().await; // this node has stopped: its calls fail from now on
     };
     // Over, and nobody came: somebody may be slow, so it is asked again.
     let _ = timeout_at(until, comes_up).await;

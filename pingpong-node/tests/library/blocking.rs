@@ -61,7 +61,7 @@ struct Site {
     cluster: Cluster,
     events: NodeEvents,
     blocks: oneshot::Receiver<()>,
-    go_on: mpsc::Sender<()>,
+    go_on: mpsc::SyncSender<()>,
     _server: ServerHandle,
 }
 
@@ -71,7 +71,7 @@ impl Site {
         let mut cluster = a.run(Cluster::start_with(kind, ["a"], tune)).await.unwrap().unwrap();
         let cluster =
             b.run(async move { cluster.add("b").await.map(|_| ()).map(|()| cluster) }).await.unwrap().unwrap();
-        let ((says, blocks), (go_on, told)) = (oneshot::channel(), mpsc::channel());
+        let ((says, blocks), (go_on, told)) = (oneshot::channel(), mpsc::sync_channel(1));
         let (gate, node) = (Arc::new(Mutex::new(Some((says, told)))), Arc::clone(cluster.node("b").unwrap()));
         let spawned = async move { spawn(node, server(), move || Blocker(Arc::clone(&gate)), SpawnOptions::default()) };
         let _server = service.run(spawned).await.unwrap().unwrap();
