@@ -21,7 +21,6 @@ pub mod control;
 #[cfg(all(feature = "daemon", unix))]
 pub mod daemon;
 pub mod dev;
-#[cfg(all(feature = "quic", any(feature = "daemon", feature = "cli")))]
 pub mod io_thread;
 #[cfg(feature = "daemon")]
 pub mod settings;
