@@ -84,7 +84,8 @@ pub struct Limits {
     pub max_message: usize,
     /// Bytes of all messages above 64 KiB that this node is sending, over all links; and again as many that it is receiving,
     /// or that wait in mailboxes. At least twice `max_message`, so that a server which is stuck with one
-    /// does not hold up the others (C6); default 256 MiB. Further ones wait.
+    /// does not hold up the others (C6); default 256 MiB. Further ones wait. A peer holds at most half of it, or two messages if
+    /// that is more: with three times `max_message` none can use it up.
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
     pub max_calls: usize,

@@ -2,7 +2,7 @@
 
 use crate::census::{Census, Counted};
 use crate::connection::{Own, QuicConnection};
-use crate::places::Places;
+use crate::places::{Network, Places};
 use crate::ready::Ready;
 use crate::refusals::{Failed, Refusals, SUMMARY};
 use crate::renewal::Renewal;
@@ -107,12 +107,15 @@ impl Acceptor {
             incoming.refuse();
             return Admitted::No(WAITING.to_owned());
         }
-        match self.census.admit() {
+        match self.census.admit(Network::of(incoming.remote_address().ip())) {
             Some(counted) => Admitted::Yes(Box::new(incoming), counted),
             None => {
                 incoming.refuse();
                 let open = self.census.count();
-                Admitted::No(format!("others have {open} connections here, also those that end; raise max_peers"))
+                Admitted::No(format!(
+                    "others have {open} connections here, also those that end, and one network no more than leaves room for \
+                     others; raise max_peers"
+                ))
             }
         }
     }
@@ -137,7 +140,7 @@ impl Acceptor {
         let failed = |error| words::failure(&error, expires).words;
         let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
         match timeout(self.deadline, connecting).await {
-            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own, &tls, Some(counted)),
+            Ok(connection) => QuicConnection::new(connection.map_err(failed)?, own, &tls, Some(counted.proved())),
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline)),
         }
     }

@@ -85,10 +85,13 @@ impl QuicConfig {
     }
 
     /// The most bytes that dials hold here whose peer has not proved anything yet (L4): for each handshake the packets that wait
-    /// for it to be admitted, what QUIC keeps of a handshake's messages before they are whole, and its state. Other connections
-    /// cost them nothing, nor does this grow with the size or the number of what they send.
-    pub const fn unauthenticated_bytes(&self) -> u64 {
-        (self.max_peers as u64 + SPARE_HANDSHAKES as u64).saturating_mul(INCOMING_BYTES + HANDSHAKE_BYTES)
+    /// for it to be admitted, what QUIC keeps of a handshake's messages before they are whole, and its state; for those that have
+    /// failed, or given way to others, what QUIC keeps for three seconds. Other connections cost them nothing, nor does this grow
+    /// with the size or the number of what they send.
+    pub fn unauthenticated_bytes(&self) -> u64 {
+        let ending = self.connections().saturating_sub(self.handshakes()) as u64;
+        let handshakes = (self.handshakes() as u64).saturating_mul(INCOMING_BYTES + HANDSHAKE_BYTES);
+        handshakes.saturating_add(ending.saturating_mul(ENDING_BYTES))
     }
 
     /// Streams that a peer may open: a lane for each server name, the shared one, control and replies.
@@ -154,6 +157,8 @@ const SPARE_CONNECTIONS: usize = 64;
 pub(crate) const INCOMING_BYTES: u64 = 16 << 10;
 /// What a handshake holds: its messages in three packet number spaces of 16 KiB each, keys, and the connection's state.
 const HANDSHAKE_BYTES: u64 = (3 * 16 + 64) << 10;
+/// What QUIC keeps of a handshake that has ended, until its draining period is over.
+const ENDING_BYTES: u64 = 48 << 10;
 
 /// An endpoint cannot be bound.
 #[derive(Debug, thiserror::Error)]

@@ -9,10 +9,10 @@ use tokio::task::AbortHandle;
 
 /// Who counts as one: an IPv4 address, or the 64 bits of an IPv6 one that a host may choose the rest of (RFC 4291, 2.5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Network(IpAddr);
+pub(crate) struct Network(IpAddr);
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V6(six) => {
                 let mut octets = six.octets();

@@ -91,7 +91,11 @@ impl<L: Link> Driver<L> {
     }
 
     pub(super) fn control_failed(&mut self, conn: ConnId, error: &ControlError) {
-        tracing::warn!(?conn, %error, "control messages cannot be sent");
+        let Some(known) = self.conns.get(&conn) else { return };
+        let (peer, remote) = (known.connection.peer(), known.connection.remote());
+        if let Some(left_out) = self.repeats.write(peer.as_str(), &error.to_string(), self.shared.now()) {
+            tracing::warn!(%peer, %remote, %error, left_out, "control messages cannot be sent");
+        }
         self.pending.push_back(match error {
             ControlError::Full => Event::Overloaded { conn },
             ControlError::Wire(error) => Event::Broken { conn, words: error.to_string() },
@@ -131,7 +135,10 @@ impl<L: Link> Driver<L> {
             own.max(theirs.min(LONGEST_FAILURE_TIMEOUT)),
             Arc::clone(&self.attention),
         );
-        tracing::info!(peer = %node, session = %id, remote = %connection.remote(), "up");
+        // Each has a subject of its own, so that a link that comes back at once is seen to.
+        if let Some(left_out) = self.repeats.write(&format!("{} up", node.name), &id.to_string(), self.shared.now()) {
+            tracing::info!(peer = %node, session = %id, remote = %connection.remote(), left_out, "up");
+        }
         let stall = self.shared.timeouts.stall + self.shared.timeouts.failure;
         self.shared
             .up(session, Arc::new(Writers { connection, stall, runtime: self.shared.runtime.clone(), grace: own }));
@@ -146,7 +153,9 @@ impl<L: Link> Driver<L> {
     }
 
     fn down(&mut self, node: &Node, id: &SessionId, reason: &DownReason) {
-        tracing::info!(peer = %node, session = %id, %reason, "down");
+        if let Some(left_out) = self.repeats.write(&format!("{} down", node.name), &id.to_string(), self.shared.now()) {
+            tracing::info!(peer = %node, session = %id, %reason, left_out, "down");
+        }
         let conn = self.shared.session(&node.name).and_then(|s| s.as_remote().map(|r| r.conn));
         self.flushed &= conn == self.done;
         if let Some(mut tasks) = self.shared.down(&node.name, reason) {

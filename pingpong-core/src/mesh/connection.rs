@@ -3,7 +3,7 @@
 //! They decide nothing: what they see goes to the driver, through one bounded queue.
 
 use super::lane::{Lane, Refusal, To};
-use super::reader::{self, ReadError};
+use super::reader::{self, Budgets, ReadError};
 use super::roster::Member;
 use super::session::{Session, Trouble};
 use super::shared::{CONTROL_LANE, Shared};
@@ -248,7 +248,7 @@ impl<C: Connection> Watch<C> {
         let mut session = self.session.clone();
         let up = session.wait_for(Option::is_some).await.ok().and_then(|up| up.clone());
         let Some(session) = up else { return Broken("the connection was closed".to_owned()).into() };
-        let mut accepted = 0;
+        let (mut accepted, budgets) = (0, Budgets::new(&self.shared));
         loop {
             let receiver = match self.connection.accept().await {
                 Ok(receiver) => receiver,
@@ -256,10 +256,10 @@ impl<C: Connection> Watch<C> {
             };
             let Some(remote) = session.as_remote() else { continue };
             let (shared, connection) = (Arc::clone(&self.shared), Arc::clone(&self.connection));
-            let reader = Arc::clone(&session);
+            let (reader, budgets) = (Arc::clone(&session), budgets.clone());
             let task = async move {
                 let Some(remote) = reader.as_remote() else { return };
-                match reader::read(&shared, &reader, receiver).await {
+                match reader::read(&shared, &reader, &budgets, receiver).await {
                     Ok(()) => {}
                     Err(ReadError::Stalled) => remote.cut(Trouble::Overloaded),
                     Err(ReadError::Ended(broken)) => {

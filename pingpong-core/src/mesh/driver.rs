@@ -254,6 +254,7 @@ impl<L: Link> Driver<L> {
                 let reason = decode_close(&reason);
                 let remote = known.connection.remote();
                 self.note_close(&name, &remote, &reason, "the peer closed the connection");
+                self.note_rival(&name, &remote, &reason);
                 if self.machine.handshaking(conn).is_some() {
                     let now = self.now();
                     self.redial.closed(&name, &reason, now);
@@ -288,6 +289,15 @@ impl<L: Link> Driver<L> {
         let now = self.now();
         if let Some(left_out) = self.repeats.write(peer.as_str(), &reason.to_string(), now) {
             tracing::warn!(%peer, %remote, %reason, left_out, "{what}");
+        }
+    }
+
+    /// A peer's word can end every link of this node, or its life (N12, S3): whose word it was must be known.
+    fn note_rival(&mut self, peer: &NodeName, remote: &Address, reason: &CloseReason) {
+        let (CloseReason::Raise(_) | CloseReason::Replaced { .. }) = reason else { return };
+        let now = self.now();
+        if let Some(left_out) = self.repeats.write(&format!("{peer} rival"), &reason.to_string(), now) {
+            tracing::warn!(%peer, %remote, %reason, left_out, "a peer says that it has seen a greater incarnation of this name");
         }
     }
 

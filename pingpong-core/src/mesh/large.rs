@@ -1,6 +1,7 @@
 //! The budget for large messages, those above a block: one for all that a node sends, one for all that it receives (O1).
 //!
-//! A share lives as long as the buffer that it was taken for, wherever that is: in a lane, in a mailbox, in the network stack.
+//! A share lives as long as the buffer that it was taken for, wherever that is: in a lane, in a mailbox, in the network stack. What one
+//! peer holds of what is received is bounded as well, so that it leaves room for others.
 
 use crate::wire::{HEADER, MAX_PREFIX};
 use bytes::Bytes;
@@ -13,10 +14,34 @@ pub(super) struct LargeBudget {
     total: usize,
 }
 
+/// What one peer may hold of a budget: half of it, but at least two messages, so that a server which is stuck with one does not hold up
+/// what it sends to the others (C6).
+#[derive(Clone, Debug)]
+pub(super) struct PeerBudget {
+    own: LargeBudget,
+    all: LargeBudget,
+}
+
+impl PeerBudget {
+    pub(super) fn new(all: &LargeBudget, max_message: usize) -> Self {
+        let own = (all.total / 2).max(max_message.saturating_mul(2)).min(all.total);
+        Self { own: LargeBudget::new(own), all: all.clone() }
+    }
+
+    /// Waits for a share, first come, first served; who waits for the peer's own holds nothing of the others'. Cancel safe.
+    pub(super) async fn share(&self, length: usize) -> Share {
+        let own = self.own.share(length).await;
+        let mut share = self.all.share(length).await;
+        share._of_peer = Some(own._permit);
+        share
+    }
+}
+
 /// A part of the budget; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     _permit: OwnedSemaphorePermit,
+    _of_peer: Option<OwnedSemaphorePermit>,
     /// The turn at a server, which has one such message at a time: one that is stuck must not use the budget up (C6).
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -60,7 +85,7 @@ impl LargeBudget {
 
 impl Share {
     fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self { _permit: permit, _turn: None }
+        Self { _permit: permit, _of_peer: None, _turn: None }
     }
 
     /// Holds the turn at a server as long as the share.
@@ -89,5 +114,25 @@ mod tests {
         assert_eq!(part, [1; 10][..]);
         drop(part);
         assert!(budget.try_share(2_000).is_some(), "more than all is all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_holds_half_and_at_least_two_messages() {
+        async fn held(budget: &PeerBudget) -> Vec<Share> {
+            let (mut held, second) = (Vec::new(), std::time::Duration::from_secs(1));
+            while let Ok(share) = tokio::time::timeout(second, budget.share(100 + HEADER + MAX_PREFIX)).await {
+                held.push(share);
+            }
+            held
+        }
+        let all = LargeBudget::new(1_000);
+        let (one, other) = (PeerBudget::new(&all, 100), PeerBudget::new(&all, 100));
+        let of_one = held(&one).await;
+        assert_eq!(of_one.len(), 5);
+        assert_eq!(held(&other).await.len(), 5, "the other half");
+        drop(of_one);
+        assert_eq!(held(&one).await.len(), 5, "it comes back");
+        assert_eq!(held(&PeerBudget::new(&LargeBudget::new(200), 100)).await.len(), 2);
+        assert_eq!(held(&PeerBudget::new(&LargeBudget::new(300), 100)).await.len(), 2);
     }
 }

@@ -3,7 +3,7 @@
 //! Backpressure runs backwards through here: a full mailbox stops this task, the lane's window runs dry, and the sender's
 //! lane fills, for this server alone (C6).
 
-use super::large::Share;
+use super::large::{PeerBudget, Share};
 use super::mailbox::LOOKS;
 use super::session::Session;
 use super::shared::Shared;
@@ -18,6 +18,20 @@ use tokio::time::Instant;
 const CHUNKS: usize = 16;
 /// Bytes a second at which a large message must come at least.
 const SLOWEST: usize = 64 << 10;
+
+/// What a peer may hold of the budgets for large messages: those to servers, and answers.
+#[derive(Clone, Debug)]
+pub(super) struct Budgets {
+    messages: PeerBudget,
+    replies: PeerBudget,
+}
+
+impl Budgets {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let of = |all| PeerBudget::new(all, shared.limits.max_message);
+        Self { messages: of(&shared.large_in), replies: of(&shared.large_replies) }
+    }
+}
 
 /// Why a lane is read no further.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +59,7 @@ pub(super) enum ReadError {
 pub(super) async fn read<R: LaneReceiver>(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
+    budgets: &Budgets,
     mut receiver: R,
 ) -> Result<(), ReadError> {
     let Some(remote) = session.as_remote() else { return Ok(()) };
@@ -87,12 +102,15 @@ pub(super) async fn read<R: LaneReceiver>(
             && let Some(frame) = splitter.large_frame()
         {
             // Before anything is allocated for it (O1).
-            large = Some(share_for(shared, session, &header.role, &frame).await);
+            large = Some((share_for(shared, session, budgets, &header.role, &frame).await, Instant::now()));
             splitter.reserve(frame.length);
         }
         let count = match &large {
-            Some((_, until)) => {
-                let received = tokio::time::timeout_at(*until, receiver.recv(&mut chunks)).await;
+            // It must not drip, since it holds budget: what has come earns the time for the rest.
+            Some((_, began)) => {
+                let earned = Duration::from_millis((splitter.pending() / (SLOWEST / 1_000)) as u64);
+                let until = *began + shared.timeouts.stall + earned;
+                let received = tokio::time::timeout_at(until, receiver.recv(&mut chunks)).await;
                 received.map_err(|_| ReadError::Stalled)??
             }
             None => receiver.recv(&mut chunks).await?,
@@ -108,12 +126,18 @@ fn take(chunks: &mut [Bytes; CHUNKS], count: usize) -> impl Iterator<Item = Byte
     chunks.iter_mut().take(count).map(std::mem::take)
 }
 
-/// Waits for a share of the budget, and says until when the message must be here: one that holds budget must not drip.
-async fn share_for(shared: &Shared, session: &Arc<Session>, role: &LaneRole, frame: &LargeFrame) -> (Share, Instant) {
+/// Waits for a share of the budget.
+async fn share_for(
+    shared: &Shared,
+    session: &Arc<Session>,
+    budgets: &Budgets,
+    role: &LaneRole,
+    frame: &LargeFrame,
+) -> Share {
     let (name, budget) = match role {
-        LaneRole::Replies => (None, &shared.large_replies),
-        LaneRole::Server(name) => (Some(name), &shared.large_in),
-        LaneRole::Shared | LaneRole::Control => (frame.name.as_ref(), &shared.large_in),
+        LaneRole::Replies => (None, &budgets.replies),
+        LaneRole::Server(name) => (Some(name), &budgets.messages),
+        LaneRole::Shared | LaneRole::Control => (frame.name.as_ref(), &budgets.messages),
     };
     let turn = match name {
         Some(name) => shared.turn_at(session, name).await,
@@ -128,8 +152,7 @@ async fn share_for(shared: &Shared, session: &Arc<Session>, role: &LaneRole, fra
             Err(_) => session.server_works(),
         }
     };
-    let time = shared.timeouts.stall + Duration::from_secs((frame.length / SLOWEST) as u64);
-    (share.with_turn(turn), Instant::now() + time)
+    share.with_turn(turn)
 }
 
 async fn hand_over(shared: &Shared, session: &Arc<Session>, role: &LaneRole, frames: Bytes) {

@@ -63,6 +63,7 @@ impl<L: Link> Driver<L> {
             true => timeouts.failure.max(timeouts.dial),
             false => timeouts.failure,
         };
+        let now = self.shared.now();
         for (id, conn) in &self.conns {
             let limit = match self.machine.handshaking(*id) {
                 Some(Handshake::Open) => patience,
@@ -70,7 +71,10 @@ impl<L: Link> Driver<L> {
                 None => continue,
             };
             if conn.since.elapsed() >= limit {
-                tracing::debug!(peer = %conn.connection.peer(), "handshake out of time");
+                let (peer, remote) = (conn.connection.peer(), conn.connection.remote());
+                if let Some(left_out) = self.repeats.write(peer.as_str(), "handshake out of time", now) {
+                    tracing::warn!(%peer, %remote, ?limit, left_out, "a handshake with a peer is out of time");
+                }
                 self.pending.push_back(Event::Lost { conn: *id });
             }
         }
@@ -82,7 +86,12 @@ impl<L: Link> Driver<L> {
             let Some(remote) = session.as_remote() else { continue };
             let conn = remote.conn;
             if let Some(trouble) = remote.take_trouble() {
-                tracing::warn!(peer = %session.member().node, ?trouble, "the link is cut");
+                let (peer, remote) = (&session.member().node, self.conns.get(&conn).map(|c| c.connection.remote()));
+                let subject = format!("{} cut", peer.name);
+                if let Some(left_out) = self.repeats.write(&subject, &format!("{trouble:?}"), self.shared.now()) {
+                    let remote = remote.as_ref().map(tracing::field::display);
+                    tracing::warn!(%peer, remote, ?trouble, left_out, "the link is cut");
+                }
                 self.pending.push_back(match trouble {
                     Trouble::Overloaded => Event::Overloaded { conn },
                     Trouble::Broken(words) => Event::Broken { conn, words },

@@ -197,6 +197,7 @@ async fn what_a_connection_may_hold_is_counted() {
     let (lane, fixed) = (5 << 19, 3 * (64 << 10));
     assert_eq!((endpoint.name.as_str(), endpoint.lanes), ("a", 27));
     assert_eq!(endpoint.connection_bytes, 27 * lane + (1 << 20) + fixed);
-    // 4 x 128 + 64 connections of others that hold the control lane, 128 + 8 handshakes, and the socket's buffers.
-    assert_eq!(endpoint.other_bytes, 576 * (lane + fixed) + 136 * (128 << 10) + (8 << 20));
+    // 4 x 128 + 64 connections of others that hold the control lane, 128 + 8 handshakes, what is left of the others, and the
+    // socket's buffers.
+    assert_eq!(endpoint.other_bytes, 576 * (lane + fixed) + 136 * (128 << 10) + 440 * (48 << 10) + (8 << 20));
 }
