@@ -10,6 +10,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Everything that a [`Mesh`](crate::mesh::Mesh) needs to know, besides its link.
+///
+/// ```
+/// use pingpong_core::{Address, ClusterName, MeshConfig, NodeName};
+/// use std::time::Duration;
+///
+/// let mut config = MeshConfig::new(ClusterName::new("shop")?, NodeName::new("n1.shop.example")?);
+/// config.seeds = vec![Address::new("n2.shop.example:4433")?]; // one that works is enough
+/// config.timeouts.failure = Duration::from_secs(1); // a silent node is down that soon
+/// config.limits.max_message = 1 << 20;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct MeshConfig {
     /// The cluster; nodes of another one are refused (A1).
@@ -312,11 +323,15 @@ impl OutsideWorld for System {
 pub trait IncarnationStore: Send + Sync + 'static {
     /// The one stored last, if any.
     ///
+    /// Must be cancel safe: a start that is given up drops it.
+    ///
     /// # Errors
     /// Words that name the store and the remedy; the node does not start.
     async fn load(&self) -> Result<Option<Incarnation>, String>;
 
     /// Stores one before it is used.
+    ///
+    /// Must be cancel safe: the Mesh drops it after 5 s, and a start that is given up does. Then the old one is stored, or the new one.
     ///
     /// # Errors
     /// Words that name the store and the remedy; the node stops.

@@ -46,12 +46,12 @@ impl ServerOptions {
     /// [`CallFailure::NotAllowed`]. The local node is always served.
     #[must_use]
     pub fn allow_only(mut self, names: impl IntoIterator<Item = NodeName>) -> Self {
-        self.allow = Allow::Only(Arc::new(names.into_iter().collect()));
+        self.allow = Allow::only(names);
         self
     }
 }
 
-/// Whom a server serves (A1).
+/// Whom a server serves (A1); the name is the one that the sender has proved.
 #[derive(Clone, Debug, Default)]
 pub enum Allow {
     /// Every node of the cluster.
@@ -59,6 +59,13 @@ pub enum Allow {
     Everyone,
     /// The local node and these.
     Only(Arc<BTreeSet<NodeName>>),
+}
+
+impl Allow {
+    /// The local node and these; with none of them, the local node alone.
+    pub fn only(names: impl IntoIterator<Item = NodeName>) -> Self {
+        Self::Only(Arc::new(names.into_iter().collect()))
+    }
 }
 
 /// A registered server's receiving end. Dropping it ends the registration: what is in it is dropped and counted (C5), and the
@@ -74,7 +81,7 @@ pub trait Inbox: Send {
     async fn take(&mut self, entries: &mut VecDeque<Entry>) -> Result<(), InboxClosed>;
 
     /// Waits until nothing will come any more, also while the server is busy with what it took: whoever runs the server ends
-    /// it then, so that a stuck handler is not kept (O3).
+    /// it then, so that a stuck handler is not kept (O3). Cancel safe.
     fn closed(&self) -> Pin<Box<dyn Future<Output = InboxClosed> + Send>>;
 }
 
@@ -114,6 +121,8 @@ pub trait Origin: Send + Sync {
     fn awaits(&self, call: CallTag, arrived: Instant) -> bool;
 
     /// Answers a call. Waits for room in the reply queue, at most until the session is over.
+    ///
+    /// Cancel safe: dropped before it is ready, nothing was sent.
     async fn reply(&self, call: CallTag, reply: Result<Encoded<'_>, CallFailure>);
 
     /// As [`reply`](Self::reply), but without waiting: for drops. A session whose reply queue is full is cut (O3).

@@ -41,4 +41,5 @@ pub use mesh::Mesh;
 pub use monitor::{DownReason, NodeChange, NodeEvent, NodeEvents};
 pub use name::{ClusterName, NodeName, ServerName};
 pub use node::{Incarnation, Node};
+pub use server::{Context, Server, ServerHandle, SpawnOptions, TransportExt};
 pub use transport::{CallFailure, Replies, Sent, Targets, Transport, WhenFull};

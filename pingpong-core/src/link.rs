@@ -45,7 +45,9 @@ pub trait Link: Send + Sync + 'static {
     /// Dials an address, once. A name in it is resolved anew each time.
     ///
     /// With `expect` the peer must prove that very name. Without it (a seed, whose name is not known yet) any name that the
-    /// cluster's authority vouches for will do. The Mesh bounds the time; dropping the future gives the attempt up.
+    /// cluster's authority vouches for will do. The Mesh bounds the time.
+    ///
+    /// Must be cancel safe: dropping the future gives the attempt up, and leaves nothing behind.
     ///
     /// # Errors
     /// [`DialError`].
@@ -58,9 +60,13 @@ pub trait Link: Send + Sync + 'static {
     /// The next connection that a peer dialled and that has been authenticated. `None` once the endpoint is closed.
     ///
     /// A handshake that fails is the backend's to log, rate limited, with the peer's address and the reason.
+    ///
+    /// Must be cancel safe: a connection is taken only when this returns it.
     fn accept(&self) -> impl Future<Output = Option<Self::Connection>> + Send;
 
     /// Closes the endpoint; every connection ends. Waits until what the closes say is on its way, at most for `deadline`.
+    ///
+    /// Must be cancel safe: once polled, the endpoint is closed although the future is dropped.
     fn close(&self, deadline: Duration) -> impl Future<Output = ()> + Send;
 }
 
@@ -93,6 +99,8 @@ pub trait Connection: Send + Sync + 'static {
 
     /// Opens a lane. The peer learns of it with its first bytes. Waits while the peer takes no further lane.
     ///
+    /// Must be cancel safe: dropped before it is ready, no lane was opened, or the connection ends.
+    ///
     /// # Errors
     /// [`Broken`] when the connection has ended, or the peer never will allow another lane.
     fn open(&self, priority: Priority) -> impl Future<Output = Result<Self::Sender, Broken>> + Send;
@@ -102,6 +110,8 @@ pub trait Connection: Send + Sync + 'static {
     /// The Mesh takes the first one, which is its control lane, at once, and asks for others only when the link is up. Until
     /// then a backend may make the peer wait for further lanes, so that whoever only shakes hands holds little (L4).
     ///
+    /// Must be cancel safe: a lane is taken only when this returns it.
+    ///
     /// # Errors
     /// [`Broken`] when the connection has ended.
     fn accept(&self) -> impl Future<Output = Result<Self::Receiver, Broken>> + Send;
@@ -109,7 +119,7 @@ pub trait Connection: Send + Sync + 'static {
     /// Sends a datagram of at most 100 bytes, ahead of what the lanes hold; it may be lost. Never waits.
     fn send_datagram(&self, datagram: Bytes);
 
-    /// The next datagram. Old ones may be dropped when they are not taken.
+    /// The next datagram. Old ones may be dropped when they are not taken. Must be cancel safe.
     ///
     /// # Errors
     /// [`Broken`] when the connection has ended.
@@ -127,7 +137,7 @@ pub trait Connection: Send + Sync + 'static {
     /// close counts.
     fn close(&self, reason: Bytes);
 
-    /// Waits until the connection has ended, whoever ended it.
+    /// Waits until the connection has ended, whoever ended it. Must be cancel safe.
     fn closed(&self) -> impl Future<Output = Closed> + Send;
 }
 
@@ -145,6 +155,8 @@ pub trait LaneSender: Send + 'static {
 /// The receiving end of a lane. What it does not take stays with the sender.
 pub trait LaneReceiver: Send + 'static {
     /// Waits for bytes, and puts them into the first of `chunks`; returns how many chunks that made, 0 at the end of the lane.
+    ///
+    /// Must be cancel safe: bytes are taken only when this returns them.
     ///
     /// # Errors
     /// [`Broken`] when the connection has ended, or the peer gave the lane up.

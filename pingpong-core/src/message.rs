@@ -2,6 +2,9 @@
 //!
 //! A message is encoded once, however many nodes it goes to (C7), with [postcard](https://docs.rs/postcard). Its type and
 //! version travel in the frame, so that a receiver knows what it cannot decode before it tries.
+//!
+//! [`message!`](crate::message!) and [`request!`](crate::request!) give a type its id and its version. `docs/messages.md` says how
+//! messages change while a cluster runs.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,20 +91,113 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
         postcard::to_stdvec(self).map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
     }
 
-    /// Decodes a message that came as `kind`. Override it to read older versions as well.
+    /// Decodes a message that came as `kind`. Override it to read older versions as well: an older shape is a type of its own,
+    /// with the same id.
+    ///
+    /// ```
+    /// use pingpong_core::message::{Message, MessageType, Undecodable, decode_exactly};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Price1(u64);
+    /// pingpong_core::message!(Price1, id = 1, version = 1);
+    ///
+    /// #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    /// struct Price {
+    ///     cents: u64,
+    ///     currency: String,
+    /// }
+    /// impl Message for Price {
+    ///     const ID: u16 = Price1::ID;
+    ///     const VERSION: u8 = 2;
+    ///
+    ///     fn decode(kind: MessageType, body: &[u8]) -> Result<Self, Undecodable> {
+    ///         if kind == Price1::KIND {
+    ///             let Price1(cents) = Price1::decode(kind, body)?;
+    ///             return Ok(Self { cents, currency: "EUR".to_owned() });
+    ///         }
+    ///         decode_exactly(kind, body)
+    ///     }
+    /// }
+    ///
+    /// let old = Price1(250).encode()?;
+    /// assert_eq!(Price::decode(Price1::KIND, &old)?, Price { cents: 250, currency: "EUR".to_owned() });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Undecodable`] when `kind` is another type or version, or the bytes are not of its shape, bytes left over included.
     fn decode(kind: MessageType, body: &[u8]) -> Result<Self, Undecodable> {
-        if kind != Self::KIND {
-            return Err(Undecodable::Kind { expected: Self::KIND, got: kind });
-        }
-        match postcard::take_from_bytes(body) {
-            Ok((message, [])) => Ok(message),
-            Ok((_, rest)) => Err(Undecodable::Body { kind, words: format!("{} bytes are left over", rest.len()) }),
-            Err(error) => Err(Undecodable::Body { kind, words: error.to_string() }),
-        }
+        decode_exactly(kind, body)
     }
+}
+
+/// Decodes a message of this very type and version: what [`Message::decode`] does unless it is overridden, for whoever overrides
+/// it.
+///
+/// # Errors
+/// Those of [`Message::decode`].
+pub fn decode_exactly<M: Message>(kind: MessageType, body: &[u8]) -> Result<M, Undecodable> {
+    if kind != M::KIND {
+        return Err(Undecodable::Kind { expected: M::KIND, got: kind });
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((message, [])) => Ok(message),
+        Ok((_, rest)) => Err(Undecodable::Body { kind, words: format!("{} bytes are left over", rest.len()) }),
+        Err(error) => Err(Undecodable::Body { kind, words: error.to_string() }),
+    }
+}
+
+/// Gives a type the id and the version of a message: `message!(Add, id = 1, version = 0);`.
+///
+/// It writes the [`Message`](trait@crate::message::Message) of a type that is read in one version alone. One that reads older
+/// versions as well has its own, with [`decode`](crate::message::Message::decode) overridden.
+///
+/// ```
+/// use pingpong_core::message;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Add(u64);
+/// message!(Add, id = 1, version = 0);
+/// # use pingpong_core::message::Message;
+/// # assert_eq!(Add::KIND.to_string(), "type 1 version 0");
+/// ```
+#[macro_export]
+macro_rules! message {
+    ($message:ty, id = $id:expr, version = $version:expr) => {
+        impl $crate::message::Message for $message {
+            const ID: u16 = $id;
+            const VERSION: u8 = $version;
+        }
+    };
+}
+
+/// The same for a request, with the type of its answer: `request!(Sum => Total, id = 2, version = 0);`.
+///
+/// ```
+/// use pingpong_core::{message, request};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Sum;
+/// request!(Sum => Total, id = 2, version = 0);
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Total(u64);
+/// message!(Total, id = 3, version = 0);
+/// # fn request<R: message::Request<Reply = Total>>() {}
+/// # request::<Sum>();
+/// ```
+#[macro_export]
+macro_rules! request {
+    ($request:ty => $reply:ty, id = $id:expr, version = $version:expr) => {
+        $crate::message!($request, id = $id, version = $version);
+
+        impl $crate::message::Request for $request {
+            type Reply = $reply;
+        }
+    };
 }
 
 /// A value has no encoded form.

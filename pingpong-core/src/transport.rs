@@ -24,6 +24,49 @@ use std::time::Duration;
 /// This page is the contract; `docs/guarantees.md` sets it beside Erlang/OTP's. *Must* binds whoever it is said of, *must not* as
 /// well, *may* is allowed and must be expected.
 ///
+/// ```
+/// use pingpong_core::server::TransportExt;
+/// use pingpong_core::transport::NotSent;
+/// use pingpong_core::{CallFailure, NodeChange, ServerName, Targets, Transport};
+/// # use pingpong_core::{message, request};
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Flush;
+/// # request!(Flush => Flushed, id = 1, version = 0);
+/// # #[derive(serde::Serialize, serde::Deserialize)] struct Flushed(u64);
+/// # message!(Flushed, id = 2, version = 0);
+/// use std::time::Duration;
+///
+/// async fn use_a_node(node: &dyn Transport) -> Result<(), Box<dyn std::error::Error>> {
+///     println!("{} sees {:?}", node.node(), node.list());
+///
+///     let cache = ServerName::new("cache")?;
+///     let sent = node.cast(&cache, &Flush).await?; // waits for queues, not for handlers
+///     for refused in &sent.refused {
+///         match refused.reason {
+///             NotSent::NotLinked => println!("{} is away: it starts with an empty cache", refused.name),
+///             NotSent::Full => println!("{} is slow", refused.name),
+///         }
+///     }
+///
+///     let answers = node.call(&Targets::All, &cache, &Flush, Duration::from_secs(1)).await?;
+///     for failed in answers.failed {
+///         match failed.reason {
+///             CallFailure::NoSuchServer => println!("{} runs no cache", failed.name),
+///             reason if !reason.was_sent() => println!("{} has not got it, ask again: {reason}", failed.name),
+///             reason => println!("{} may have done it or not: {reason}", failed.name),
+///         }
+///     }
+///
+///     let mut events = node.monitor();
+///     while let Some(event) = events.next().await {
+///         match event.change {
+///             NodeChange::Up => println!("{} came", event.node),
+///             NodeChange::Down(reason) => println!("{} went: {reason}", event.node),
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+///
 /// # Words
 /// A **node** is one running instance, [`Node`]; a restart under the same name is another one, with a greater incarnation. A peer
 /// that has seen a greater one says so, and the newcomer rises above it: where it was `Up`, that is seen as `Down(replaced)`, `Up`. A

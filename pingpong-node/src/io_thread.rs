@@ -5,20 +5,20 @@
 //! dead. On an [`IoThread`] the node runs by itself: however long a handler blocks, only its own server waits (and, at last, is
 //! stopped for it, O3).
 //!
-//! ```no_run
-//! # async fn run(config: pingpong_core::MeshConfig, quic: pingpong_transport_quic::QuicConfig) -> Result<(), Box<dyn std::error::Error>> {
-//! use pingpong_node::{Mesh, io_thread::IoThread};
-//! use pingpong_node::quic::QuicLink;
+//! ```
+//! use pingpong_node::link::Link;
+//! use pingpong_node::{Mesh, MeshConfig, io_thread::IoThread};
 //!
-//! let io = IoThread::start("pingpong-io")?;
-//! let mesh = io.run(async move {
-//!     let link = QuicLink::bind(quic)?;
-//!     Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Mesh::start(link, config).await?)
-//! });
-//! let mesh = mesh.await.ok_or("the thread has ended")?.map_err(|error| error.to_string())?;
-//! // Servers are spawned on the service's own runtime, and use the node from there.
-//! # drop(mesh); Ok(())
-//! # }
+//! /// `bind` opens the endpoint there: its sockets must not wait either.
+//! async fn start<L: Link>(
+//!     bind: impl FnOnce() -> L + Send + 'static,
+//!     config: MeshConfig,
+//! ) -> Result<(IoThread, Mesh<L>), Box<dyn std::error::Error>> {
+//!     let io = IoThread::start("pingpong-io")?;
+//!     let mesh = io.run(async move { Mesh::start(bind(), config).await }).await;
+//!     // Servers are spawned on the service's own runtime, and use the node from there.
+//!     Ok((io, mesh.ok_or("the thread has ended")??))
+//! }
 //! ```
 
 use std::fmt;

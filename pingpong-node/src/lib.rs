@@ -20,7 +20,7 @@ pub use pingpong_core::*;
 pub mod control;
 #[cfg(all(feature = "daemon", unix))]
 pub mod daemon;
-#[cfg(all(feature = "quic", any(feature = "daemon", feature = "cli")))]
+pub mod dev;
 pub mod io_thread;
 #[cfg(feature = "daemon")]
 pub mod settings;
@@ -33,6 +33,11 @@ pub use pingpong_transport_mem as mem;
 pub use pingpong_transport_quic as quic;
 
 /// The example of the README is compiled and run as a test.
-#[cfg(all(doctest, feature = "mem"))]
+#[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// And those of the guide to messages.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/messages.md")]
+pub struct Messages;

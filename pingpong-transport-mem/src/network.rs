@@ -40,6 +40,35 @@ impl Default for Settings {
 
 /// A network in this process. A clone is the same network.
 ///
+/// What arrives is acknowledged by the network itself, whatever the process there does: one whose threads are blocked is not silent
+/// here, as it would be over QUIC. [`stall`](Self::stall) makes it so.
+///
+/// ```
+/// use pingpong_core::{Address, ClusterName, Mesh, MeshConfig, NodeName, Transport};
+/// use pingpong_transport_mem::MemNetwork;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let network = MemNetwork::new(1);
+/// let (a, b) = (Address::new("a")?, Address::new("b")?);
+/// let start = async |host: &Address, seeds: Vec<Address>| {
+///     let name = NodeName::new(host.as_str())?;
+///     let mut config = MeshConfig::new(ClusterName::new("test")?, name.clone());
+///     config.seeds = seeds;
+///     Ok::<_, Box<dyn std::error::Error>>(Mesh::start(network.bind(name, host.clone())?, config).await?)
+/// };
+/// let (at_a, _at_b) = (start(&a, vec![]).await?, start(&b, vec![a.clone()]).await?);
+/// let mut events = at_a.monitor();
+/// assert!(events.next().await.is_some_and(|event| event.is_up()));
+///
+/// network.cut(&a, &b); // silent: packets vanish, no error
+/// assert!(events.next().await.is_some_and(|event| !event.is_up())); // found out by the failure detector
+/// network.heal(&a, &b);
+/// assert!(events.next().await.is_some_and(|event| event.is_up()));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// It lives as long as a clone, a link or a connection of it does. It belongs to one runtime: delays use that one's clock.
 #[derive(Clone, Debug)]
 pub struct MemNetwork(Arc<Shared>);

@@ -7,6 +7,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Everything that a [`QuicLink`](crate::QuicLink) needs to know.
+///
+/// ```
+/// use pingpong_core::{Address, ClusterName, Mesh, MeshConfig, NodeName};
+/// use pingpong_transport_quic::{BindError, Identity, QuicConfig, QuicLink};
+///
+/// async fn start(identity: Identity) -> Result<Mesh<QuicLink>, Box<dyn std::error::Error>> {
+///     let mut mesh = MeshConfig::new(ClusterName::new("shop")?, identity.name().clone());
+///     mesh.seeds = vec![Address::new("n2.shop.example:4433")?];
+///     let mut quic = QuicConfig::for_mesh("[::]:4433".parse()?, identity, &mesh); // timeouts and bounds are the Mesh's
+///     quic.advertise = vec![Address::new("n1.shop.example:4433")?]; // behind NAT, or where it listens on all addresses
+///     let link = QuicLink::bind(quic).map_err(|error: BindError| error.to_string())?; // names the item and the remedy
+///     Ok(Mesh::start(link, mesh).await?)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct QuicConfig {
     /// Where to listen. Port 0 takes any free one.

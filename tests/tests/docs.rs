@@ -94,3 +94,59 @@ fn what_the_documents_link_to_is_there() {
         }
     }
 }
+
+/// Public functions that are async, with the text before and in their declaration: those of types, and the methods of public traits.
+fn async_functions(text: &str) -> Vec<(String, String)> {
+    let (mut found, mut in_trait, mut comment) = (Vec::new(), false, String::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let trimmed = line.trim_start();
+        if line.starts_with("pub trait ") {
+            in_trait = true;
+        } else if line == "}" {
+            in_trait = false;
+        }
+        let is_method = in_trait && line.starts_with("    ") && !line.starts_with("     ");
+        let is_candidate = trimmed.starts_with("pub async fn ")
+            || is_method && (trimmed.starts_with("fn ") || trimmed.starts_with("async fn "));
+        if is_candidate {
+            let mut declaration = trimmed.to_owned();
+            while !declaration.ends_with(['{', ';']) {
+                declaration += lines.next().expect("a declaration ends").trim_start();
+            }
+            let returns = declaration.split("->").last().unwrap_or_default();
+            if declaration.contains("async fn ") || returns.contains("impl Future") || returns.contains("dyn Future") {
+                found.push((declaration, std::mem::take(&mut comment)));
+            }
+        }
+        match trimmed.strip_prefix("///") {
+            Some(words) => comment = comment + words + " ",
+            None if trimmed.starts_with("#[") => {}
+            None => comment.clear(),
+        }
+    }
+    found
+}
+
+#[test]
+fn every_async_function_says_whether_it_is_cancel_safe() {
+    let mut sources = Vec::new();
+    for dir in ["pingpong-core/src", "pingpong-transport-quic/src", "pingpong-transport-mem/src", "pingpong-node/src"] {
+        files(&root().join(dir), "rs", &mut sources);
+    }
+    // Those of the program are nobody's to call.
+    sources.retain(|path| {
+        !["bench", "cli", "cluster", "demo"].iter().any(|dir| path.components().any(|part| part.as_os_str() == *dir))
+    });
+    let (mut seen, mut silent) = (0, Vec::new());
+    for path in &sources {
+        for (declaration, comment) in async_functions(&std::fs::read_to_string(path).unwrap()) {
+            seen += 1;
+            if !comment.to_lowercase().contains("cancel safe") {
+                silent.push(format!("{}: {declaration}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 50, "they are found: {seen}");
+    assert!(silent.is_empty(), "these do not say whether they are cancel safe: {silent:#?}");
+}

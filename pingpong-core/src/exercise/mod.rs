@@ -204,7 +204,7 @@ impl Exercise {
         }
     }
 
-    /// What each consumer of the linked nodes, and of this one, knows.
+    /// What each consumer of the linked nodes, and of this one, knows. Cancel safe, as [`Transport::multi_call`].
     ///
     /// # Errors
     /// [`Unencodable`], which the request never is.
@@ -240,6 +240,8 @@ impl Exercise {
     }
 
     /// Stops both, the producer first, and waits until they have ended.
+    ///
+    /// Cancel safe, but given up early it may have stopped the producer alone; call it again, or drop the exercise.
     ///
     /// # Errors
     /// As [`stopped`](Self::stopped): one may have ended on its own before.

@@ -69,6 +69,25 @@ const COMMANDS: usize = 64;
 
 /// A node on the network of a [`Link`]: the [`Transport`] for all backends.
 ///
+/// ```
+/// use pingpong_core::link::Link;
+/// use pingpong_core::mesh::StartError;
+/// use pingpong_core::{Address, ClusterName, Mesh, MeshConfig, NodeName, Transport};
+/// use std::sync::Arc;
+///
+/// /// Starts a node on any backend, which has bound the endpoint under the same name.
+/// async fn start(link: impl Link, name: NodeName, seed: Address) -> Result<Arc<dyn Transport>, Box<dyn std::error::Error>> {
+///     let mut config = MeshConfig::new(ClusterName::new("shop")?, name);
+///     config.seeds = vec![seed];
+///     match Mesh::start(link, config).await {
+///         Ok(mesh) => Ok(Arc::new(mesh)),
+///         // What a person must correct is told from what may be over when it is tried again.
+///         Err(error @ StartError::Store(_)) => Err(format!("is the disk full? {error}").into()),
+///         Err(error) => Err(error.into()),
+///     }
+/// }
+/// ```
+///
 /// Dropping it without [`shutdown`](Transport::shutdown) ends the node without waiting for its peers.
 pub struct Mesh<L: Link> {
     shared: Arc<Shared>,
@@ -112,7 +131,10 @@ pub enum StartError {
 impl<L: Link> Mesh<L> {
     /// Starts a node on an endpoint that the backend has bound.
     ///
-    /// Must be called within a tokio runtime. It returns once the node listens; links come up afterwards.
+    /// Must be called within a tokio runtime, on which all of its tasks stay: one whose threads no handler blocks, see
+    /// [`Server`](crate::server::Server). It returns once the node listens; links come up afterwards.
+    ///
+    /// Cancel safe: dropped before it is ready, the endpoint is closed, and no node was started.
     ///
     /// # Errors
     /// [`StartError`] names the item and the remedy; the endpoint is closed.

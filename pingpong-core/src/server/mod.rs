@@ -37,6 +37,25 @@ use crate::node::Node;
 /// A panic in a handler ends this life of the server alone. The caller whose request was being handled, and all that waited
 /// in the mailbox, are told that the server stopped; the supervisor makes a new state and registers it anew.
 ///
+/// # Cancel safety
+/// A handler's future runs to its end, or its life ends: by [`ServerHandle::crash`], beyond the grace of a stop, after a stall (O3), with
+/// the runtime. Then the future is dropped where it awaits, and the state with it, so a handler need not be cancel safe as far as its own
+/// state goes. What it shares with others must bear that.
+///
+/// # A handler that blocks its thread
+/// A handler should await, and not block: a long computation or a synchronous library belongs on `tokio::task::spawn_blocking`, in work of
+/// [`Context::spawn`]. What one that blocks nevertheless holds up depends on the runtimes alone:
+/// - Its own server waits, always, and so do the calls to it, within their deadlines. If it takes no message from its full mailbox for
+///   the stall timeout (30 s) it is stopped by its own node (O3). The links stay.
+/// - All servers and tasks on that thread wait; on a runtime of one thread that is all of the runtime.
+/// - **The node**, if [`Mesh::start`](crate::Mesh::start) ran on that runtime: no heartbeat leaves, and after the failure timeout (2 s) the
+///   peers see `Down(lost)`, with all that it means. On a runtime of several threads that happens when as many handlers block. (The
+///   network in memory acknowledges for a stuck process, so that tests do not see it there.)
+///
+/// So a node whose handlers may block runs on a thread of its own: `pingpong_node::io_thread`, which a `Daemon` has. Then a handler may
+/// block for as long as it likes, and no peer sees anything but a slow server. A pause of the whole process (a debugger, a suspended host)
+/// is something else: the node notices, and gives its peers a fresh interval (M6); they may have given it up meanwhile.
+///
 /// ```
 /// use pingpong_core::message::{Message, Request};
 /// use pingpong_core::server::{Context, Server, SpawnOptions, spawn};
@@ -95,16 +114,17 @@ pub trait Server: Sized + Send + 'static {
     /// Whether [`node_up`](Self::node_up) and [`node_down`](Self::node_down) are wanted.
     const EVENTS: bool = false;
 
-    /// The server is registered: messages are already coming in, and are handled after this.
+    /// The server is registered: messages are already coming in, and are handled after this. Need not be cancel safe.
     fn started(&mut self, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = cx;
         async {}
     }
 
-    /// Handles a one-way message.
+    /// Handles a one-way message. `from` is the sender, by the name that it has proved (A1). Need not be cancel safe.
     fn cast(&mut self, from: &Node, message: Self::Cast, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send;
 
-    /// Handles a request. The future's output is the answer.
+    /// Handles a request. The future's output is the answer. `from` is the caller, by the name that it has proved (A1).
+    /// Need not be cancel safe.
     fn call(
         &mut self,
         from: &Node,
@@ -112,19 +132,19 @@ pub trait Server: Sized + Send + 'static {
         cx: &mut Context<Self>,
     ) -> impl Future<Output = <Self::Call as Request>::Reply> + Send;
 
-    /// Handles what the server told itself.
+    /// Handles what the server told itself. Need not be cancel safe.
     fn info(&mut self, info: Self::Info, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (info, cx);
         async {}
     }
 
-    /// A session began. First comes one for every node that was linked at the registration.
+    /// A session began. First comes one for every node that was linked at the registration. Need not be cancel safe.
     fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {
         let _ = (node, cx);
         async {}
     }
 
-    /// A session ended; nothing of it comes any more.
+    /// A session ended; nothing of it comes any more. Need not be cancel safe.
     fn node_down(
         &mut self,
         node: &Node,

@@ -3,7 +3,7 @@
 use super::runner::{self, Exit};
 use super::{Context, Server};
 use crate::inbox::{Allow, Inbox, InboxClosed, ServerOptions};
-use crate::name::ServerName;
+use crate::name::{NodeName, ServerName};
 use crate::transport::{RegisterError, Transport};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -24,6 +24,24 @@ pub struct SpawnOptions {
     pub restart: Restart,
     /// How long a handler may go on once the server is to stop. Default 1 s; then it is aborted.
     pub grace: Duration,
+}
+
+impl SpawnOptions {
+    /// Serves only these nodes, and the local one (A1). What others send is counted, their calls fail with
+    /// [`CallFailure::NotAllowed`](crate::CallFailure::NotAllowed).
+    ///
+    /// ```
+    /// use pingpong_core::{NodeName, SpawnOptions};
+    ///
+    /// let options = SpawnOptions::default().allow_only([NodeName::new("billing.shop.example")?]);
+    /// # let _ = options;
+    /// # Ok::<(), pingpong_core::name::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn allow_only(mut self, names: impl IntoIterator<Item = NodeName>) -> Self {
+        self.allow = Allow::only(names);
+        self
+    }
 }
 
 impl Default for SpawnOptions {
@@ -82,7 +100,38 @@ pub enum ServerError {
 /// Registers a server and runs it, until it is stopped, its node shuts down, or it crashed too often.
 ///
 /// `factory` makes the state of each life. It runs within the server's task: a panic in it is a crash, too. Must be called
-/// within a tokio runtime.
+/// within a tokio runtime: the handlers run there, and need not be where the node runs.
+///
+/// ```
+/// # use pingpong_core::message::Never;
+/// use pingpong_core::server::{Context, Restart, Server, ServerError, SpawnOptions, spawn};
+/// use pingpong_core::transport::RegisterError;
+/// use pingpong_core::{Node, ServerName, Transport};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// # struct Cache;
+/// # impl Server for Cache {
+/// #     type Cast = Never;
+/// #     type Call = Never;
+/// #     type Info = ();
+/// #     async fn cast(&mut self, _: &Node, message: Never, _: &mut Context<Self>) { match message {} }
+/// #     async fn call(&mut self, _: &Node, request: Never, _: &mut Context<Self>) -> Never { request }
+/// # }
+/// async fn serve(node: Arc<dyn Transport>) -> Result<(), Box<dyn std::error::Error>> {
+///     let restart = Restart { max_restarts: 5, within: Duration::from_secs(60) };
+///     let options = SpawnOptions { restart, ..SpawnOptions::default() };
+///     let cache = match spawn(node, ServerName::new("cache")?, || Cache, options) {
+///         Ok(cache) => cache, // dropping it stops the server
+///         Err(RegisterError::ShuttingDown) => return Ok(()),
+///         Err(error) => return Err(error.into()), // taken, or too many: a person has to change something
+///     };
+///     match cache.stopped().await {
+///         Err(ServerError::GaveUp { restarts, last, .. }) => Err(format!("{restarts} restarts, then {last}").into()),
+///         other => Ok(other?),
+///     }
+/// }
+/// ```
 ///
 /// # Errors
 /// [`RegisterError`]; nothing was started.
@@ -183,7 +232,8 @@ impl ServerHandle {
 
     /// Kills this life of the server as a panic would, and waits until the next one is registered, or there is none.
     ///
-    /// For exercises and tests: it counts as a crash.
+    /// For exercises and tests: it counts as a crash. Cancel safe: once polled, it is carried out although the future is dropped, unless
+    /// as many commands wait already.
     pub async fn crash(&self) {
         let (ack, done) = oneshot::channel();
         if self.commands.send(Command::Crash(ack)).await.is_ok() {

@@ -50,6 +50,8 @@ pub struct Client {
 impl Client {
     /// Sends a request to the node at that socket.
     ///
+    /// Cancel safe as far as this process goes: dropped before it is ready, the node may have the request or not.
+    ///
     /// # Errors
     /// [`ClientError::Unreachable`].
     pub async fn ask(path: &Path, request: &Request) -> Result<Self, ClientError> {
@@ -75,7 +77,8 @@ impl Client {
         }
     }
 
-    /// The one answer to a request that has one.
+    /// The one answer to a request that has one. Cancel safe: dropped before it is ready, the answer is lost, and the node has carried
+    /// the request out all the same.
     ///
     /// # Errors
     /// Those of [`next`](Self::next), and [`ClientError::Ended`].

@@ -123,6 +123,8 @@ impl Daemon {
     ///
     /// It returns once the node listens; links come up afterwards. Signals are caught from here on.
     ///
+    /// Cancel safe: dropped before it is ready, whatever was started ends.
+    ///
     /// # Errors
     /// [`DaemonError`] names the item and the remedy.
     pub async fn start(settings: Settings) -> Result<Self, DaemonError> {
@@ -230,6 +232,8 @@ impl Daemon {
 
     /// Runs until the node stops by itself, or is asked to by SIGTERM, SIGINT or the control socket; then it leaves (S2), within
     /// `leave` of the settings. A second signal ends it at once.
+    ///
+    /// Not cancel safe: dropped before it is ready, the node ends without a goodbye. Wait for [`ending`](Self::ending) in `select!`.
     pub async fn run(self) -> End {
         let mut stop = self.desk.stop.subscribe();
         let mut signals = self.signals.clone();
@@ -258,6 +262,8 @@ impl Daemon {
     }
 
     /// Leaves the cluster (S2), within `leave` of the settings.
+    ///
+    /// Not cancel safe: dropped before it is ready, the node ends without the rest of its goodbye.
     pub async fn stop(self) -> End {
         self.desk.stop.send_replace(true);
         let shutdown = self.desk.mesh.shutdown(self.settings.leave).await;
