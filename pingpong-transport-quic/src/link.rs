@@ -125,12 +125,14 @@ impl QuicLink {
             identity: identity.clone(),
         };
         let census = Census::new(config.connections());
+        #[cfg(test)]
+        let counted = census.clone();
         let acceptor = Acceptor {
             identity: identity.clone(),
             server,
             own: own.clone(),
             handshakes,
-            census: census.clone(),
+            census,
             deadline: HANDSHAKE,
             idle: idle(&config),
             ready: Arc::clone(&ready),
@@ -146,7 +148,7 @@ impl QuicLink {
             endpoint: config.endpoint(),
             listener: Mutex::new(Some(listener)),
             #[cfg(test)]
-            census,
+            census: counted,
         })
     }
 

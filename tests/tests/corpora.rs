@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 #[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "the fuzzer uses it as a library")]
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -100,7 +100,7 @@ pub fn configuration(data: &[u8]) {
         Ok(settings) => {
             if let Ok(mesh) = settings.mesh() {
                 let endpoint = pingpong_core::link::Endpoint {
-                    name: settings.name.clone(),
+                    name: settings.name,
                     lanes: mesh.limits.lanes_per_connection(),
                     connection_bytes: 1 << 20,
                     other_bytes: 1 << 20,
