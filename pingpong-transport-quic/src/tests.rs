@@ -1,5 +1,6 @@
 //! The backend on real sockets of this machine. Events are waited for, with deadlines.
 
+mod dials;
 mod lanes;
 mod mesh;
 mod tasks;

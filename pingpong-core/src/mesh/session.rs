@@ -100,8 +100,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Session {
     pub(super) fn local(member: Member, common: Arc<Common>) -> Arc<Self> {
-        let (closed, over) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { member, common, closed, over, remote: None })
+        Arc::new(Self { member, common, closed: AtomicBool::default(), over: AtomicBool::default(), remote: None })
     }
 
     pub(super) fn remote(
@@ -127,8 +126,8 @@ impl Session {
             handover: Mutex::default(),
             drain: Mutex::default(),
         };
-        let (closed, over) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { member, common, closed, over, remote: Some(remote) })
+        let remote = Some(remote);
+        Arc::new(Self { member, common, closed: AtomicBool::default(), over: AtomicBool::default(), remote })
     }
 
     pub(super) fn member(&self) -> &Member {
