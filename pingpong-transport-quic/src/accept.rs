@@ -8,7 +8,7 @@ use crate::refusals::{Failed, Refusals, SUMMARY};
 use crate::renewal::Renewal;
 use crate::tls::Claim;
 use crate::words;
-use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig};
+use quinn::{Endpoint, Incoming, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -32,8 +32,6 @@ pub(crate) struct Acceptor {
     pub(crate) census: Census,
     /// How long a handshake may take.
     pub(crate) deadline: Duration,
-    /// After which time of silence QUIC forgets a connection, whatever has become of it.
-    pub(crate) idle: Duration,
     pub(crate) ready: Arc<Ready<QuicConnection>>,
 }
 
@@ -151,22 +149,21 @@ impl Acceptor {
         }
     }
 
-    async fn connect(&self, incoming: Incoming, claim: &Claim, counted: Counted) -> Result<QuicConnection, Unmade> {
+    async fn connect(&self, incoming: Incoming, claim: &Claim, mut counted: Counted) -> Result<QuicConnection, Unmade> {
         let tls = self.identity.current();
         let own = Own { expires: tls.expires, ..self.own.clone() };
         let mut server = self.server.clone();
         server.crypto = tls.server(claim)?;
         let expires = tls.expires;
         let failed = |error| Unmade::Failed(words::failure(&error, expires).words);
-        let connecting = incoming.accept_with(Arc::new(server)).map_err(failed)?;
+        let server = Arc::new(server);
+        // A connection keeps what it was made with.
+        counted.lives(Arc::downgrade(&server) as _);
+        let connecting = incoming.accept_with(server).map_err(failed)?;
         match timeout(self.deadline, connecting).await {
             Ok(Ok(connection)) => Ok(QuicConnection::new(connection, own, &tls, Some(counted.proved()))?),
-            Ok(Err(error)) => {
-                if matches!(error, ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_)) {
-                    counted.lingers(self.idle);
-                }
-                Err(if words::given_up(&error) { Unmade::GivenUp } else { failed(error) })
-            }
+            Ok(Err(error)) if words::given_up(&error) => Err(Unmade::GivenUp),
+            Ok(Err(error)) => Err(failed(error)),
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline).into()),
         }
     }

@@ -1,22 +1,21 @@
 //! How many connections others have begun, so that they cannot make this node keep any number of them (L4), and no host keeps the
 //! others out.
 //!
-//! A connection that has ended is still kept by QUIC for three probe timeouts (RFC 9000, section 10.2), and whoever begins and
-//! ends them quickly would have many: so those of the last [`LINGER`] count too. One whose very first packet ends it is kept until
-//! it would be idle (quinn-proto 0.11.19 starts no other timer then), and what can be seen of it is that its peer ended its
-//! handshake. This node's own dials do not count here: dead peers that it dials must not keep out living ones.
+//! A connection that has ended is still kept by QUIC: for three probe timeouts (RFC 9000, section 10.2), and quinn-proto 0.11.19
+//! keeps one whose very first packet ends it for the whole idle timeout. Whoever begins and ends them quickly would have many: so
+//! each counts until what it was made with is dropped. This node's own dials do not count here: dead peers that it dials must not
+//! keep out living ones.
 //!
 //! A network may have as many that have proved nothing, or have ended, as there is room left: alone half of all, two of them a
 //! third each. So there is always room for the first one of another network (a dynamic threshold, as switches share a buffer).
 
 use crate::places::Network;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Three probe timeouts of a path that was never measured (RFC 9002, section 6.2.2).
-const LINGER: Duration = Duration::from_secs(3);
+/// Something that lives as long as a connection in QUIC does.
+type Life = Weak<dyn Any + Send + Sync>;
 
 /// The connections that others began.
 #[derive(Clone, Debug)]
@@ -26,17 +25,14 @@ pub(crate) struct Census(Arc<Mutex<Count>>);
 struct Count {
     most: usize,
     open: usize,
-    /// By when they are gone.
-    ended: BTreeMap<(Instant, u64), Network>,
-    /// How many have ended.
-    number: u64,
+    ended: Vec<(Life, Network)>,
     /// Of each network those that have proved nothing, and those that have ended.
     idle: HashMap<Network, usize>,
 }
 
 impl Census {
     pub(crate) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Count { most, open: 0, ended: BTreeMap::new(), number: 0, idle: HashMap::new() })))
+        Self(Arc::new(Mutex::new(Count { most, open: 0, ended: Vec::new(), idle: HashMap::new() })))
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Count) -> T) -> T {
@@ -57,18 +53,15 @@ impl Census {
             }
             count.open += 1;
             count.idles(from);
-            Some(Counted { census: self.clone(), from, proved: false, linger: LINGER })
+            Some(Counted { census: self.clone(), from, proved: false, life: None })
         })
     }
 }
 
 impl Count {
     fn now(&mut self) -> usize {
-        let now = Instant::now();
-        while let Some(gone) = self.ended.first_entry().filter(|ended| ended.key().0 <= now) {
-            let from = gone.remove();
-            self.works(from);
-        }
+        let gone: Vec<_> = self.ended.extract_if(.., |(life, _)| life.strong_count() == 0).collect();
+        gone.into_iter().for_each(|(_, from)| self.works(from));
         self.open + self.ended.len()
     }
 
@@ -86,13 +79,13 @@ impl Count {
     }
 }
 
-/// One connection that another node began; it counts until this has been dropped for a while.
+/// One connection that another node began; it counts until this has been dropped, and QUIC has forgotten it.
 #[derive(Debug)]
 pub(crate) struct Counted {
     census: Census,
     from: Network,
     proved: bool,
-    linger: Duration,
+    life: Option<Life>,
 }
 
 impl Counted {
@@ -103,9 +96,9 @@ impl Counted {
         self
     }
 
-    /// It has ended, and may be kept for so long.
-    pub(crate) fn lingers(mut self, linger: Duration) {
-        self.linger = linger;
+    /// QUIC has it now, for as long as that lives.
+    pub(crate) fn lives(&mut self, life: Life) {
+        self.life = Some(life);
     }
 }
 
@@ -113,10 +106,15 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.census.with(|count| {
             count.open -= 1;
-            count.number += 1;
-            count.ended.insert((Instant::now() + self.linger, count.number), self.from);
-            if self.proved {
-                count.idles(self.from);
+            match self.life.take() {
+                Some(life) => {
+                    count.ended.push((life, self.from));
+                    if self.proved {
+                        count.idles(self.from);
+                    }
+                }
+                None if !self.proved => count.works(self.from),
+                None => {}
             }
         });
     }
@@ -130,48 +128,49 @@ mod tests {
         Network::of([192, 0, 2, last].into())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_has_just_ended_still_counts() {
+    /// A connection, and what lives as long as QUIC keeps it.
+    fn begin(census: &Census, last: u8) -> Option<(Counted, Arc<dyn Any + Send + Sync>)> {
+        let mut counted = census.admit(network(last))?;
+        let life: Arc<dyn Any + Send + Sync> = Arc::new(());
+        counted.lives(Arc::downgrade(&life));
+        Some((counted, life))
+    }
+
+    #[test]
+    fn what_has_ended_counts_as_long_as_it_is_kept() {
         let census = Census::new(2);
-        let (one, _other) = (census.admit(network(1)).unwrap(), census.admit(network(2)).unwrap());
-        assert!(census.admit(network(3)).is_none());
+        let ((one, kept), _other) = (begin(&census, 1).unwrap(), begin(&census, 2).unwrap());
+        assert!(begin(&census, 3).is_none());
         drop(one);
         assert_eq!(census.count(), 2);
-        assert!(census.admit(network(3)).is_none(), "QUIC still keeps it");
-        tokio::time::advance(LINGER).await;
+        assert!(begin(&census, 3).is_none(), "QUIC still keeps it");
+        drop(kept);
         assert_eq!(census.count(), 1);
-        let _third = census.admit(network(3)).unwrap();
+        drop(census.admit(network(3)).unwrap());
+        assert_eq!(census.count(), 1, "one that QUIC never had");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_kept_for_longer_counts_for_longer() {
-        let census = Census::new(3);
-        census.admit(network(1)).unwrap().lingers(2 * LINGER);
-        drop(census.admit(network(2)).unwrap());
-        tokio::time::advance(LINGER).await;
-        assert_eq!(census.count(), 1);
-        tokio::time::advance(LINGER).await;
-        assert_eq!(census.count(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_network_has_all_of_it_with_connections_that_prove_nothing_or_have_ended() {
+    #[test]
+    fn no_network_has_all_of_it_with_connections_that_prove_nothing_or_have_ended() {
         let census = Census::new(12);
         let mut open = Vec::new();
         let mut fill = |last: u8| {
             let before = open.len();
-            open.extend(std::iter::from_fn(|| census.admit(network(last))));
+            open.extend(std::iter::from_fn(|| begin(&census, last)));
             open.len() - before
         };
         assert_eq!((fill(1), fill(2), fill(3)), (6, 3, 2), "each has what the others leave");
         assert_eq!(fill(4), 1, "and there is room for one more");
-        drop(open);
-        assert!(census.admit(network(1)).is_none(), "those that have ended count too");
-        tokio::time::advance(LINGER).await;
-        let proved: Vec<_> = (0..12).filter_map(|_| Some(census.admit(network(1))?.proved())).collect();
-        assert_eq!(proved.len(), 12, "members that stay may all be of one host");
-        drop(proved);
-        tokio::time::advance(LINGER).await;
+        let (counted, kept): (Vec<_>, Vec<_>) = open.into_iter().unzip();
+        drop(counted);
+        assert!(begin(&census, 1).is_none(), "those that have ended count too");
+        drop(kept);
+        let proved = (0..12).filter_map(|_| begin(&census, 1).map(|(counted, life)| (counted.proved(), life)));
+        let (counted, kept): (Vec<_>, Vec<_>) = proved.unzip();
+        assert_eq!(counted.len(), 12, "members that stay may all be of one host");
+        drop(counted);
+        assert_eq!(census.count(), 12);
+        drop(kept);
         assert_eq!(census.count(), 0);
         assert!(census.with(|count| count.idle.is_empty()), "nothing is kept of them");
     }

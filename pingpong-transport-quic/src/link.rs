@@ -134,7 +134,6 @@ impl QuicLink {
             handshakes,
             census,
             deadline: HANDSHAKE,
-            idle: idle(&config),
             ready: Arc::clone(&ready),
         };
         let listener = tokio::spawn(listen(endpoint.clone(), acceptor));
@@ -204,12 +203,8 @@ fn transport(config: &QuicConfig) -> TransportConfig {
         .congestion_controller_factory(Arc::new(FlooredCubic::default()))
         // The Mesh sends heartbeats.
         .keep_alive_interval(None)
-        .max_idle_timeout(IdleTimeout::try_from(idle(config)).ok());
+        .max_idle_timeout(IdleTimeout::try_from(config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)).ok());
     transport
-}
-
-fn idle(config: &QuicConfig) -> Duration {
-    config.failure_timeout.saturating_mul(3).max(LEAST_IDLE)
 }
 
 /// What the packets that reset connections of an earlier run are signed with. It is the same in every run of a node at one
