@@ -24,6 +24,8 @@ const NODES: usize = 5;
 const LASTING: usize = 2;
 /// How long a calm must hold.
 const CALM: Duration = Duration::from_secs(2);
+/// More than the failure timeout.
+const SETTLED: Duration = Duration::from_secs(3);
 const PINGS: u64 = 500;
 
 /// What happens to nodes and paths.
@@ -56,6 +58,9 @@ struct Used {
     threads: u64,
     tasks: usize,
 }
+
+/// Something that must not grow: what it is, how much more of it there may be, and in a soak of how many seconds.
+type Flat = (&'static str, fn(&Used) -> u64, u64, u64);
 
 struct Soak {
     lan: Lan,
@@ -196,6 +201,8 @@ impl Soak {
     /// Heals everything, waits until all is well, and sees whether it stays so.
     async fn calm(&mut self) {
         self.lan.close_only(&[]).await;
+        // By then whoever was silent for almost too long has been heard, or is lost.
+        sleep(SETTLED).await;
         let mut watches = within(2 * BACK, "all are linked with all", self.whole()).await;
         within(BACK, "all consumers agree, and are right", self.agree()).await;
         let before: Vec<usize> = self.nodes.iter().map(|node| node.said().len()).collect();
@@ -328,7 +335,7 @@ async fn nodes_that_suffer_all_kinds_of_faults_are_well_in_between_and_do_not_gr
     let reports = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reports");
     std::fs::create_dir_all(&reports).unwrap();
     std::fs::write(reports.join("soak.txt"), &report).unwrap();
-    let flat: [(&str, fn(&Used) -> u64, u64, u64); 4] = [
+    let flat: [Flat; 4] = [
         ("descriptors", |used| used.descriptors as u64, 3, 0),
         ("threads", |used| used.threads, 0, 0),
         ("tasks", |used| used.tasks as u64, 16, 600),
