@@ -84,10 +84,11 @@ impl Shared {
         }
     }
 
-    /// Waits for the turn of a large message at that server. `None` if there is no such server: it will be refused.
+    /// Waits for the turn of a large message at that server. `None` if there is no such server, or it does not serve that node: the
+    /// message will be refused.
     pub(super) async fn turn_at(&self, session: &Session, name: &ServerName) -> Option<OwnedSemaphorePermit> {
         loop {
-            let mailbox = self.mailbox(name)?;
+            let mailbox = self.mailbox(name).filter(|m| m.serves(session.node(), session.is_local()))?;
             match mailbox.turn(session, self.timeouts.stall).await {
                 Ok(turn) => return Some(turn),
                 Err(Waited::Gone) => tokio::task::yield_now().await,

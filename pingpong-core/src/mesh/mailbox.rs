@@ -4,6 +4,9 @@
 //! at most the bound, or a single batch (O1); every entry costs at least [`ENTRY`], so the number of entries is bounded too.
 //! Events pass the bound: two for each peer, beyond which sessions that came and went are folded away.
 
+#[cfg(test)]
+mod tests;
+
 use super::session::{Session, messages};
 use super::shared::Shared;
 use crate::inbox::{Allow, Batch, Dropped, Entry, Inbox, InboxClosed, Origin, Room, ServerOptions};
@@ -151,7 +154,13 @@ impl Mailbox {
         self.wait(session, Arc::clone(&self.turn).acquire_owned(), stall).await
     }
 
-    /// Waits for the server; gives up if it has gone, or takes nothing for `stall` (O3).
+    /// Whether nothing waits for the server, and nothing is in its hands.
+    fn is_idle(&self) -> bool {
+        self.room.available_permits() == self.bound
+    }
+
+    /// Waits for the server; gives up if it has gone, or has something and takes nothing for `stall` (O3). That is seen at so many
+    /// looks in a row: a process that was stopped for that long looks once.
     async fn wait<T>(
         &self,
         session: &Session,
@@ -159,16 +168,19 @@ impl Mailbox {
         stall: Duration,
     ) -> Result<T, Waited> {
         tokio::pin!(wanted);
-        let (mut seen, mut since) = (self.progress.load(Ordering::Relaxed), Instant::now());
+        let (mut seen, mut still) = (self.progress.load(Ordering::Relaxed), 0);
         loop {
             if let Ok(got) = tokio::time::timeout(stall / LOOKS, &mut wanted).await {
                 return got.map_err(|_| Waited::Gone);
             }
             let progress = self.progress.load(Ordering::Relaxed);
-            if progress != seen {
-                (seen, since) = (progress, Instant::now());
+            if progress != seen || self.is_idle() {
+                (seen, still) = (progress, 0);
                 session.server_works();
-            } else if since.elapsed() >= stall {
+                continue;
+            }
+            still += 1;
+            if still >= LOOKS {
                 return Err(Waited::Stalled);
             }
         }

@@ -11,25 +11,28 @@ use crate::link::{Broken, LaneReceiver};
 use crate::wire::{Content, ControlDecoder, Frame, FrameKind, LaneRole, LargeFrame, Splitter, WireError};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Chunks that are taken from the network at once.
 const CHUNKS: usize = 16;
 /// Bytes a second at which a large message must come at least.
-const SLOWEST: usize = 64 << 10;
+const SLOWEST: u64 = 64 << 10;
 
 /// What a peer may hold of the budgets for large messages: those to servers, and answers.
 #[derive(Clone, Debug)]
 pub(super) struct Budgets {
     messages: PeerBudget,
     replies: PeerBudget,
+    /// Bytes of large messages that have come from the peer, on all of its lanes.
+    came: Arc<AtomicU64>,
 }
 
 impl Budgets {
     pub(super) fn new(shared: &Shared) -> Self {
         let of = |all| PeerBudget::new(all, shared.limits.max_message);
-        Self { messages: of(&shared.large_in), replies: of(&shared.large_replies) }
+        Self { messages: of(&shared.large_in), replies: of(&shared.large_replies), came: Arc::default() }
     }
 }
 
@@ -86,7 +89,7 @@ pub(super) async fn read<R: LaneReceiver>(
     }
     let mut splitter = Splitter::new(shared.limits.max_message, content);
     splitter.push(&beginning.into_rest());
-    let mut large: Option<(Share, Instant)> = None;
+    let mut large: Option<(Share, Deadline)> = None;
     loop {
         while let Some(frames) = splitter.batch()? {
             let length = frames.len();
@@ -102,23 +105,60 @@ pub(super) async fn read<R: LaneReceiver>(
             && let Some(frame) = splitter.large_frame()
         {
             // Before anything is allocated for it (O1).
-            large = Some((share_for(shared, session, budgets, &header.role, &frame).await, Instant::now()));
+            let share = share_for(shared, session, budgets, &header.role, &frame).await;
+            large = Some((share, Deadline::new(budgets, shared.timeouts.stall)));
             splitter.reserve(frame.length);
         }
         let count = match &large {
-            // It must not drip, since it holds budget: what has come earns the time for the rest.
-            Some((_, began)) => {
-                let earned = Duration::from_millis((splitter.pending() / (SLOWEST / 1_000)) as u64);
-                let until = *began + shared.timeouts.stall + earned;
-                let received = tokio::time::timeout_at(until, receiver.recv(&mut chunks)).await;
-                received.map_err(|_| ReadError::Stalled)??
-            }
+            Some((_, deadline)) => deadline.wait(receiver.recv(&mut chunks)).await.ok_or(ReadError::Stalled)??,
             None => receiver.recv(&mut chunks).await?,
         };
         if count == 0 {
             return Err(ReadError::LaneEnded);
         }
-        take(&mut chunks, count).for_each(|chunk| splitter.push(&chunk));
+        let mut length = 0;
+        take(&mut chunks, count).for_each(|chunk| {
+            length += chunk.len();
+            splitter.push(&chunk);
+        });
+        if large.is_some() {
+            budgets.came.fetch_add(length as u64, Relaxed);
+        }
+    }
+}
+
+/// By when the rest of a large message must be here. It must not drip, since it holds budget; but all lanes of a peer share one path,
+/// so whatever comes of its large messages earns time for all of them.
+struct Deadline {
+    came: Arc<AtomicU64>,
+    before: u64,
+    /// Without what was earned.
+    at: Instant,
+}
+
+impl Deadline {
+    fn new(budgets: &Budgets, stall: Duration) -> Self {
+        let came = Arc::clone(&budgets.came);
+        Self { before: came.load(Relaxed), came, at: Instant::now() + stall }
+    }
+
+    fn now(&self) -> Instant {
+        let earned = self.came.load(Relaxed).saturating_sub(self.before) / (SLOWEST / 1_000);
+        self.at + Duration::from_millis(earned)
+    }
+
+    /// `None`: it is over.
+    async fn wait<T>(&self, received: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(received);
+        loop {
+            let until = self.now();
+            match tokio::time::timeout_at(until, &mut received).await {
+                Ok(received) => return Some(received),
+                // Others have earned more meanwhile.
+                Err(_) if self.now() > until => {}
+                Err(_) => return None,
+            }
+        }
     }
 }
 
@@ -166,5 +206,24 @@ async fn hand_over(shared: &Shared, session: &Arc<Session>, role: &LaneRole, fra
             FrameKind::Reply => session.replied(&frame, &frames),
             _ => session.give_up(frame.answered_call()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_on_one_lane_earns_time_for_all_of_the_peer() {
+        let (came, second) = (Arc::new(AtomicU64::new(0)), Duration::from_secs(1));
+        let began = Instant::now();
+        let deadline = Deadline { came: Arc::clone(&came), before: 0, at: began + 30 * second };
+        let other = async {
+            tokio::time::sleep(20 * second).await;
+            // 100 s of the slowest pace.
+            came.fetch_add(100_000 * (SLOWEST / 1_000), Relaxed);
+        };
+        let (ended, ()) = tokio::join!(deadline.wait(std::future::pending::<()>()), other);
+        assert_eq!((ended, began.elapsed()), (None, 130 * second));
     }
 }

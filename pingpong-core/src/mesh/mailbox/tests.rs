@@ -1,0 +1,66 @@
+//! When a server counts as stuck (O3).
+
+use super::*;
+use crate::mesh::calls::Calls;
+use crate::mesh::counters::CounterCells;
+use crate::mesh::lane::Lane;
+use crate::mesh::large::LargeBudget;
+use crate::mesh::roster::Member;
+use crate::mesh::session::Common;
+use crate::name::NodeName;
+use crate::node::Incarnation;
+use crate::session::ConnId;
+use tokio::time::timeout;
+
+const STALL: Duration = Duration::from_secs(30);
+
+fn session() -> Arc<Session> {
+    let counters = Arc::new(CounterCells::default());
+    let calls = Calls::new(8, Arc::clone(&counters));
+    let common = Arc::new(Common { counters, calls, started: Instant::now(), max_message: 1 << 20 });
+    let node = Node { name: NodeName::new("a").unwrap(), incarnation: Incarnation::new(1, 0) };
+    let replies = Lane::new(1_000, LargeBudget::new(1 << 20));
+    let member = Member { node, key: 1, slot: 1 };
+    Session::remote(member, common, ConnId(1), replies, 1, STALL, Arc::default())
+}
+
+fn mailbox() -> Arc<Mailbox> {
+    Mailbox::new(ServerName::new("s").unwrap(), ServerOptions::new(), 100, 8)
+}
+
+/// Somebody's large message is slow, and the server has nothing to do: it is not the one that is stuck.
+#[tokio::test(start_paused = true)]
+async fn an_idle_server_is_not_stuck_however_long_its_turn_is_held() {
+    let (mailbox, session) = (mailbox(), session());
+    let held = mailbox.turn(&session, STALL).await.unwrap();
+    let mut waits = Box::pin(mailbox.turn(&session, STALL));
+    assert!(timeout(5 * STALL, &mut waits).await.is_err(), "it waits on");
+    drop(held);
+    assert!(waits.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_a_message_and_takes_nothing_is_stuck_after_the_stall_timeout() {
+    let (mailbox, session) = (mailbox(), session());
+    let full = Bytes::from_static(&[0; 100]);
+    assert!(matches!(mailbox.deliver(&session, full.clone(), STALL).await, Delivered::Done));
+    let began = Instant::now();
+    assert!(matches!(mailbox.deliver(&session, full, STALL).await, Delivered::Stalled(_)));
+    assert_eq!(began.elapsed(), STALL);
+}
+
+/// SIGSTOP, a debugger, a machine that was suspended.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_gives_its_servers_time_to_go_on() {
+    let (mailbox, session) = (mailbox(), session());
+    let full = Bytes::from_static(&[0; 100]);
+    assert!(matches!(mailbox.deliver(&session, full.clone(), STALL).await, Delivered::Done));
+    let mut waits = Box::pin(mailbox.deliver(&session, full, STALL));
+    assert!(timeout(Duration::from_millis(1), &mut waits).await.is_err());
+    tokio::time::advance(10 * STALL).await;
+    assert!(timeout(STALL / 2, &mut waits).await.is_err(), "it has not had its time yet");
+    let mut entries = VecDeque::new();
+    mailbox.take(&mut entries).await.unwrap();
+    drop(entries);
+    assert!(matches!(waits.await, Delivered::Done));
+}
