@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `mem` | `mem` | links inside one process, with every fault of the contract |
 //! | `quic` | `quic` | links between processes, over QUIC with mutual TLS |
+//! | `daemon` | `daemon`, `settings`, `control`, `store` | a node as a service, `Daemon`, over QUIC: configured by a file, operated from outside |
 
 #![forbid(unsafe_code)]
 

@@ -35,8 +35,9 @@ Exit codes:
   1    it was not: a node refused, a call failed, a count is wrong; the last line on standard error says what
   2    the command line is wrong
   69   the node that was to be asked does not answer at its control socket
-  78   a person must do something before it can work: the configuration or an identity cannot be used, or a newer process
-       runs under the node's name. Tell your service manager not to start it again (systemd: RestartPreventExitStatus=78)
+  78   a person must do something before it can work: the configuration or an identity cannot be used, the port is taken,
+       or a newer process runs under the node's name. Tell your service manager not to start it again (systemd:
+       RestartPreventExitStatus=78)
   128+n  ended by signal n";
 
 /// Cluster primitives of Erlang/OTP, over QUIC with mutual TLS.

@@ -41,6 +41,8 @@ pub(super) enum Operate {
         asked: Asked,
     },
     /// Pings all consumers of the cluster.
+    ///
+    /// It answers with the slot that counts them, NODE/EPOCH: the epoch is the node's incarnation when its store was created.
     Ping {
         /// How many pings.
         #[arg(value_name = "COUNT", default_value_t = 1)]

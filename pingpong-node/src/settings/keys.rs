@@ -93,7 +93,8 @@ pub const KEYS: &[Key] = &[
         "identity.key",
         "FILE",
         "\"/etc/pingpong/n1.key\"",
-        "The node's private key (PEM). The node does not start if others than its owner can read it",
+        "The node's private key (PEM). The node does not start if others than its owner, or its group if root owns it, \
+         can read it",
     ),
     optional(
         "identity.revocations",
