@@ -100,9 +100,16 @@ impl FileStore {
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: dir.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(failed(&path, "locked")(error)),
         }
-        let dir = Dir { path: dir.to_owned(), name: name.clone(), _lock: lock };
-        dir.read()?;
-        Ok(Self(Arc::new(dir)))
+        read(dir, name)?;
+        Ok(Self(Arc::new(Dir { path: dir.to_owned(), name: name.clone(), _lock: lock })))
+    }
+
+    /// Checks what is in the directory of a node, also while that runs; it may be missing.
+    ///
+    /// # Errors
+    /// [`StoreError`] names the file and the remedy.
+    pub fn check(dir: &Path, name: &NodeName) -> Result<(), StoreError> {
+        read(dir, name).map(|_| ())
     }
 
     /// A disk may take its time: it is waited for where nobody else is held up.
@@ -116,35 +123,39 @@ impl FileStore {
     }
 }
 
-impl Dir {
-    fn file(&self) -> PathBuf {
-        self.path.join("incarnation.toml")
-    }
+fn file(dir: &Path) -> PathBuf {
+    dir.join("incarnation.toml")
+}
 
+fn read(dir: &Path, name: &NodeName) -> Result<Option<Incarnation>, StoreError> {
+    let path = file(dir);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&path, "read")(error)),
+    };
+    let damaged = |words: String| StoreError::Damaged { path: path.clone(), words };
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+    let format = table.get("format").and_then(toml::Value::as_integer);
+    let format = format.and_then(|format| u32::try_from(format).ok());
+    let format = format.ok_or_else(|| damaged("it says no format".to_owned()))?;
+    if format > FORMAT {
+        return Err(StoreError::Newer { path, format });
+    }
+    let kept: Kept = table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
+    if kept.node != *name {
+        return Err(StoreError::AnotherNode { path, of: kept.node, name: name.clone() });
+    }
+    kept.incarnation.parse().map(Some).map_err(|error: IncarnationError| damaged(error.to_string()))
+}
+
+impl Dir {
     fn read(&self) -> Result<Option<Incarnation>, StoreError> {
-        let path = self.file();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&path, "read")(error)),
-        };
-        let damaged = |words: String| StoreError::Damaged { path: path.clone(), words };
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
-        let format = table.get("format").and_then(toml::Value::as_integer);
-        let format = format.and_then(|format| u32::try_from(format).ok());
-        let format = format.ok_or_else(|| damaged("it says no format".to_owned()))?;
-        if format > FORMAT {
-            return Err(StoreError::Newer { path, format });
-        }
-        let kept: Kept = table.try_into().map_err(|error: toml::de::Error| damaged(error.message().to_owned()))?;
-        if kept.node != self.name {
-            return Err(StoreError::AnotherNode { path, of: kept.node, name: self.name.clone() });
-        }
-        kept.incarnation.parse().map(Some).map_err(|error: IncarnationError| damaged(error.to_string()))
+        read(&self.path, &self.name)
     }
 
     fn write(&self, incarnation: Incarnation) -> Result<(), StoreError> {
-        let (path, new) = (self.file(), self.path.join("incarnation.new"));
+        let (path, new) = (file(&self.path), self.path.join("incarnation.new"));
         let kept = Kept { format: FORMAT, node: self.name.clone(), incarnation: incarnation.to_string() };
         let text = toml::to_string(&kept).map_err(|error| failed(&path, "written")(io::Error::other(error)))?;
         let written = File::create(&new).and_then(|mut file| {

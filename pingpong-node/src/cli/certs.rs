@@ -3,11 +3,12 @@
 use super::output::{BAD, GOOD, Outcome, complain, say, say_json, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::quic::{Authority, CertificateInfo, Identity, Validity, date};
+use pingpong_node::settings::check_private;
 use pingpong_node::{ClusterName, NodeName};
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -90,7 +91,7 @@ fn time(text: &str) -> Result<Duration, String> {
 enum CertsError {
     #[error("{} is there already, and nothing is overwritten; choose another directory, or move it away", .0.display())]
     Exists(PathBuf),
-    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, --dir says where it is", .path.display())]
+    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, `certs issue` what nodes need", .path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("{} cannot be written: {error}; choose a directory that this user may write to", .path.display())]
     Write { path: PathBuf, error: io::Error },
@@ -292,10 +293,7 @@ fn check_one(name: &NodeName, dir: &Path) -> Result<i64, String> {
     let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let authority = read(&dir.join("ca.pem")).map_err(words)?;
     let (certificate_text, key_text) = (read(&certificate).map_err(words)?, read(&key).map_err(words)?);
-    let mode = std::fs::metadata(&key).map_err(|error| error.to_string())?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("{} can be read by others (mode {mode:03o}); `chmod 600` it", key.display()));
-    }
+    check_private(&key).map_err(|error| error.to_string())?;
     let identity = Identity::from_pem(authority.as_bytes(), certificate_text.as_bytes(), key_text.as_bytes());
     let identity = identity.map_err(|error| error.to_string())?;
     if identity.name() != name {

@@ -9,6 +9,7 @@ use pingpong_node::exercise::{
 };
 use pingpong_node::link::Endpoint;
 use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
+use pingpong_node::store::FileStore;
 use sd_notify::NotifyState;
 use serde_json::json;
 use std::process::ExitCode;
@@ -153,7 +154,11 @@ fn check(given: &Given) -> Result<Settings, String> {
     let identity = settings.read_identity().map_err(|error| words(&error))?;
     let quic = settings.quic(identity).map_err(|error| words(&error))?;
     quic.check().map_err(|error| words(&error))?;
-    let mesh = settings.mesh_with_store().map_err(|error| words(&error))?;
+    // Nothing is taken: the node may be running.
+    if let Some(data) = &settings.data {
+        FileStore::check(data, &settings.name).map_err(|error| words(&error))?;
+    }
+    let mesh = settings.mesh().map_err(|error| words(&error))?;
     mesh.check(&quic.endpoint()).map_err(|error| words(&error))?;
     Ok(settings)
 }

@@ -209,9 +209,12 @@ impl Settings {
     }
 }
 
-/// The key may be read by its owner alone; by its group as well if it is the system's, as secrets are mounted.
+/// Checks who may read a private key: its owner alone; its group as well if root owns it, as secrets are mounted.
+///
+/// # Errors
+/// [`IdentityError::Readable`], or what the system says when it is asked.
 #[cfg(unix)]
-fn check_private(path: &Path) -> Result<(), IdentityError> {
+pub fn check_private(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::MetadataExt;
     let what = "the node's private key";
     let metadata =
@@ -224,7 +227,11 @@ fn check_private(path: &Path) -> Result<(), IdentityError> {
     Err(IdentityError::Readable { path: path.to_owned(), mode })
 }
 
+/// Not known here.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn check_private(_: &Path) -> Result<(), IdentityError> {
+pub fn check_private(_: &Path) -> Result<(), IdentityError> {
     Ok(())
 }

@@ -18,7 +18,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use build::{IdentityError, SettingsError};
+pub use build::{IdentityError, SettingsError, check_private};
 pub use example::example;
 pub use keys::{KEYS, Key, Kind};
 pub use sources::{Origin, SourceError, Sources};

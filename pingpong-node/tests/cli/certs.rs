@@ -44,7 +44,7 @@ async fn what_is_wrong_with_an_identity_is_said() {
     let checked = cluster.run(&["certs", "check", "n1", "n2", "n3", "nx", "--json"]).await;
     assert_eq!(checked.code(), Some(1));
     let error = |at: usize| checked.json()[at]["error"].as_str().unwrap_or("none").to_owned();
-    assert!(error(0).contains("can be read by others (mode 644)"), "{}", error(0));
+    assert!(error(0).contains("can be read by others (its mode is 644)"), "{}", error(0));
     assert!(error(1).contains("the key does not go with the certificate"), "{}", error(1));
     assert_eq!(error(2), "none");
     assert!(error(3).contains("nx.pem cannot be read"), "{}", error(3));

@@ -48,6 +48,8 @@ async fn a_port_and_a_data_directory_have_one_user() {
     taken.fails(78, "is in use (UDP); stop the process that listens there, or listen at another port");
     let shared = cluster.run(&["run", "-c", "n2.toml", "--data", "data"]).await;
     shared.fails(78, "data is in use by another process");
+    // To check it takes nothing.
+    cluster.run(&["config", "check", "-c", "n1.toml"]).await.ok();
     drop(running);
 }
 
