@@ -198,7 +198,7 @@ impl Cluster {
 
     /// The node of that name leaves the cluster (S2).
     ///
-    /// Cancel safe: once polled, the node is out of this cluster, and goes on to leave although the future is dropped.
+    /// Cancel safe: once polled, the node is out of this cluster; dropped before it is ready, the node ends without waiting for its peers.
     ///
     /// # Errors
     /// [`DevError::NoSuchNode`], with the names that there are.
