@@ -7,7 +7,7 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | [`transport`], [`monitor`], [`inbox`], [`message`] | the contract as types |
+//! | [`transport`], [`monitor`], [`inbox`], [`mod@message`] | the contract as types |
 //! | [`name`], [`node`], [`address`] | who and where: parsed, with limits |
 //! | [`mesh`] | links turned into a transport, once for all backends |
 //! | [`link`] | the seam for backends |
