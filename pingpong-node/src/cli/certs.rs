@@ -91,7 +91,7 @@ fn time(text: &str) -> Result<Duration, String> {
 enum CertsError {
     #[error("{} is there already, and nothing is overwritten; choose another directory, or move it away", .0.display())]
     Exists(PathBuf),
-    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, `certs issue` what nodes need", .path.display())]
+    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, --dir says where it is", .path.display())]
     Read { path: PathBuf, error: io::Error },
     #[error("{} cannot be written: {error}; choose a directory that this user may write to", .path.display())]
     Write { path: PathBuf, error: io::Error },
