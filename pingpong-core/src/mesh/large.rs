@@ -28,6 +28,11 @@ impl PeerBudget {
         Self { own: LargeBudget::new(own), all: all.clone() }
     }
 
+    /// The most that it may hold at once.
+    pub(super) fn most(&self) -> usize {
+        self.own.total
+    }
+
     /// Waits for a share, first come, first served; who waits for the peer's own holds nothing of the others'. Cancel safe.
     pub(super) async fn share(&self, length: usize) -> Share {
         let own = self.own.share(length).await;

@@ -128,10 +128,12 @@ pub(super) async fn read<R: LaneReceiver>(
 }
 
 /// By when the rest of a large message must be here. It must not drip, since it holds budget; but all lanes of a peer share one path,
-/// so whatever comes of its large messages earns time for all of them.
+/// so whatever comes of its large messages earns time for all of them: as much as those need that may be under way at once.
 struct Deadline {
     came: Arc<AtomicU64>,
     before: u64,
+    /// Bytes that may earn.
+    most: u64,
     /// Without what was earned.
     at: Instant,
 }
@@ -139,12 +141,13 @@ struct Deadline {
 impl Deadline {
     fn new(budgets: &Budgets, stall: Duration) -> Self {
         let came = Arc::clone(&budgets.came);
-        Self { before: came.load(Relaxed), came, at: Instant::now() + stall }
+        let most = (budgets.messages.most() + budgets.replies.most()) as u64;
+        Self { before: came.load(Relaxed), came, most, at: Instant::now() + stall }
     }
 
     fn now(&self) -> Instant {
-        let earned = self.came.load(Relaxed).saturating_sub(self.before) / (SLOWEST / 1_000);
-        self.at + Duration::from_millis(earned)
+        let came = self.came.load(Relaxed).saturating_sub(self.before).min(self.most);
+        self.at + Duration::from_millis(came / (SLOWEST / 1_000))
     }
 
     /// `None`: it is over.
@@ -214,16 +217,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_comes_on_one_lane_earns_time_for_all_of_the_peer() {
+    async fn what_comes_on_one_lane_earns_time_for_all_of_the_peer_and_not_without_end() {
         let (came, second) = (Arc::new(AtomicU64::new(0)), Duration::from_secs(1));
+        let slowest = |seconds: u64| seconds * 1_000 * (SLOWEST / 1_000);
         let began = Instant::now();
-        let deadline = Deadline { came: Arc::clone(&came), before: 0, at: began + 30 * second };
+        let deadline = Deadline { came: Arc::clone(&came), before: 0, most: slowest(150), at: began + 30 * second };
         let other = async {
-            tokio::time::sleep(20 * second).await;
-            // 100 s of the slowest pace.
-            came.fetch_add(100_000 * (SLOWEST / 1_000), Relaxed);
+            for _ in 0..2 {
+                tokio::time::sleep(20 * second).await;
+                came.fetch_add(slowest(100), Relaxed);
+            }
         };
         let (ended, ()) = tokio::join!(deadline.wait(std::future::pending::<()>()), other);
-        assert_eq!((ended, began.elapsed()), (None, 130 * second));
+        assert_eq!((ended, began.elapsed()), (None, 180 * second));
     }
 }
