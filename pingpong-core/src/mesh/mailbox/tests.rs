@@ -64,3 +64,16 @@ async fn a_process_that_was_stopped_gives_its_servers_time_to_go_on() {
     drop(entries);
     assert!(matches!(waits.await, Delivered::Done));
 }
+
+/// A1: it is refused, and holds nobody up until then.
+#[tokio::test(start_paused = true)]
+async fn who_is_not_served_waits_for_no_turn() {
+    let own = Node { name: NodeName::new("m").unwrap(), incarnation: Incarnation::new(1, 0) };
+    let shared = Shared::new(own, crate::config::Limits::default(), crate::config::Timeouts::default());
+    let (name, session) = (ServerName::new("s").unwrap(), session());
+    let _inbox = shared.register(&name, ServerOptions::new().allow_only([NodeName::new("b").unwrap()])).unwrap();
+    let _held = shared.mailbox(&name).unwrap().turn(&session, STALL).await.unwrap();
+    let turn = timeout(STALL, shared.turn_at(&session, &name)).await;
+    assert!(turn.expect("it does not wait").is_none());
+    shared.end_servers();
+}
