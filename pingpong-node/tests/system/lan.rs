@@ -107,25 +107,21 @@ impl Lan {
         plan
     }
 
-    /// Which ways between two machines are open from now on. What does not come through vanishes where it would arrive.
+    /// Which ways between the two machines are open from now on, and all others are.
     pub(crate) async fn open(&self, a: usize, b: usize, a_to_b: bool, b_to_a: bool) {
-        for (from, to, open) in [(a, b, a_to_b), (b, a, b_to_a)] {
-            let mut rules = "flush chain inet cut in".to_owned();
-            if !open {
-                let (four, six) = (four(from), six(from));
-                rules +=
-                    &format!("; add rule inet cut in ip saddr {four} drop; add rule inet cut in ip6 saddr {six} drop");
-            }
-            self.filter(&self.machine(to), &rules).await;
-        }
+        let ways = [((a, b), a_to_b), ((b, a), b_to_a)].into_iter().filter(|(_, open)| !open);
+        self.close_only(&ways.map(|(way, _)| way).collect::<Vec<_>>()).await;
     }
 
-    /// All ways are open from now on but these, each from a machine to another.
+    /// All ways are open from now on but these, each from a machine to another. What does not come through vanishes where it would
+    /// arrive.
     pub(crate) async fn close_only(&self, ways: &[(usize, usize)]) {
         for to in 0..self.machines {
             let mut rules = "flush chain inet cut in".to_owned();
             for (from, _) in ways.iter().filter(|way| way.1 == to) {
-                rules += &format!("; add rule inet cut in ip saddr {} drop", four(*from));
+                let (four, six) = (four(*from), six(*from));
+                rules +=
+                    &format!("; add rule inet cut in ip saddr {four} drop; add rule inet cut in ip6 saddr {six} drop");
             }
             self.filter(&self.machine(to), &rules).await;
         }
