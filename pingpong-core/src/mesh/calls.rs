@@ -172,14 +172,9 @@ impl OpenCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::fixtures::member;
     use crate::message::MessageType;
-    use crate::{Incarnation, NodeName};
     use bytes::Bytes;
-
-    fn member(name: &str, key: u64) -> Member {
-        let node = Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(1, key) };
-        Member { node, key, slot: key as usize }
-    }
 
     fn reply(byte: u8) -> Outcome {
         let kind = MessageType { id: 1, version: 0 };

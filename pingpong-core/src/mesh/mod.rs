@@ -20,6 +20,8 @@ mod connection;
 mod counters;
 mod deliver;
 mod driver;
+#[cfg(test)]
+mod fixtures;
 mod flush;
 #[cfg(all(test, feature = "interleavings"))]
 mod interleavings;

@@ -1,14 +1,8 @@
 use super::*;
-use crate::name::NodeName;
-use crate::node::{Incarnation, Node};
+use crate::mesh::fixtures::member;
 use futures_util::FutureExt;
 
 const REFUSE: WhenFull = WhenFull::Refuse;
-
-fn member(name: &str, key: u64) -> Member {
-    let node = Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(1, key) };
-    Member { node, key, slot: key as usize }
-}
 
 /// A lane with room for 1,000 bytes and these sessions, each with its key as its slot.
 fn lane(keys: &[u64]) -> Arc<Lane> {

@@ -1,27 +1,14 @@
 //! When a server counts as stuck (O3).
 
 use super::*;
-use crate::mesh::calls::Calls;
-use crate::mesh::counters::CounterCells;
-use crate::mesh::lane::Lane;
-use crate::mesh::large::LargeBudget;
-use crate::mesh::roster::Member;
-use crate::mesh::session::Common;
+use crate::mesh::fixtures::{common, member, node, remote};
 use crate::name::NodeName;
-use crate::node::Incarnation;
-use crate::session::ConnId;
 use tokio::time::timeout;
 
 const STALL: Duration = Duration::from_secs(30);
 
 fn session() -> Arc<Session> {
-    let counters = Arc::new(CounterCells::default());
-    let calls = Calls::new(8, Arc::clone(&counters));
-    let common = Arc::new(Common { counters, calls, started: Instant::now(), max_message: 1 << 20 });
-    let node = Node { name: NodeName::new("a").unwrap(), incarnation: Incarnation::new(1, 0) };
-    let replies = Lane::new(1_000, LargeBudget::new(1 << 20));
-    let member = Member { node, key: 1, slot: 1 };
-    Session::remote(member, common, ConnId(1), replies, 1, STALL, Arc::default())
+    remote(member("a", 1), &common())
 }
 
 fn mailbox() -> Arc<Mailbox> {
@@ -68,8 +55,7 @@ async fn a_process_that_was_stopped_gives_its_servers_time_to_go_on() {
 /// A1: it is refused, and holds nobody up until then.
 #[tokio::test(start_paused = true)]
 async fn who_is_not_served_waits_for_no_turn() {
-    let own = Node { name: NodeName::new("m").unwrap(), incarnation: Incarnation::new(1, 0) };
-    let shared = Shared::new(own, crate::config::Limits::default(), crate::config::Timeouts::default());
+    let shared = Shared::new(node("m"), crate::config::Limits::default(), crate::config::Timeouts::default());
     let (name, session) = (ServerName::new("s").unwrap(), session());
     let _inbox = shared.register(&name, ServerOptions::new().allow_only([NodeName::new("b").unwrap()])).unwrap();
     let _held = shared.mailbox(&name).unwrap().turn(&session, STALL).await.unwrap();
