@@ -143,8 +143,8 @@ pub const MAX_ADDRESSES: usize = 8;
 /// Why a connection was closed, as it travels to the other side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum CloseReason {
-    /// There is a link already.
-    #[error("there is a link already")]
+    /// There is a link already, or as many connections that may become it as one name may have (N20).
+    #[error("other connections of the peer are there already")]
     Surplus,
     /// Late or overtaken; dial again.
     #[error("late or overtaken; dial again")]

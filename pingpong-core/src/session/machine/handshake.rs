@@ -13,29 +13,35 @@ impl Machine {
         if self.conns.contains_key(&conn) {
             return;
         }
-        let full = self.is_full_for(&peer, dialled);
+        let too_many = self.too_many_for(&peer, dialled);
         self.conns.insert(conn, Conn::new(peer, dialled));
         if self.stage != Stage::Running {
             self.close(conn, CloseReason::Leaving, turn);
-        } else if full {
-            self.close(conn, CloseReason::Full, turn);
+        } else if let Some(reason) = too_many {
+            self.close(conn, reason, turn);
         } else if dialled {
             self.greet(conn, turn);
         }
     }
 
-    /// N20: how many handshakes there may be. What this node dials itself is bounded for each name.
-    fn is_full_for(&self, peer: &NodeName, dialled: bool) -> bool {
+    /// N20: how many handshakes there may be, for each name and in all. What this node dials itself is bounded for each name.
+    ///
+    /// After a heal all dials that a peer began during the cut may arrive at once: those beyond the first few are a surplus, not
+    /// a lack of room, for which the peer would hold back.
+    fn too_many_for(&self, peer: &NodeName, dialled: bool) -> Option<CloseReason> {
         let same = self.conns.values().filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
         let (mut all, mut open) = (0, 0);
         for conn in same {
             all += 1;
             open += usize::from(conn.peer == *peer && conn.phase == Phase::Open);
         }
-        if dialled {
-            open >= Limits::DIALS
+        let of_the_name = if dialled { Limits::DIALS } else { Limits::OPEN };
+        if open >= of_the_name {
+            Some(CloseReason::Surplus)
+        } else if !dialled && all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES) {
+            Some(CloseReason::Full)
         } else {
-            open >= Limits::OPEN || all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES)
+            None
         }
     }
 
