@@ -248,6 +248,33 @@ pub enum DialError {
     EndpointClosed,
 }
 
+impl DialError {
+    /// [`DialError::Unreachable`], in the network's words.
+    pub fn unreachable(address: &Address, words: impl ToString) -> Self {
+        Self::Unreachable { address: address.clone(), words: words.to_string() }
+    }
+
+    /// [`DialError::Refused`]; the words say which side refused what, and the remedy.
+    pub fn refused(address: &Address, words: impl ToString) -> Self {
+        Self::Refused { address: address.clone(), words: words.to_string() }
+    }
+
+    /// Holds the name that answered against the one that was dialled, if it was known (L1).
+    ///
+    /// # Errors
+    ///
+    /// [`DialError::AnotherName`] if they differ.
+    pub fn check_name(address: &Address, expected: Option<&NodeName>, answered: &NodeName) -> Result<(), Self> {
+        match expected.filter(|expected| *expected != answered) {
+            None => Ok(()),
+            Some(expected) => {
+                let (expected, answered) = (expected.clone(), answered.clone());
+                Err(Self::AnotherName { address: address.clone(), expected, answered })
+            }
+        }
+    }
+}
+
 /// A connection, or a lane of it, has ended; [`Connection::closed`] says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the connection has ended: {0}")]

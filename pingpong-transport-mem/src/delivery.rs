@@ -29,20 +29,14 @@ impl State {
 
     /// What the host that a dial reached says to it.
     fn answer(&self, dial: &Dial) -> Result<Answer, DialError> {
-        let address = || dial.address.clone();
-        let unreachable = |words: String| DialError::Unreachable { address: address(), words };
         let bound = self.hosts.get(&dial.address).and_then(|host| self.bound.get(host));
         let Some((&id, process)) = bound.and_then(|id| Some((id, self.processes.get(id)?))) else {
-            return Err(unreachable("nobody is bound there".to_owned()));
+            return Err(DialError::unreachable(&dial.address, "nobody is bound there"));
         };
-        if let Some(expect) = dial.expect.as_ref().filter(|&expect| *expect != process.name) {
-            let words =
-                format!("{expect} is expected there, and {} answers; mend the name or the address", process.name);
-            return Err(DialError::Refused { address: address(), words });
-        }
+        DialError::check_name(&dial.address, dial.expect.as_ref(), &process.name)?;
         if process.backlog.len() >= self.settings.backlog {
-            let bound = self.settings.backlog;
-            return Err(unreachable(format!("{bound} connections wait to be accepted there, which is the limit")));
+            let words = format!("{} connections wait to be accepted there, which is the limit", self.settings.backlog);
+            return Err(DialError::unreachable(&dial.address, words));
         }
         Ok(Answer { process: id, name: process.name.clone() })
     }

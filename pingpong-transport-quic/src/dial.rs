@@ -54,7 +54,7 @@ impl Dialler {
         found: &[SocketAddr],
         expect: Option<&NodeName>,
     ) -> Result<QuicConnection, DialError> {
-        let mut failure = unreachable(address, "its name has no address".to_owned());
+        let mut failure = DialError::unreachable(address, "its name has no address");
         let mut rest = found.iter();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -87,7 +87,7 @@ impl Dialler {
         let tls = self.identity.current();
         let own = Own { expires: tls.expires, ..self.own.clone() };
         let claim = Claim::default();
-        let crypto = tls.client(expect.is_some(), &claim).map_err(|words| refused(address, words))?;
+        let crypto = tls.client(expect.is_some(), &claim).map_err(|words| DialError::refused(address, words))?;
         let mut config = ClientConfig::new(crypto);
         config.transport_config(Arc::clone(&self.transport));
         let name = expect.map_or(UNKNOWN, NodeName::as_str);
@@ -98,33 +98,29 @@ impl Dialler {
         let connecting = self.endpoint.connect_with(config, remote, name).map_err(|error| match error {
             ConnectError::EndpointStopping => DialError::EndpointClosed,
             ConnectError::InvalidRemoteAddress(_) => {
-                unreachable(address, format!("{remote} cannot be reached from the socket of this node"))
+                DialError::unreachable(address, format!("{remote} cannot be reached from the socket of this node"))
             }
-            error => refused(address, error.to_string()),
+            error => DialError::refused(address, error.to_string()),
         })?;
-        let another = |expected: &NodeName, answered: &NodeName| DialError::AnotherName {
-            address: address.clone(),
-            expected: expected.clone(),
-            answered: answered.clone(),
-        };
         let expires = own.expires;
-        let connection = connecting.await.map_err(|error| match (error, expect, claim.another()) {
-            (ConnectionError::LocallyClosed, ..) => DialError::EndpointClosed,
-            (_, Some(expected), Some(answered)) => another(expected, &answered),
-            (error, ..) => {
-                let failure = words::failure(&error, expires);
-                match failure.refused {
-                    true => refused(address, failed(format!("{claim} answered; {}", failure.words))),
-                    false => unreachable(address, failed(failure.words)),
+        let connection = match connecting.await {
+            Ok(connection) => connection,
+            Err(ConnectionError::LocallyClosed) => return Err(DialError::EndpointClosed),
+            Err(error) => {
+                if let Some(answered) = claim.another() {
+                    DialError::check_name(address, expect, &answered)?;
                 }
+                let failure = words::failure(&error, expires);
+                return Err(match failure.refused {
+                    true => DialError::refused(address, failed(format!("{claim} answered; {}", failure.words))),
+                    false => DialError::unreachable(address, failed(failure.words)),
+                });
             }
-        })?;
-        let connection =
-            QuicConnection::new(connection, own, &tls, None).map_err(|words| refused(address, failed(words)))?;
-        match expect {
-            Some(expected) if expected != connection.peer() => Err(another(expected, connection.peer())),
-            _ => Ok(connection),
-        }
+        };
+        let connection = QuicConnection::new(connection, own, &tls, None)
+            .map_err(|words| DialError::refused(address, failed(words)))?;
+        DialError::check_name(address, expect, connection.peer())?;
+        Ok(connection)
     }
 }
 
@@ -135,12 +131,4 @@ const fn telling(error: &DialError) -> u8 {
         DialError::AnotherName { .. } => 1,
         _ => 2,
     }
-}
-
-fn unreachable(address: &Address, words: String) -> DialError {
-    DialError::Unreachable { address: address.clone(), words }
-}
-
-fn refused(address: &Address, words: String) -> DialError {
-    DialError::Refused { address: address.clone(), words }
 }

@@ -96,19 +96,13 @@ impl Link for UnixLink {
     }
 
     async fn dial(&self, address: &Address, expect: Option<&NodeName>) -> Result<UnixConnection, DialError> {
-        let failed = |error: io::Error| match (address.clone(), error.to_string(), error.kind()) {
-            (address, words, ErrorKind::PermissionDenied) => DialError::Refused { address, words },
-            (address, words, _) => DialError::Unreachable { address, words },
-        };
-        let socket = UnixSeqpacket::connect(address.as_str()).await.map_err(failed)?;
-        let connection = Arc::clone(&self.own).meet(socket).await.map_err(failed)?;
-        match expect.cloned().filter(|expected| *expected != connection.peer) {
-            None => Ok(connection),
-            Some(expected) => {
-                let (address, answered) = (address.clone(), connection.peer.clone());
-                Err(DialError::AnotherName { address, expected, answered })
-            }
-        }
+        let met = async { Arc::clone(&self.own).meet(UnixSeqpacket::connect(address.as_str()).await?).await };
+        let connection = met.await.map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => DialError::refused(address, error),
+            _ => DialError::unreachable(address, error),
+        })?;
+        DialError::check_name(address, expect, &connection.peer)?;
+        Ok(connection)
     }
 
     async fn accept(&self) -> Option<UnixConnection> {
