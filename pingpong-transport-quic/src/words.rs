@@ -81,10 +81,17 @@ pub(crate) struct Failure {
 }
 
 /// Whether a peer has given its own dial up, and has nothing against this side: it says no more than that during a handshake
-/// (RFC 9000, section 10.2.3).
+/// (RFC 9000, section 10.2.3). Or it knows nothing of the dial any more, since it has restarted: then it takes this side's answer for
+/// the first packet of a dial, of which it asks in a crowd that it show its address first (section 8.1.2).
 pub(crate) fn given_up(error: &ConnectionError) -> bool {
     const QUIETLY: [TransportErrorCode; 2] = [TransportErrorCode::NO_ERROR, TransportErrorCode::APPLICATION_ERROR];
-    matches!(error, ConnectionError::ConnectionClosed(close) if QUIETLY.contains(&close.error_code))
+    match error {
+        ConnectionError::ConnectionClosed(close) => QUIETLY.contains(&close.error_code),
+        ConnectionError::TransportError(error) => {
+            error.code == TransportErrorCode::PROTOCOL_VIOLATION && error.reason == "client sent Retry"
+        }
+        _ => false,
+    }
 }
 
 /// Words for the end of a connection, or of an attempt. `expires`: until when this side's certificate holds.

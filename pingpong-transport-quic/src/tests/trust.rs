@@ -9,6 +9,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+use tokio::net::UdpSocket;
 
 /// The words of a dial that is refused.
 async fn refusal(from: &QuicLink, to: &QuicLink, expect: Option<&NodeName>) -> String {
@@ -96,6 +97,24 @@ async fn an_expired_certificate_is_refused_with_its_date() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// What this thread logs, until the guard is dropped.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    async fn says(&self, words: &str) {
+        let said = async {
+            while self.lines(words).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(said).await;
+    }
+
     fn lines(&self, with: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(with)).map(str::to_owned).collect()
@@ -115,32 +134,53 @@ impl io::Write for Log {
 
 #[tokio::test]
 async fn who_is_refused_stands_in_the_log() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
-    let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-    let _logs = tracing::subscriber::set_default(subscriber);
+    let (log, _logs) = Log::begin();
     let authority = authority();
     let expired = authority.issue(&name("b"), past()).unwrap();
     let (a, b) = (bind(issue(&authority, "a")), QuicLink::bind_unchecked(config(expired)).unwrap());
-    let says = async |words: &str| {
-        while log.lines(words).is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
     // Nothing is wrong with a dial that its peer needs no longer.
     let member = bind(issue(&authority, "member"));
     assert!(member.dial(&address(&a), None).now_or_never().is_none());
-    soon(says("given its dial up")).await;
+    log.says("given its dial up").await;
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
     refused_by_peer(&b, &a).await;
-    soon(says("a handshake failed")).await;
+    log.says("a handshake failed").await;
     // How often it is said is tested where it is decided.
     let lines = log.lines("a handshake failed");
     let at = address(&b).to_string();
     for part in ["peer=b ", &format!("remote={at} "), "expired", "1972-01-01 00:00:00 UTC"] {
         assert!(lines[0].contains(part), "{part} is missing: {}", lines[0]);
     }
+}
+
+/// The peer has restarted in a crowd: it takes the answer to a dial of its former life for the first packet of a new one, and asks for
+/// its address to be shown.
+#[tokio::test]
+async fn a_dial_that_its_peer_has_forgotten_is_no_warning() {
+    let (log, _logs) = Log::begin();
+    let authority = authority();
+    let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
+    let (inside, outside) =
+        (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let to = Address::new(&inside.local_addr().unwrap().to_string()).unwrap();
+    let (mut first, mut answer) = (vec![0; 2_048], vec![0; 2_048]);
+    let retry = async {
+        let length = inside.recv(&mut first).await.unwrap();
+        outside.send_to(&first[..length], a.local_address()).await.unwrap();
+        outside.recv(&mut answer).await.unwrap();
+        // RFC 9000, section 17.2: type, version, destination, source. Its source is what a retry is sent to (section 17.2.5).
+        let source = 6 + usize::from(answer[5]);
+        let source = &answer[source..=source + usize::from(answer[source])];
+        let retry = [&[0xf0, 0, 0, 0, 1], source, &[0], &[7; 32]].concat();
+        outside.send_to(&retry, a.local_address()).await.unwrap();
+    };
+    tokio::select! {
+        biased;
+        () = soon(retry) => {}
+        dialled = member.dial(&to, None) => panic!("nobody answers there: {dialled:?}"),
+    }
+    log.says("given its dial up").await;
+    assert_eq!(log.lines("a handshake failed"), [""; 0]);
 }
 
 #[tokio::test]
