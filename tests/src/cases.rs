@@ -233,7 +233,7 @@ macro_rules! conformance_suite {
 }
 
 /// Every case of the suite.
-pub const CASES: &[Case] = for_each_case!(__case_table());
+pub static CASES: &[Case] = for_each_case!(__case_table());
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,7 @@ use signals::Signals;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -128,58 +129,65 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`] names the item and the remedy.
     pub async fn start(settings: Settings) -> Result<Self, DaemonError> {
-        let identity = settings.read_identity().map_err(SettingsError::from)?;
-        let (quic, mesh) = (settings.quic(identity.clone())?, settings.mesh_with_store()?);
-        let signals =
-            Signals::listen().map_err(|error| DaemonError::System { what: "signals cannot be caught", error })?;
-        let control = match &settings.control.socket {
-            Some(path) => Some(ControlSocket::bind(path).await?),
-            None => None,
-        };
-        let health = settings.health.listen.map(health::bind).transpose()?;
-        let no_thread = |error| DaemonError::System { what: "no thread can be had", error };
-        let io = IoThread::start("pingpong-io").map_err(no_thread)?;
-        #[cfg(feature = "faults")]
-        let (faults, cuttable) = {
-            let faults = Arc::new(faults::Faults::default());
-            (Arc::clone(&faults), faults)
-        };
-        let started = io.run(async move {
-            #[cfg(not(feature = "faults"))]
-            let link = QuicLink::bind(quic)?;
+        Self::begin(settings).await
+    }
+
+    /// A box, so that all that a node is made of is compiled here once, and not in each program that has one.
+    fn begin(settings: Settings) -> Pin<Box<dyn Future<Output = Result<Self, DaemonError>> + Send>> {
+        Box::pin(async move {
+            let identity = settings.read_identity().map_err(SettingsError::from)?;
+            let (quic, mesh) = (settings.quic(identity.clone())?, settings.mesh_with_store()?);
+            let signals =
+                Signals::listen().map_err(|error| DaemonError::System { what: "signals cannot be caught", error })?;
+            let control = match &settings.control.socket {
+                Some(path) => Some(ControlSocket::bind(path).await?),
+                None => None,
+            };
+            let health = settings.health.listen.map(health::bind).transpose()?;
+            let no_thread = |error| DaemonError::System { what: "no thread can be had", error };
+            let io = IoThread::start("pingpong-io").map_err(no_thread)?;
             #[cfg(feature = "faults")]
-            let link = cuttable.bind(quic)?;
-            let (address, renewal) = (link.local_address(), link.renewal());
-            let advertise = pingpong_core::link::Link::addresses(&link);
-            let mesh = Mesh::start(link, mesh).await?;
-            Ok::<_, DaemonError>((mesh, address, renewal, advertise))
-        });
-        let gone = || no_thread(io::Error::other("it has ended"));
-        let (mesh, address, renewal, advertise) = started.await.ok_or_else(gone)??;
-        let watched = Watched::new(settings.clone(), renewal, &identity);
-        let desk = Arc::new(Desk {
-            mesh: Arc::new(mesh),
-            #[cfg(feature = "faults")]
-            faults,
-            runtime: io.handle().clone(),
-            cluster: settings.cluster.to_string(),
-            listen: address.to_string(),
-            advertise: advertise.iter().map(ToString::to_string).collect(),
-            certificate_expires: watched.expires(),
-            min_links: settings.min_links,
-            adapters: Adapters::default(),
-            exercise: OnceLock::new(),
-            stop: watch::Sender::new(false),
-        });
-        let mut tasks = JoinSet::new();
-        tasks.spawn_on(watched.run(signals.renewals()), io.handle());
-        if let Some(socket) = control {
-            tasks.spawn_on(serve(socket, Arc::clone(&desk)), io.handle());
-        }
-        if let Some(listener) = health {
-            tasks.spawn_on(health::serve(listener, Arc::clone(&desk)), io.handle());
-        }
-        Ok(Self { settings, desk, address, signals, _tasks: tasks, _io: io })
+            let (faults, cuttable) = {
+                let faults = Arc::new(faults::Faults::default());
+                (Arc::clone(&faults), faults)
+            };
+            let started = io.run(async move {
+                #[cfg(not(feature = "faults"))]
+                let link = QuicLink::bind(quic)?;
+                #[cfg(feature = "faults")]
+                let link = cuttable.bind(quic)?;
+                let (address, renewal) = (link.local_address(), link.renewal());
+                let advertise = pingpong_core::link::Link::addresses(&link);
+                let mesh = Mesh::start(link, mesh).await?;
+                Ok::<_, DaemonError>((mesh, address, renewal, advertise))
+            });
+            let gone = || no_thread(io::Error::other("it has ended"));
+            let (mesh, address, renewal, advertise) = started.await.ok_or_else(gone)??;
+            let watched = Watched::new(settings.clone(), renewal, &identity);
+            let desk = Arc::new(Desk {
+                mesh: Arc::new(mesh),
+                #[cfg(feature = "faults")]
+                faults,
+                runtime: io.handle().clone(),
+                cluster: settings.cluster.to_string(),
+                listen: address.to_string(),
+                advertise: advertise.iter().map(ToString::to_string).collect(),
+                certificate_expires: watched.expires(),
+                min_links: settings.min_links,
+                adapters: Adapters::default(),
+                exercise: OnceLock::new(),
+                stop: watch::Sender::new(false),
+            });
+            let mut tasks = JoinSet::new();
+            tasks.spawn_on(watched.run(signals.renewals()), io.handle());
+            if let Some(socket) = control {
+                tasks.spawn_on(serve(socket, Arc::clone(&desk)), io.handle());
+            }
+            if let Some(listener) = health {
+                tasks.spawn_on(health::serve(listener, Arc::clone(&desk)), io.handle());
+            }
+            Ok(Self { settings, desk, address, signals, _tasks: tasks, _io: io })
+        })
     }
 
     /// The node.

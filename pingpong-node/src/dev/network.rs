@@ -2,6 +2,7 @@
 
 use super::{DevError, Kind};
 use crate::{Address, ClusterName, Mesh, MeshConfig, Transport};
+use std::pin::Pin;
 use std::sync::Arc;
 
 #[cfg(feature = "mem")]
@@ -14,6 +15,8 @@ use std::{net::Ipv4Addr, time::Duration};
 /// No first step takes that long; what is left of a certificate afterwards is of no use to anybody.
 #[cfg(feature = "quic")]
 const CERTIFICATES_HOLD: Duration = Duration::from_secs(86_400);
+
+type Started = Result<(Arc<dyn Transport>, Address), DevError>;
 
 pub(super) enum Network {
     #[cfg(feature = "mem")]
@@ -53,22 +56,26 @@ impl Network {
     }
 
     /// Starts a node, and says where it can be dialled.
-    pub(super) async fn node(&self, config: MeshConfig) -> Result<(Arc<dyn Transport>, Address), DevError> {
-        match self {
-            #[cfg(feature = "mem")]
-            Self::Mem(network) => {
-                let address = Address::new(config.name.as_str())?;
-                let link = network.bind(config.name.clone(), address.clone())?;
-                Ok((Arc::new(Mesh::start(link, config).await?), address))
+    ///
+    /// A box, so that the machinery behind it is compiled here once, and not in each program that starts nodes.
+    pub(super) fn node(&self, config: MeshConfig) -> Pin<Box<dyn Future<Output = Started> + Send + '_>> {
+        Box::pin(async move {
+            match self {
+                #[cfg(feature = "mem")]
+                Self::Mem(network) => {
+                    let address = Address::new(config.name.as_str())?;
+                    let link = network.bind(config.name.clone(), address.clone())?;
+                    Ok((Arc::new(Mesh::start(link, config).await?) as Arc<dyn Transport>, address))
+                }
+                #[cfg(feature = "quic")]
+                Self::Quic(authority) => {
+                    let identity = authority.issue(&config.name, Validity::from_now(CERTIFICATES_HOLD))?;
+                    let listen = (Ipv4Addr::LOCALHOST, 0).into();
+                    let link = QuicLink::bind(QuicConfig::for_mesh(listen, identity, &config))?;
+                    let address = Address::new(&link.local_address().to_string())?;
+                    Ok((Arc::new(Mesh::start(link, config).await?) as Arc<dyn Transport>, address))
+                }
             }
-            #[cfg(feature = "quic")]
-            Self::Quic(authority) => {
-                let identity = authority.issue(&config.name, Validity::from_now(CERTIFICATES_HOLD))?;
-                let listen = (Ipv4Addr::LOCALHOST, 0).into();
-                let link = QuicLink::bind(QuicConfig::for_mesh(listen, identity, &config))?;
-                let address = Address::new(&link.local_address().to_string())?;
-                Ok((Arc::new(Mesh::start(link, config).await?), address))
-            }
-        }
+        })
     }
 }
