@@ -156,6 +156,7 @@ impl Acceptor {
         server.crypto = tls.server(claim)?;
         let expires = tls.expires;
         let failed = |error| Unmade::Failed(words::failure(&error, expires).words);
+        let remote = incoming.remote_address();
         let server = Arc::new(server);
         // A connection keeps what it was made with.
         counted.lives(Arc::downgrade(&server) as _);
@@ -164,6 +165,8 @@ impl Acceptor {
             Ok(Ok(connection)) => Ok(QuicConnection::new(connection, own, &tls, Some(counted.proved()))?),
             Ok(Err(error)) if words::given_up(&error) => Err(Unmade::GivenUp),
             Ok(Err(error)) => Err(failed(error)),
+            // A dial that a cut or a restart has cut short, and that its peer has made good since.
+            Err(_) if self.identity.is_connected(remote) => Err(Unmade::GivenUp),
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline).into()),
         }
     }

@@ -1,10 +1,11 @@
-//! Connections that exist, so that their peers are looked at again when this node's identity is renewed: whoever has been revoked
-//! since, or was vouched for by an authority that is trusted no more, is put out at once.
+//! Connections that exist. Their peers are looked at again when this node's identity is renewed: whoever has been revoked since, or was
+//! vouched for by an authority that is trusted no more, is put out at once.
 
 use crate::tls::Tls;
 use crate::words;
 use pingpong_core::NodeName;
 use rustls::pki_types::CertificateDer;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// The peer of one connection, and what it proved itself with.
@@ -37,6 +38,16 @@ impl Live {
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         peers.retain(|peer| peer.strong_count() > 0);
         peers.push(Arc::downgrade(peer));
+    }
+
+    /// Whether there is a connection with the process at that address, whoever began it.
+    pub(crate) fn has(&self, remote: SocketAddr) -> bool {
+        let is_it = |peer: Arc<Peer>| {
+            let at = peer.connection.remote_address();
+            peer.connection.close_reason().is_none()
+                && (at.ip().to_canonical(), at.port()) == (remote.ip().to_canonical(), remote.port())
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).any(is_it)
     }
 
     /// Looks at all of them again.

@@ -5,6 +5,7 @@ use crate::live::{Live, Peer};
 use crate::tls::{Tls, Unusable};
 use pingpong_core::NodeName;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Gives a running endpoint a renewed identity: of the same node, with another certificate, key or authority, or with other
@@ -53,6 +54,11 @@ impl Renewal {
     pub(crate) fn new(identity: &Identity) -> Result<Self, Unusable> {
         let current = Arc::new(RwLock::new(Arc::new(Tls::new(identity)?)));
         Ok(Self { name: identity.name().clone(), current, live: Live::default() })
+    }
+
+    /// Whether there is a connection with the process at that address.
+    pub(crate) fn is_connected(&self, remote: SocketAddr) -> bool {
+        self.live.has(remote)
     }
 
     /// A connection that was made with `used` begins to count. If the identity was renewed meanwhile, its peer is looked at again.

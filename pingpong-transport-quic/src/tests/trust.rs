@@ -7,7 +7,7 @@ use pingpong_core::link::{Closed, Connection, DialError, Priority};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::SystemTime;
 use tokio::net::UdpSocket;
 
@@ -99,6 +99,12 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// What this thread logs, until the guard is dropped.
     fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        // With two of them no test that logs to nobody decides for all what is of interest to nobody.
+        static ANOTHER: LazyLock<tracing::Dispatch> = LazyLock::new(|| {
+            let nowhere = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(io::sink);
+            tracing::Dispatch::new(nowhere.finish())
+        });
+        LazyLock::force(&ANOTHER);
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
@@ -153,6 +159,49 @@ async fn who_is_refused_stands_in_the_log() {
     }
 }
 
+async fn udp() -> (UdpSocket, Address) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = Address::new(&socket.local_addr().unwrap().to_string()).unwrap();
+    (socket, at)
+}
+
+/// A cut has swallowed the answer to a dial, and the word that it is given up; then the peer has dialled again.
+#[tokio::test]
+async fn a_dial_that_its_peer_has_made_good_is_no_warning() {
+    let (log, _logs) = Log::begin();
+    let authority = authority();
+    let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
+    let ((swallowed, to_first), (inside, to_second), (outside, _)) = (udp().await, udp().await, udp().await);
+    let (mut there, mut back) = (vec![0; 65_536], vec![0; 65_536]);
+    let first = async {
+        let length = swallowed.recv(&mut there).await.unwrap();
+        outside.send_to(&there[..length], a.local_address()).await.unwrap();
+    };
+    tokio::select! {
+        biased;
+        () = soon(first) => {}
+        dialled = member.dial(&to_first, None) => panic!("it is not answered: {dialled:?}"),
+    }
+    let relay = async {
+        loop {
+            tokio::select! {
+                came = inside.recv(&mut there) => outside.send_to(&there[..came.unwrap()], a.local_address()).await.unwrap(),
+                came = outside.recv(&mut back) => inside.send_to(&back[..came.unwrap()], member.local_address()).await.unwrap(),
+            };
+        }
+    };
+    let second = async {
+        let (dialled, accepted) = soon(async { tokio::join!(member.dial(&to_second, None), a.accept()) }).await;
+        let _link = (dialled.unwrap(), accepted.unwrap());
+        log.says("given its dial up").await;
+    };
+    tokio::select! {
+        () = relay => {}
+        () = second => {}
+    }
+    assert_eq!(log.lines("a handshake failed"), [""; 0]);
+}
+
 /// The peer has restarted in a crowd: it takes the answer to a dial of its former life for the first packet of a new one, and asks for
 /// its address to be shown.
 #[tokio::test]
@@ -160,9 +209,7 @@ async fn a_dial_that_its_peer_has_forgotten_is_no_warning() {
     let (log, _logs) = Log::begin();
     let authority = authority();
     let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
-    let (inside, outside) =
-        (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
-    let to = Address::new(&inside.local_addr().unwrap().to_string()).unwrap();
+    let ((inside, to), (outside, _)) = (udp().await, udp().await);
     let (mut first, mut answer) = (vec![0; 2_048], vec![0; 2_048]);
     let retry = async {
         let length = inside.recv(&mut first).await.unwrap();
