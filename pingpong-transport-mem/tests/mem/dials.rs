@@ -40,11 +40,11 @@ async fn both_ends_know_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_name_than_expected_is_refused() {
+async fn another_name_than_expected_is_named() {
     let network = MemNetwork::new(1);
     let (a, b) = (bind(&network, "a"), bind(&network, "b"));
     let error = soon(a.dial(&at("b"), Some(&name("c")))).await.unwrap_err();
-    assert!(matches!(&error, DialError::Refused { .. }), "{error}");
+    assert!(matches!(&error, DialError::AnotherName { .. }), "{error}");
     assert_eq!(error.to_string(), "c was dialled at b, and b answered");
     hangs(b.accept()).await;
     soon(a.dial(&at("b"), Some(&name("b")))).await.unwrap();

@@ -8,12 +8,12 @@ pub(crate) const PROBE_ACK: u8 = 4;
 pub(crate) const PEERS: u8 = 6;
 
 /// Numbers of close reasons.
+pub(crate) const SURPLUS: u8 = 0;
 pub(crate) const STALE: u8 = 1;
 pub(crate) const LOST: u8 = 2;
 pub(crate) const RAISE: u8 = 3;
 pub(crate) const REPLACED: u8 = 4;
 pub(crate) const DISCONNECTED: u8 = 8;
-pub(crate) const FULL: u8 = 10;
 pub(crate) const OVERLOADED: u8 = 11;
 pub(crate) const REFUSED: u8 = 12;
 pub(crate) const PROTOCOL: u8 = 13;

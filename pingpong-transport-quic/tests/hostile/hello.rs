@@ -1,6 +1,6 @@
 //! Members that lie in their `Hello`, say it too slowly, or connect and say nothing.
 
-use crate::bytes::{DISCONNECTED, FULL, Hello, LOST, PROBE, PROBE_ACK, RAISE, REFUSED, REPLACED};
+use crate::bytes::{DISCONNECTED, Hello, LOST, PROBE, PROBE_ACK, RAISE, REFUSED, REPLACED, SURPLUS};
 use crate::bytes::{Reader, sized, varint};
 use crate::node::Settings;
 use crate::peer::{Peer, closed, connect};
@@ -125,7 +125,7 @@ async fn connections_that_say_nothing_are_few() {
         peers.push(connect(&stage, "intruder", TransportConfig::default()).await);
     }
     for (_endpoint, connection) in &peers[4..] {
-        assert_eq!(closed(connection).await.0, FULL);
+        assert_eq!(closed(connection).await.0, SURPLUS);
     }
     // The first ones had as long as a handshake may take.
     for (_endpoint, connection) in &peers[..4] {

@@ -46,7 +46,7 @@ pub struct Identity {
     pub addresses: Vec<Address>,
 }
 
-/// How much the machine keeps (N20). Everything beyond is refused: with `Surplus` what is too much for one name, else with `Full`.
+/// How much the machine keeps (N20). What is beyond is refused with `Full`; accepted connections that one name has too many of, with `Surplus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Names that are linked, wanted, or about to be linked.

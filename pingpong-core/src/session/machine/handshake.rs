@@ -27,7 +27,7 @@ impl Machine {
     /// N20: how many handshakes there may be, for each name and in all. What this node dials itself is bounded for each name.
     ///
     /// After a heal all dials that a peer began during the cut may arrive at once: those beyond the first few are a surplus, not
-    /// a lack of room, for which the peer would hold back.
+    /// a lack of room, for which the peer would hold back. Whose own dials stay without an answer holds back itself.
     fn too_many_for(&self, peer: &NodeName, dialled: bool) -> Option<CloseReason> {
         let same = self.conns.values().filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
         let (mut all, mut open) = (0, 0);
@@ -35,14 +35,13 @@ impl Machine {
             all += 1;
             open += usize::from(conn.peer == *peer && conn.phase == Phase::Open);
         }
-        let of_the_name = if dialled { Limits::DIALS } else { Limits::OPEN };
-        if open >= of_the_name {
-            Some(CloseReason::Surplus)
-        } else if !dialled && all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES) {
-            Some(CloseReason::Full)
-        } else {
-            None
+        if dialled {
+            return (open >= Limits::DIALS).then_some(CloseReason::Full);
         }
+        if open >= Limits::OPEN {
+            return Some(CloseReason::Surplus);
+        }
+        (all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES)).then_some(CloseReason::Full)
     }
 
     /// Writes my `Hello`.
