@@ -56,7 +56,8 @@ async fn orders_are_taken_by_whom_the_file_allows() {
     let authority = Authority::new(&ClusterName::new("shop").unwrap(), Duration::from_secs(3_600)).unwrap();
     let (a, _stock_a) = begin(dir.path(), &authority, "a", &[]).await;
     let (b, _stock_b) = begin(dir.path(), &authority, "b", &[a.local_address().to_string()]).await;
-    let mut events = b.transport().monitor();
+    // The name that comes first chooses the link, and is the last to have it (N6).
+    let mut events = a.transport().monitor();
     soon("the link", events.next()).await.unwrap();
 
     let all = |answer: Value| vec![("a".to_owned(), Ok(answer.clone())), ("b".to_owned(), Ok(answer))];
@@ -64,6 +65,9 @@ async fn orders_are_taken_by_whom_the_file_allows() {
     assert_eq!(call(dir.path(), "a", json!({ "Take": ["tea", 2] })).await, all(json!({ "Left": 1 })));
     assert_eq!(call(dir.path(), "a", json!({ "Take": ["tea", 2] })).await, all(json!({ "Only": 1 })));
     assert_eq!(call(dir.path(), "a", json!({ "Put": ["tea", u32::MAX] })).await, all(json!("NoRoom")));
+
+    let refused = |call: Vec<(String, Result<Value, String>)>| assert_eq!(call, all(json!("NoRoom")));
+    refused(call(dir.path(), "a", json!({ "Put": ["x".repeat(LONGEST + 1), 1] })).await);
 
     // The file of `a` does not name `b`; a node is always served by itself.
     let answers = call(dir.path(), "b", json!({ "Take": ["tea", 1] })).await;
@@ -100,4 +104,19 @@ async fn what_is_wrong_with_the_file_is_said() {
     fs::write(&file, "name = \"a\"\n").unwrap();
     let error = start(&file).await.unwrap_err().to_string();
     assert!(error.contains("cluster"), "{error}");
+}
+
+#[test]
+fn shelves_are_bounded_and_what_is_gone_takes_no_room() {
+    let stock = Stock::default();
+    for item in 0..ITEMS {
+        assert_eq!(stock.carry_out(Order::Put(item.to_string(), 1)), Answer::Left(1));
+    }
+    let one_more = || Order::Put("one more".to_owned(), 1);
+    assert_eq!(stock.carry_out(one_more()), Answer::NoRoom);
+    assert_eq!(stock.carry_out(Order::Take("nothing".to_owned(), 0)), Answer::Left(0));
+    assert_eq!(stock.0.lock().unwrap().len(), ITEMS);
+    assert_eq!(stock.carry_out(Order::Put("0".to_owned(), 1)), Answer::Left(2));
+    assert_eq!(stock.carry_out(Order::Take("1".to_owned(), 1)), Answer::Left(0));
+    assert_eq!(stock.carry_out(one_more()), Answer::Left(1));
 }
