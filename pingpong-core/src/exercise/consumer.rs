@@ -9,8 +9,8 @@ use super::store::{MemoryStore, Source};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::server::{Context, Server, TransportExt};
-use crate::transport::{CallFailure, Failed, Replies, Reply, Targets};
+use crate::server::{CastError, Context, Server, TransportExt};
+use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Targets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -166,6 +166,8 @@ impl Consumer {
                     let told = names.iter().filter(|name| !sent.refused.iter().any(|r| r.name == **name));
                     told.for_each(|name| self.gossip.told(name, revision));
                 }
+                // A node that leaves: nobody hears it any more.
+                Err(CastError::Send(SendError::ShuttingDown)) => {}
                 Err(error) => tracing::error!(%error, "other consumers cannot be told"),
             }
         }
