@@ -97,7 +97,7 @@ enum Admitted {
 enum Unmade {
     /// For a reason that somebody may have to do something about.
     Failed(String),
-    /// The peer has linked otherwise, or waits no longer.
+    /// The peer has linked otherwise, or waits no longer, or one of the two has forgotten the dial.
     GivenUp,
 }
 
@@ -155,16 +155,18 @@ impl Acceptor {
         let mut server = self.server.clone();
         server.crypto = tls.server(claim)?;
         let expires = tls.expires;
-        let failed = |error| Unmade::Failed(words::failure(&error, expires).words);
+        let unmade = |error| match words::given_up(&error) {
+            true => Unmade::GivenUp,
+            false => Unmade::Failed(words::failure(&error, expires).words),
+        };
         let remote = incoming.remote_address();
         let server = Arc::new(server);
         // A connection keeps what it was made with.
         counted.lives(Arc::downgrade(&server) as _);
-        let connecting = incoming.accept_with(server).map_err(failed)?;
+        let connecting = incoming.accept_with(server).map_err(unmade)?;
         match timeout(self.deadline, connecting).await {
             Ok(Ok(connection)) => Ok(QuicConnection::new(connection, own, &tls, Some(counted.proved()))?),
-            Ok(Err(error)) if words::given_up(&error) => Err(Unmade::GivenUp),
-            Ok(Err(error)) => Err(failed(error)),
+            Ok(Err(error)) => Err(unmade(error)),
             // A dial that a cut or a restart has cut short, and that its peer has made good since.
             Err(_) if self.identity.is_connected(remote) => Err(Unmade::GivenUp),
             Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline).into()),

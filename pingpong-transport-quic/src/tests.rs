@@ -2,6 +2,7 @@
 
 mod dials;
 mod lanes;
+mod log;
 mod mesh;
 mod tasks;
 mod trust;

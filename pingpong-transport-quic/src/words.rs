@@ -81,14 +81,17 @@ pub(crate) struct Failure {
 }
 
 /// Whether a peer has given its own dial up, and has nothing against this side: it says no more than that during a handshake
-/// (RFC 9000, section 10.2.3). Or it knows nothing of the dial any more, since it has restarted: then it takes this side's answer for
-/// the first packet of a dial, of which it asks in a crowd that it show its address first (section 8.1.2).
+/// (RFC 9000, section 10.2.3). Or one of the two has restarted and has forgotten the dial: it takes the answer for the first packet of
+/// another one, which is not protected as such a packet is (RFC 9001, section 5.2); in a crowd it asks first that the address be shown
+/// (RFC 9000, section 8.1.2).
 pub(crate) fn given_up(error: &ConnectionError) -> bool {
     const QUIETLY: [TransportErrorCode; 2] = [TransportErrorCode::NO_ERROR, TransportErrorCode::APPLICATION_ERROR];
+    /// QUIC's text is all that tells: when the peer has forgotten, and when this side has.
+    const FORGOTTEN: [&str; 2] = ["client sent Retry", "authentication failed"];
     match error {
         ConnectionError::ConnectionClosed(close) => QUIETLY.contains(&close.error_code),
         ConnectionError::TransportError(error) => {
-            error.code == TransportErrorCode::PROTOCOL_VIOLATION && error.reason == "client sent Retry"
+            error.code == TransportErrorCode::PROTOCOL_VIOLATION && FORGOTTEN.contains(&error.reason.as_str())
         }
         _ => false,
     }

@@ -2,14 +2,10 @@
 
 use super::*;
 use crate::IdentityError;
-use futures_util::FutureExt;
 use pingpong_core::link::{Closed, Connection, DialError, Priority};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use std::io;
-use std::sync::{Arc, LazyLock, Mutex};
 use std::time::SystemTime;
-use tokio::net::UdpSocket;
 
 /// The words of a dial that is refused.
 async fn refusal(from: &QuicLink, to: &QuicLink, expect: Option<&NodeName>) -> String {
@@ -23,7 +19,7 @@ async fn refusal(from: &QuicLink, to: &QuicLink, expect: Option<&NodeName>) -> S
 }
 
 /// What the server says to a client that it refuses: it shows only after the client's side is complete (TLS 1.3).
-async fn refused_by_peer(from: &QuicLink, to: &QuicLink) -> String {
+pub(super) async fn refused_by_peer(from: &QuicLink, to: &QuicLink) -> String {
     match soon(from.dial(&address(to), None)).await {
         Ok(connection) => match soon(connection.closed()).await {
             Closed::Refused(words) => words,
@@ -34,7 +30,7 @@ async fn refused_by_peer(from: &QuicLink, to: &QuicLink) -> String {
     }
 }
 
-fn past() -> Validity {
+pub(super) fn past() -> Validity {
     let at = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
     Validity { from: at(365), until: at(730) }
 }
@@ -90,144 +86,6 @@ async fn an_expired_certificate_is_refused_with_its_date() {
     assert!(words.contains("expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
     let words = refused_by_peer(&b, &a).await;
     assert!(words.contains("has expired") && words.contains("1972-01-01 00:00:00 UTC"), "{words}");
-}
-
-/// What this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// What this thread logs, until the guard is dropped.
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        // With two of them no test that logs to nobody decides for all what is of interest to nobody.
-        static ANOTHER: LazyLock<tracing::Dispatch> = LazyLock::new(|| {
-            let nowhere = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(io::sink);
-            tracing::Dispatch::new(nowhere.finish())
-        });
-        LazyLock::force(&ANOTHER);
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
-        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    async fn says(&self, words: &str) {
-        let said = async {
-            while self.lines(words).is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        soon(said).await;
-    }
-
-    fn lines(&self, with: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains(with)).map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn who_is_refused_stands_in_the_log() {
-    let (log, _logs) = Log::begin();
-    let authority = authority();
-    let expired = authority.issue(&name("b"), past()).unwrap();
-    let (a, b) = (bind(issue(&authority, "a")), QuicLink::bind_unchecked(config(expired)).unwrap());
-    // Nothing is wrong with a dial that its peer needs no longer.
-    let member = bind(issue(&authority, "member"));
-    assert!(member.dial(&address(&a), None).now_or_never().is_none());
-    log.says("given its dial up").await;
-    assert_eq!(log.lines("a handshake failed"), [""; 0]);
-    refused_by_peer(&b, &a).await;
-    log.says("a handshake failed").await;
-    // How often it is said is tested where it is decided.
-    let lines = log.lines("a handshake failed");
-    let at = address(&b).to_string();
-    for part in ["peer=b ", &format!("remote={at} "), "expired", "1972-01-01 00:00:00 UTC"] {
-        assert!(lines[0].contains(part), "{part} is missing: {}", lines[0]);
-    }
-}
-
-async fn udp() -> (UdpSocket, Address) {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let at = Address::new(&socket.local_addr().unwrap().to_string()).unwrap();
-    (socket, at)
-}
-
-/// A cut has swallowed the answer to a dial, and the word that it is given up; then the peer has dialled again.
-#[tokio::test]
-async fn a_dial_that_its_peer_has_made_good_is_no_warning() {
-    let (log, _logs) = Log::begin();
-    let authority = authority();
-    let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
-    let ((swallowed, to_first), (inside, to_second), (outside, _)) = (udp().await, udp().await, udp().await);
-    let (mut there, mut back) = (vec![0; 65_536], vec![0; 65_536]);
-    let first = async {
-        let length = swallowed.recv(&mut there).await.unwrap();
-        outside.send_to(&there[..length], a.local_address()).await.unwrap();
-    };
-    tokio::select! {
-        biased;
-        () = soon(first) => {}
-        dialled = member.dial(&to_first, None) => panic!("it is not answered: {dialled:?}"),
-    }
-    let relay = async {
-        loop {
-            tokio::select! {
-                came = inside.recv(&mut there) => outside.send_to(&there[..came.unwrap()], a.local_address()).await.unwrap(),
-                came = outside.recv(&mut back) => inside.send_to(&back[..came.unwrap()], member.local_address()).await.unwrap(),
-            };
-        }
-    };
-    let second = async {
-        let (dialled, accepted) = soon(async { tokio::join!(member.dial(&to_second, None), a.accept()) }).await;
-        let _link = (dialled.unwrap(), accepted.unwrap());
-        log.says("given its dial up").await;
-    };
-    tokio::select! {
-        () = relay => {}
-        () = second => {}
-    }
-    assert_eq!(log.lines("a handshake failed"), [""; 0]);
-}
-
-/// The peer has restarted in a crowd: it takes the answer to a dial of its former life for the first packet of a new one, and asks for
-/// its address to be shown.
-#[tokio::test]
-async fn a_dial_that_its_peer_has_forgotten_is_no_warning() {
-    let (log, _logs) = Log::begin();
-    let authority = authority();
-    let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
-    let ((inside, to), (outside, _)) = (udp().await, udp().await);
-    let (mut first, mut answer) = (vec![0; 2_048], vec![0; 2_048]);
-    let retry = async {
-        let length = inside.recv(&mut first).await.unwrap();
-        outside.send_to(&first[..length], a.local_address()).await.unwrap();
-        outside.recv(&mut answer).await.unwrap();
-        // RFC 9000, section 17.2: type, version, destination, source. Its source is what a retry is sent to (section 17.2.5).
-        let source = 6 + usize::from(answer[5]);
-        let source = &answer[source..=source + usize::from(answer[source])];
-        let retry = [&[0xf0, 0, 0, 0, 1], source, &[0], &[7; 32]].concat();
-        outside.send_to(&retry, a.local_address()).await.unwrap();
-    };
-    tokio::select! {
-        biased;
-        () = soon(retry) => {}
-        dialled = member.dial(&to, None) => panic!("nobody answers there: {dialled:?}"),
-    }
-    log.says("given its dial up").await;
-    assert_eq!(log.lines("a handshake failed"), [""; 0]);
 }
 
 #[tokio::test]
