@@ -161,7 +161,8 @@ impl Exercise {
         Ok(Self { transport, store, ping_deadline, consumer, producer })
     }
 
-    /// Pings all consumers this often. The answer says that the pings are in this node's store.
+    /// Pings all consumers this often. The answer says that the pings are in this node's store; nobody hears of those that are made
+    /// while the node leaves, and they end with a store in memory.
     ///
     /// Each is a ping of its own: `ping(3)` is three pings, numbered and stored together.
     ///

@@ -7,8 +7,8 @@ use crate::message::Never;
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::server::{Context, Server};
-use crate::transport::{NotSent, Targets};
+use crate::server::{CastError, Context, Server};
+use crate::transport::{NotSent, SendError, Targets};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ impl Producer {
                 let full = sent.refused.into_iter().filter(|refused| refused.reason == NotSent::Full);
                 self.behind.extend(full.map(|refused| refused.name));
             }
+            // A node that leaves: what it counts from now on is told when its store comes back, or ends with a store in memory.
+            Err(CastError::Send(SendError::ShuttingDown)) => {}
             Err(error) => tracing::error!(%error, "the consumers cannot be told"),
         }
         self.repair_later(cx);
