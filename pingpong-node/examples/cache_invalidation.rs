@@ -34,7 +34,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Serialize, Deserialize)]
 enum Told {
     Forget(String),
-    /// Forget everything; from here on you are told what I write.
+    /// From here on you are told all that I write.
     All,
     /// Say `All` to me.
     Ask,
@@ -141,10 +141,7 @@ impl Server for Listener {
                     self.tell(from.name.clone(), Told::Ask, cx);
                 }
             }
-            Told::All => self.0.change(|state| {
-                state.entries.clear();
-                state.heard.insert(from.name.clone());
-            }),
+            Told::All => self.0.change(|state| drop(state.heard.insert(from.name.clone()))),
         }
     }
 

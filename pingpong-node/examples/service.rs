@@ -21,10 +21,12 @@ use pingpong_node::daemon::{Daemon, DaemonError, NEEDS_A_PERSON};
 use pingpong_node::message::Never;
 use pingpong_node::server::spawn;
 use pingpong_node::settings::{LogFormat, LogSettings, Settings};
+use pingpong_node::transport::RegisterError;
 use pingpong_node::{Context, Node, Server, ServerHandle, ServerName, message, request};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,8 +103,8 @@ fn log(settings: &LogSettings) -> Result<(), String> {
     let log = tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).log_internal_errors(false);
     // Refused if there is one already.
     let _ = match settings.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
     Ok(())
 }
@@ -128,9 +130,10 @@ async fn main() -> ExitCode {
         Ok(started) => started,
         Err(error) => {
             eprintln!("{error}");
-            // What the system lacks now it may have later, and a service manager may try again.
-            let passes = matches!(error.downcast_ref(), Some(DaemonError::System { .. }));
-            return if passes { ExitCode::FAILURE } else { ExitCode::from(NEEDS_A_PERSON) };
+            // What the system lacks now it may have later, and a node that has stopped may run again: a service manager may try.
+            let lacks = matches!(error.downcast_ref(), Some(DaemonError::System { .. }));
+            let stopped = matches!(error.downcast_ref(), Some(RegisterError::ShuttingDown));
+            return if lacks || stopped { ExitCode::FAILURE } else { ExitCode::from(NEEDS_A_PERSON) };
         }
     };
     // Until a signal or a command; or until the supervisor gives the server up, with which a service has no point any more.

@@ -4,15 +4,15 @@ use crate::census::{Census, Counted};
 use crate::connection::{Own, QuicConnection};
 use crate::places::{Network, Places};
 use crate::ready::Ready;
-use crate::refusals::{Failed, Refusals, SUMMARY};
+use crate::refusals::{Failed, Refusals, SUMMARY, Unmade};
 use crate::renewal::Renewal;
 use crate::tls::Claim;
 use crate::words;
 use quinn::{Endpoint, Incoming, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{interval, timeout};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, interval, timeout};
 
 /// With so many connections of others, an address must be shown to be one's own (RFC 9000, section 8.1.2): one round trip more.
 const UNVALIDATED: usize = 16;
@@ -49,7 +49,7 @@ pub(crate) async fn listen(endpoint: Endpoint, acceptor: Acceptor) {
     let _closing = Closing(Arc::clone(&acceptor.ready));
     let acceptor = Arc::new(acceptor);
     let mut places = Places::new(acceptor.handshakes);
-    let mut handshakes: JoinSet<(u64, Result<(), Failed>)> = JoinSet::new();
+    let mut handshakes: JoinSet<Result<(), Failed>> = JoinSet::new();
     let mut refusals = Refusals::default();
     let mut summary = interval(SUMMARY);
     loop {
@@ -59,10 +59,8 @@ pub(crate) async fn listen(endpoint: Endpoint, acceptor: Acceptor) {
                 let from = incoming.remote_address().ip();
                 match acceptor.admit(incoming, places.len()) {
                     Admitted::Yes(incoming, counted) => {
-                        let number = places.number();
-                        let handshake = Arc::clone(&acceptor).handshake(*incoming, counted);
-                        let task = handshakes.spawn(async move { (number, handshake.await) });
-                        if places.take(number, from, task).is_some() {
+                        let task = handshakes.spawn(Arc::clone(&acceptor).handshake(*incoming, counted));
+                        if places.take(from, task).is_some() {
                             refusals.gave_way();
                         }
                     }
@@ -71,16 +69,15 @@ pub(crate) async fn listen(endpoint: Endpoint, acceptor: Acceptor) {
                 }
             }
             _ = summary.tick() => refusals.summary(),
-            Some(result) = handshakes.join_next() => match result {
-                Ok((number, ended)) => {
-                    places.free(number);
-                    if let Err(failed) = ended {
-                        refusals.failed(&failed);
-                    }
+            Some(result) = handshakes.join_next_with_id() => {
+                places.free(result.as_ref().map_or_else(JoinError::id, |(task, _)| *task));
+                match result {
+                    Ok((_, Ok(()))) => {}
+                    Ok((_, Err(failed))) => refusals.failed(failed),
+                    // It gave way to another one.
+                    Err(error) if error.is_cancelled() => {}
+                    Err(error) => tracing::error!(%error, "a handshake's task failed"),
                 }
-                // It gave way to another one.
-                Err(error) if error.is_cancelled() => {}
-                Err(error) => tracing::error!(%error, "a handshake's task failed"),
             }
         }
     }
@@ -91,20 +88,6 @@ enum Admitted {
     /// It must show first that its address is its own.
     Later,
     No(String),
-}
-
-/// No connection came of a handshake.
-enum Unmade {
-    /// For a reason that somebody may have to do something about.
-    Failed(String),
-    /// The peer has linked otherwise, or waits no longer, or one of the two has forgotten the dial.
-    GivenUp,
-}
-
-impl From<String> for Unmade {
-    fn from(words: String) -> Self {
-        Self::Failed(words)
-    }
 }
 
 impl Acceptor {
@@ -136,17 +119,12 @@ impl Acceptor {
 
     async fn handshake(self: Arc<Self>, incoming: Incoming, counted: Counted) -> Result<(), Failed> {
         let (claim, remote) = (Claim::default(), incoming.remote_address());
-        match self.connect(incoming, &claim, counted).await {
-            Ok(connection) => match self.ready.push(connection) {
-                true => Ok(()),
-                false => Err(Failed { claim, remote, words: WAITING.to_owned() }),
-            },
-            Err(Unmade::Failed(words)) => Err(Failed { claim, remote, words }),
-            Err(Unmade::GivenUp) => {
-                tracing::debug!(peer = %claim, %remote, "a peer has given its dial up");
-                Ok(())
-            }
-        }
+        let made = self.connect(incoming, &claim, counted).await;
+        let taken = made.and_then(|connection| match self.ready.push(connection) {
+            true => Ok(()),
+            false => Err(Unmade::Failed(WAITING.to_owned())),
+        });
+        taken.map_err(|why| Failed { claim, remote, why })
     }
 
     async fn connect(&self, incoming: Incoming, claim: &Claim, mut counted: Counted) -> Result<QuicConnection, Unmade> {
@@ -155,11 +133,20 @@ impl Acceptor {
         let mut server = self.server.clone();
         server.crypto = tls.server(claim)?;
         let expires = tls.expires;
-        let unmade = |error| match words::given_up(&error) {
-            true => Unmade::GivenUp,
-            false => Unmade::Failed(words::failure(&error, expires).words),
+        let (remote, began) = (incoming.remote_address(), Instant::now());
+        let unmade = |error| {
+            let words = words::failure(&error, expires).words;
+            // Nobody waits that long who has linked otherwise meanwhile.
+            let in_vain = began.elapsed() > self.deadline / 2 && !self.identity.is_connected(remote);
+            match words::given_up(&error) {
+                true if in_vain => Unmade::Failed(format!(
+                    "the peer has waited in vain for {:.1?}; see whether this side's packets reach it, those of 1,200 bytes too",
+                    began.elapsed()
+                )),
+                true => Unmade::GivenUp(words),
+                false => Unmade::Failed(words),
+            }
         };
-        let remote = incoming.remote_address();
         let server = Arc::new(server);
         // A connection keeps what it was made with.
         counted.lives(Arc::downgrade(&server) as _);
@@ -167,9 +154,12 @@ impl Acceptor {
         match timeout(self.deadline, connecting).await {
             Ok(Ok(connection)) => Ok(QuicConnection::new(connection, own, &tls, Some(counted.proved()))?),
             Ok(Err(error)) => Err(unmade(error)),
-            // A dial that a cut or a restart has cut short, and that its peer has made good since.
-            Err(_) if self.identity.is_connected(remote) => Err(Unmade::GivenUp),
-            Err(_) => Err(format!("the handshake took longer than {:?}", self.deadline).into()),
+            Err(_) => {
+                let words = format!("the handshake took longer than {:?}", self.deadline);
+                // A dial that a cut or a restart has cut short, and that its peer has made good.
+                let is_made_good = self.identity.is_connected(remote);
+                Err(if is_made_good { Unmade::GivenUp(words) } else { Unmade::Failed(words) })
+            }
         }
     }
 }

@@ -3,9 +3,9 @@
 //! A handshake costs a stranger nothing but an address. So when all places are taken, the oldest handshake of the network that
 //! holds the most of them gives way: an honest one takes a round trip or two, and those that never end pile up.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, Id};
 
 /// Who counts as one: an IPv4 address, or the 64 bits of an IPv6 one that a host may choose the rest of (RFC 4291, 2.5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,45 +28,38 @@ impl Network {
 #[derive(Debug)]
 pub(crate) struct Places {
     most: usize,
-    next: u64,
-    taken: BTreeMap<u64, (Network, AbortHandle)>,
+    taken: VecDeque<(Network, AbortHandle)>,
 }
 
 impl Places {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, next: 0, taken: BTreeMap::new() }
+        Self { most, taken: VecDeque::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.taken.len()
     }
 
-    /// The number of the next handshake.
-    pub(crate) fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
-    }
-
     /// A handshake has begun. If there are too many, another one is ended; returns the address of that one's network.
-    pub(crate) fn take(&mut self, number: u64, from: IpAddr, task: AbortHandle) -> Option<IpAddr> {
-        self.taken.insert(number, (Network::of(from), task));
+    pub(crate) fn take(&mut self, from: IpAddr, task: AbortHandle) -> Option<IpAddr> {
+        self.taken.push_back((Network::of(from), task));
         if self.taken.len() <= self.most {
             return None;
         }
         let mut held: HashMap<Network, usize> = HashMap::new();
-        for (network, _) in self.taken.values() {
+        for (network, _) in &self.taken {
             *held.entry(*network).or_default() += 1;
         }
         let most = held.values().copied().max()?;
-        let oldest = self.taken.iter().find(|(_, (network, _))| held.get(network) == Some(&most)).map(|(n, _)| *n)?;
-        let (network, task) = self.taken.remove(&oldest)?;
+        let oldest = self.taken.iter().position(|(network, _)| held.get(network) == Some(&most))?;
+        let (network, task) = self.taken.remove(oldest)?;
         task.abort();
         Some(network.0)
     }
 
-    /// A handshake has ended.
-    pub(crate) fn free(&mut self, number: u64) {
-        self.taken.remove(&number);
+    /// A handshake has ended, however it did.
+    pub(crate) fn free(&mut self, task: Id) {
+        self.taken.retain(|(_, taken)| taken.id() != task);
     }
 }
 
@@ -79,8 +72,7 @@ mod tests {
     }
 
     fn take(places: &mut Places, from: &str) -> Option<String> {
-        let number = places.number();
-        places.take(number, from.parse().unwrap(), task()).map(|ended| ended.to_string())
+        places.take(from.parse().unwrap(), task()).map(|ended| ended.to_string())
     }
 
     #[tokio::test]
@@ -92,7 +84,7 @@ mod tests {
         assert_eq!(take(&mut places, "192.0.2.3").as_deref(), Some("2001:db8::"), "its two hosts are one network");
         assert_eq!(take(&mut places, "192.0.2.3").as_deref(), Some("192.0.2.3"), "its own older one");
         assert_eq!(places.len(), 4);
-        assert_eq!(places.taken.values().filter(|(network, _)| network.0.is_ipv6()).count(), 1);
+        assert_eq!(places.taken.iter().filter(|(network, _)| network.0.is_ipv6()).count(), 1);
         assert_eq!(
             take(&mut places, "::ffff:192.0.2.3").as_deref(),
             Some("192.0.2.3"),
@@ -103,9 +95,9 @@ mod tests {
     #[tokio::test]
     async fn a_place_that_is_free_again_ends_nobody() {
         let mut places = Places::new(1);
-        let number = places.number();
-        assert_eq!(places.take(number, "192.0.2.1".parse().unwrap(), task()), None);
-        places.free(number);
+        let first = task();
+        assert_eq!(places.take("192.0.2.1".parse().unwrap(), first.clone()), None);
+        places.free(first.id());
         assert_eq!(take(&mut places, "192.0.2.2"), None);
     }
 }

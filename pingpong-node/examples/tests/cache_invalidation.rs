@@ -111,6 +111,7 @@ async fn a_reset_link_and_a_crashed_listener_empty_the_cache_for_a_while() {
         assert!(!site.is_cached("b"), "{kind}: what was on its way may be lost");
         site.until_cached("b", "1").await;
         site.servers["b"].crash().await;
+        assert!(!site.is_cached("b"), "{kind}: what was in its mailbox is lost");
         site.until_cached("b", "1").await;
         site.write("c", "2").await;
         site.until_cached("b", "2").await;

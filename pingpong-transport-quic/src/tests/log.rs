@@ -6,10 +6,15 @@ use futures_util::FutureExt;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// What this thread logs.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    more: Arc<Notify>,
+}
 
 impl Log {
     /// What this thread logs, until the guard is dropped.
@@ -30,21 +35,22 @@ impl Log {
     async fn says(&self, words: &str) {
         let said = async {
             while self.lines(words).is_empty() {
-                tokio::task::yield_now().await;
+                self.more.notified().await;
             }
         };
         soon(said).await;
     }
 
     fn lines(&self, with: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let text = String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(with)).map(str::to_owned).collect()
     }
 }
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.bytes.lock().unwrap().extend_from_slice(bytes);
+        self.more.notify_one();
         Ok(bytes.len())
     }
 
@@ -62,7 +68,7 @@ async fn who_is_refused_stands_in_the_log() {
     // Nothing is wrong with a dial that its peer needs no longer.
     let member = bind(issue(&authority, "member"));
     assert!(member.dial(&address(&a), None).now_or_never().is_none());
-    log.says("given its dial up").await;
+    log.says("a handshake was given up").await;
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
     refused_by_peer(&b, &a).await;
     log.says("a handshake failed").await;
@@ -108,13 +114,39 @@ async fn a_dial_that_its_peer_has_made_good_is_no_warning() {
     let second = async {
         let (dialled, accepted) = soon(async { tokio::join!(member.dial(&to_second, None), a.accept()) }).await;
         let _link = (dialled.unwrap(), accepted.unwrap());
-        log.says("given its dial up").await;
+        log.says("a handshake was given up").await;
     };
     tokio::select! {
         () = relay => {}
         () = second => {}
     }
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
+}
+
+/// What this side answers does not reach the peer: nobody but somebody can mend that.
+#[tokio::test]
+async fn a_dial_that_its_peer_has_waited_for_in_vain_is_a_warning() {
+    let (log, _logs) = Log::begin();
+    let authority = authority();
+    let (a, member) = (bind(issue(&authority, "a")), bind(issue(&authority, "member")));
+    let ((inside, to), (outside, _)) = (udp().await, udp().await);
+    let one_way = async {
+        let mut there = vec![0; 65_536];
+        loop {
+            let length = inside.recv(&mut there).await.unwrap();
+            outside.send_to(&there[..length], a.local_address()).await.unwrap();
+        }
+    };
+    let waits = async {
+        // More than half of the time that a handshake has.
+        assert!(timeout(3 * SECOND, member.dial(&to, None)).await.is_err(), "nobody answers");
+        log.says("a handshake failed").await;
+    };
+    tokio::select! {
+        () = one_way => {}
+        () = waits => {}
+    }
+    assert!(log.lines("a handshake failed")[0].contains("waited in vain"), "{:?}", log.lines("a handshake failed"));
 }
 
 /// The peer has restarted in a crowd: it takes the answer to a dial of its former life for the first packet of a new one, and asks for
@@ -141,7 +173,7 @@ async fn a_dial_that_its_peer_has_forgotten_is_no_warning() {
         () = soon(retry) => {}
         dialled = member.dial(&to, None) => panic!("nobody answers there: {dialled:?}"),
     }
-    log.says("given its dial up").await;
+    log.says("a handshake was given up").await;
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
 }
 
@@ -159,6 +191,6 @@ async fn an_answer_to_a_dial_that_is_forgotten_is_no_warning() {
         let answer = [&head[..], &vec![byte; usize::from(protected)]].concat();
         socket.send_to(&answer, a.local_address()).await.unwrap();
     }
-    log.says("given its dial up").await;
+    log.says("a handshake was given up").await;
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
 }

@@ -26,8 +26,8 @@ impl Machine {
 
     /// N20: how many handshakes there may be, for each name and in all. What this node dials itself is bounded for each name.
     ///
-    /// After a heal all dials that a peer began during the cut may arrive at once: those beyond the first few are a surplus, not
-    /// a lack of room, for which the peer would hold back. Whose own dials stay without an answer holds back itself.
+    /// After a heal all dials that a peer began during the cut may arrive at once: while there is room for others, those beyond the
+    /// first few are a surplus, for which the peer does not hold back. Whose own dials stay without an answer holds back itself.
     fn too_many_for(&self, peer: &NodeName, dialled: bool) -> Option<CloseReason> {
         let same = self.conns.values().filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
         let (mut all, mut open) = (0, 0);
@@ -38,10 +38,10 @@ impl Machine {
         if dialled {
             return (open >= Limits::DIALS).then_some(CloseReason::Full);
         }
-        if open >= Limits::OPEN {
-            return Some(CloseReason::Surplus);
+        if all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES) {
+            return Some(CloseReason::Full);
         }
-        (all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES)).then_some(CloseReason::Full)
+        (open >= Limits::OPEN).then_some(CloseReason::Surplus)
     }
 
     /// Writes my `Hello`.

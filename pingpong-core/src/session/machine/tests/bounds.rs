@@ -26,7 +26,10 @@ fn silent_connections_of_one_name_are_bounded() {
     }
     // There is room for others: the peer is not told to hold back.
     assert!(matches!(closes(&bench.accept("a").1)[..], [(_, CloseReason::Surplus)]));
-    assert!(bench.accept("b").1.is_empty());
+    for number in Limits::OPEN..9 + Limits::SPARE_HANDSHAKES {
+        assert!(bench.accept(&format!("n{number}")).1.is_empty());
+    }
+    assert!(full(&bench.accept("a").1), "now it is");
 }
 
 #[test]
