@@ -141,7 +141,9 @@ impl Server for Listener {
                     self.tell(from.name.clone(), Told::Ask, cx);
                 }
             }
-            Told::All => self.0.change(|state| drop(state.heard.insert(from.name.clone()))),
+            Told::All => self.0.change(|state| {
+                state.heard.insert(from.name.clone());
+            }),
         }
     }
 

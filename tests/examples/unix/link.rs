@@ -22,7 +22,7 @@ use tokio_seqpacket::{UCred, UnixSeqpacket, UnixSeqpacketListener};
 /// The longest packet: above a close reason of 512 bytes.
 const PACKET: usize = 1_024;
 /// What a lane may hold; the kernel doubles it. And what is read of it at once.
-const LANE_BUFFER: usize = 64 << 10;
+pub(crate) const LANE_BUFFER: usize = 64 << 10;
 const PIECE: usize = 16 << 10;
 /// Connections that wait for their greeting, and heartbeats that were not taken.
 const WAITING: usize = 64;

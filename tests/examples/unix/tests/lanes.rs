@@ -1,6 +1,6 @@
 //! What the seam asks of a link itself, and no case of the suite can tell from what the Mesh adds.
 
-use crate::link::{UnixConnection, UnixLink};
+use crate::link::{LANE_BUFFER, UnixConnection, UnixLink};
 use bytes::Bytes;
 use pingpong_core::link::{Closed, Connection, DialError, LaneReceiver, LaneSender, Link, Priority};
 use pingpong_core::{Address, NodeName};
@@ -62,7 +62,7 @@ async fn a_lane_that_nobody_reads_is_bounded_and_holds_up_itself_alone() {
         PIECES
     };
     let sent = fill.await;
-    assert!(sent * PIECE.len() <= 256 << 10, "{sent} pieces");
+    assert!(sent * PIECE.len() <= 2 * LANE_BUFFER, "{sent} pieces");
     other.send(Bytes::from_static(b"second")).await.unwrap();
     let mut chunks = [Bytes::new()];
     assert_eq!(timeout(PATIENCE, read.recv(&mut chunks)).await.unwrap(), Ok(1));
