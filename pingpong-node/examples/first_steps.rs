@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = dev::Cluster::start(["a", "b"]).await?;
     let (a, adder) = (cluster.node("a")?, ServerName::new("adder")?);
     let _adders = cluster.spawn(&adder, || Adder(0))?; // one on each node
-    a.cast(&adder, &Add(2)).await?; // to both
-    let sums = a.call(&Targets::All, &adder, &Sum, std::time::Duration::from_secs(1)).await?;
-    println!("{sums:?}"); // from each node an answer, or the reason why there is none
+    a.cast(&adder, &Add(2)).await?; // `abcast` to both
+    let sums = a.call(&Targets::All, &adder, &Sum, std::time::Duration::from_secs(1)).await?; // `multi_call`
+    println!("{sums:?} {:?}", a.monitor().next().await); // of each an answer, or why there is none; and b is up
     Ok(())
 }
