@@ -256,7 +256,7 @@ pub(crate) async fn a_server_that_does_not_read_delays_no_other(c: &Cluster) {
     at_b.up(a.name()).await;
     for _ in 0..2 {
         events.quiet(c.t() * 5 / 8, "the failure detector does not wait for servers either").await;
-        stuck.handle_one();
+        stuck.handle_one().await;
     }
     at_b.quiet(Duration::from_millis(1), "nor does that of the other side").await;
     stuck.resume();

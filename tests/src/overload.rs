@@ -220,7 +220,7 @@ pub(crate) async fn a_slow_server_is_not_stopped(c: &Cluster) {
     let mut traffic = Traffic::new(&a, to(&["b"]), &server("s")).with_size(SIZE);
     traffic.casts(16).await;
     for round in 1..=8 {
-        probe.handle_one();
+        probe.handle_one().await;
         probe.until("one message more", |records| records.len() == round).await;
         c.hold(c.timing().stall * 3 / 8).await;
     }

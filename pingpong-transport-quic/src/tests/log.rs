@@ -1,4 +1,4 @@
-//! What is logged of a dial that does not come to a connection: who and why, and nothing above `debug` if nothing is wrong.
+//! What is logged of a dial that does not come to a connection: who and why, and no warning if nothing is wrong.
 
 use super::trust::{past, refused_by_peer};
 use super::*;
@@ -123,7 +123,7 @@ async fn a_dial_that_its_peer_has_made_good_is_no_warning() {
     assert_eq!(log.lines("a handshake failed"), [""; 0]);
 }
 
-/// What this side answers does not reach the peer: nobody but somebody can mend that.
+/// What this side answers does not reach the peer, which only a person can mend.
 #[tokio::test]
 async fn a_dial_that_its_peer_has_waited_for_in_vain_is_a_warning() {
     let (log, _logs) = Log::begin();

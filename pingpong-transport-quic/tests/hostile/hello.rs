@@ -120,17 +120,20 @@ async fn a_hello_at_a_byte_a_second_is_out_of_time() {
 
 async fn connections_that_say_nothing_are_few() {
     let stage = Stage::start(Settings::default()).await;
-    let mut peers = Vec::new();
+    let (began, mut peers) = (Instant::now(), Vec::new());
     for _ in 0..100 {
         peers.push(connect(&stage, "intruder", TransportConfig::default()).await);
     }
-    for (_endpoint, connection) in &peers[4..] {
-        assert_eq!(closed(connection).await.0, SURPLUS);
+    let mut reasons = Vec::new();
+    for (_endpoint, connection) in &peers {
+        reasons.push(closed(connection).await.0);
     }
-    // The first ones had as long as a handshake may take.
-    for (_endpoint, connection) in &peers[..4] {
-        assert_eq!(closed(connection).await.0, LOST);
-    }
+    assert_eq!(reasons[..4], [LOST; 4], "the first ones had as long as a handshake may take");
+    // Four at a time are kept for the failure timeout of 2 s: on a busy machine more than four in all.
+    let kept = reasons.iter().filter(|&&reason| reason == LOST).count();
+    let most = 4 * (1 + (began.elapsed().as_secs_f64() / 2.0) as usize);
+    assert!(kept <= most, "{kept} were kept, {most} may be: {reasons:?}");
+    assert!(reasons.iter().all(|reason| [LOST, SURPLUS].contains(reason)), "{reasons:?}");
     assert!(stage.node.lines(&["intruder"]).len() <= 10, "{:?}", stage.node.lines(&["intruder"]));
     stage.end("100 connections that say nothing", Bounds { heap: 4 * MIB, cpu: SECOND }).await;
 }

@@ -15,5 +15,5 @@ mod suite {
 }
 
 mod stories {
-    pingpong_conformance::exercise_stories!(crate::QuicHarness::patient);
+    pingpong_conformance::exercise_stories!(crate::QuicHarness::by_default);
 }

@@ -78,10 +78,17 @@ impl Probe {
         self.mode.send_replace(Mode::Reads);
     }
 
-    /// Handles one message, and stops reading again.
-    pub fn handle_one(&self) {
+    /// Handles one message, and waits until it has stopped reading again: whoever resumes it then is not overtaken by that.
+    ///
+    /// # Panics
+    /// If nothing is there to be handled within the harness's patience.
+    pub async fn handle_one(&self) {
+        let mut mode = self.mode.subscribe();
         self.seen.one.store(true, Ordering::Relaxed);
         self.resume();
+        if timeout(self.timing.patience(), mode.wait_for(|mode| *mode == Mode::Stands)).await.is_err() {
+            panic!("{}: expected a message to handle; seen {}", self.who, Tail(&self.records()));
+        }
     }
 
     /// From now on, does this with calls.
