@@ -135,6 +135,13 @@ use std::time::Duration;
 /// - A2. A message carries its type and version; one that does not decode is counted, or answered so, and the link stays.
 /// - A3. Two minor protocol versions talk; two major ones refuse each other, and name both.
 ///
+/// ## Faults
+/// - F1. A cut is silent: packets vanish, and nobody gets an error for it.
+/// - F2. A cut shorter than half the failure timeout loses nothing: what was sent meanwhile arrives after the heal, in order. Of one between
+///   half of it and all of it either outcome may come; both sides see the same one.
+/// - F3. A longer one is `Down` on both sides, what was in flight is gone, and after the heal they are `Up` again. Cut off in one direction,
+///   the deaf side has its `Down` within the failure timeout, the other at most one more later.
+///
 /// # What a caller must do, and must not
 /// - It must handle a `Down` as the possible loss of whatever it sent in that session, and of whatever it had not heard an answer to.
 /// - It must use a call, not a cast, to know that something was handled: delivered is not processed.

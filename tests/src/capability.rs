@@ -28,6 +28,8 @@ pub enum Capability {
     Twin,
     /// [`StartOptions::limits`].
     Limits,
+    /// [`StartOptions::forget_after`].
+    ForgetAfter,
     /// [`StartOptions::cluster`].
     Clusters,
     /// [`StartOptions::identity`].
@@ -49,7 +51,7 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Cut,
         Self::CutOneWay,
         Self::Delay,
@@ -60,6 +62,7 @@ impl Capability {
         Self::Stores,
         Self::Twin,
         Self::Limits,
+        Self::ForgetAfter,
         Self::Clusters,
         Self::Identities,
         Self::Greet,

@@ -47,6 +47,7 @@ macro_rules! for_each_case {
         "M7" => links::the_last_known_address_suffices [Crash];
         "M7" => links::an_address_on_either_side_suffices [BlockDials];
         "M7" => links::a_forgotten_node_is_not_dialled [Crash];
+        "M7" => links::a_node_that_was_gone_for_long_is_forgotten [Crash, ForgetAfter];
         "M7" => links::a_seed_that_forgot_is_dialled_again [];
         "M7" => links::a_leaver_is_not_dialled_but_may_return [];
         "M7" => links::all_links_return_after_a_long_partition [Cut];

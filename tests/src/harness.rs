@@ -1,6 +1,6 @@
 //! What a backend gives to the suite: ways to start nodes, to break the network between them, and to stop them.
 
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, Capability};
 use async_trait::async_trait;
 use pingpong_core::config::Limits;
 use pingpong_core::session::Versions;
@@ -15,6 +15,9 @@ use tokio::runtime::Runtime;
 ///
 /// Every node lives at a [`Place`], which keeps its address over restarts; a second process under the same name lives at
 /// another place. Faults name places, and may name one where nothing was started yet.
+///
+/// A method with a [`Capability`] of its own may be left out, if [`capabilities`](Self::capabilities) says so: no case calls it then.
+#[allow(unused_variables)] // of methods that a harness may lack: the names are for the reader
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
     /// The runtime that the case runs on: with a paused clock in memory, with several threads on a real network.
@@ -36,61 +39,102 @@ pub trait Harness: Send + Sync + 'static {
     async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown;
 
     /// The process is gone: no goodbye, no close, no packet more.
-    async fn crash(&self, place: &Place);
+    async fn crash(&self, place: &Place) {
+        lacks(Capability::Crash)
+    }
 
     /// Packets between the two vanish, both ways, without an error (F1).
-    async fn cut(&self, one: &Place, other: &Place);
+    async fn cut(&self, one: &Place, other: &Place) {
+        lacks(Capability::Cut)
+    }
 
     /// Packets from one to the other vanish; those the other way arrive.
-    async fn cut_one_way(&self, from: &Place, to: &Place);
+    async fn cut_one_way(&self, from: &Place, to: &Place) {
+        lacks(Capability::CutOneWay)
+    }
 
     /// Packets between places of different groups vanish. Places in no group reach all.
-    async fn partition(&self, groups: &[Vec<Place>]);
+    async fn partition(&self, groups: &[Vec<Place>]) {
+        lacks(Capability::Cut)
+    }
 
     /// Ends every cut between the two.
-    async fn heal(&self, one: &Place, other: &Place);
+    async fn heal(&self, one: &Place, other: &Place) {
+        lacks(Capability::Cut)
+    }
 
     /// Ends every cut and partition.
-    async fn heal_all(&self);
+    async fn heal_all(&self) {
+        lacks(Capability::Cut)
+    }
 
     /// Packets between the two take this much longer, each way.
-    async fn delay(&self, one: &Place, other: &Place, each_way: Duration);
+    async fn delay(&self, one: &Place, other: &Place, each_way: Duration) {
+        lacks(Capability::Delay)
+    }
 
     /// The node's network stands still, as of a process that is stopped: nothing goes in or out until
     /// [`resume`](Self::resume), nothing is lost.
-    async fn stall(&self, place: &Place);
+    async fn stall(&self, place: &Place) {
+        lacks(Capability::Stall)
+    }
 
     /// Ends a [`stall`](Self::stall).
-    async fn resume(&self, place: &Place);
+    async fn resume(&self, place: &Place) {
+        lacks(Capability::Stall)
+    }
 
     /// The whole process of the nodes stands still for that much time, as on a host that is suspended: no task of any of them
     /// runs, and their timers find that time has passed.
-    async fn suspend(&self, time: Duration);
+    async fn suspend(&self, time: Duration) {
+        lacks(Capability::Suspend)
+    }
 
     /// From now on no lane but the control lane brings a byte to the node, on any connection, until [`thaw`](Self::thaw);
     /// control messages and heartbeats pass.
-    async fn freeze(&self, place: &Place);
+    async fn freeze(&self, place: &Place) {
+        lacks(Capability::FreezeLanes)
+    }
 
     /// Ends a [`freeze`](Self::freeze).
-    async fn thaw(&self, place: &Place);
+    async fn thaw(&self, place: &Place) {
+        lacks(Capability::FreezeLanes)
+    }
 
     /// The next lane but the control lane that brings bytes to the node fails instead, although its connection lives. Once.
-    async fn break_lane(&self, place: &Place);
+    async fn break_lane(&self, place: &Place) {
+        lacks(Capability::BreakLanes)
+    }
 
     /// No new connection can be dialled from one to the other, as behind a firewall; existing ones, and dials the other
     /// way, work.
-    async fn block_dials(&self, from: &Place, to: &Place);
+    async fn block_dials(&self, from: &Place, to: &Place) {
+        lacks(Capability::BlockDials)
+    }
 
     /// Speaks to the node at `to` as one of this cluster and these versions would, and returns what it says.
-    async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted;
+    async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        lacks(Capability::Greet)
+    }
 
     /// Waits at that place to be dialled by a node, answers as one of this cluster and these versions would, and returns what
     /// the node says to that. Nothing may live at the place.
-    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted;
+    async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
+        lacks(Capability::Greet)
+    }
 
     /// Links with the node at `to`, under the name [`STRANGER`] which it proves, then breaks the protocol in this way, and
     /// returns what the node says. The node's name is a smaller one.
-    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted;
+    async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
+        lacks(Capability::Misbehave)
+    }
+}
+
+/// What a harness lacks, and says so, is never called.
+fn lacks(capability: Capability) -> ! {
+    panic!(
+        "the harness has no {capability:?}, and its capabilities do not say so: take it out there, or write the method"
+    );
 }
 
 /// The name of whoever speaks to nodes without being one.
@@ -146,6 +190,8 @@ pub struct StartOptions {
     pub seeds: Vec<Place>,
     /// Bounds that differ from the harness's own.
     pub limits: Option<Limits>,
+    /// For how long it looks for a node that is gone, if not the default of 24 h (M7).
+    pub forget_after: Option<Duration>,
     /// Its wall clock, compared with that of the others.
     pub clock: Clock,
     /// What becomes of its stored incarnation.
@@ -165,6 +211,7 @@ impl StartOptions {
             place,
             seeds: Vec::new(),
             limits: None,
+            forget_after: None,
             clock: Clock::Right,
             store: Store::None,
             cluster: None,

@@ -14,12 +14,9 @@
 //!
 //! ```
 //! use async_trait::async_trait;
-//! use pingpong_conformance::{
-//!     Capabilities, Capability, Greeted, Harness, Misbehaviour, Place, StartError, StartOptions, Timing,
-//! };
-//! use pingpong_core::session::Versions;
+//! use pingpong_conformance::{Capabilities, Capability, Harness, Place, StartError, StartOptions, Timing};
+//! use pingpong_core::Transport;
 //! use pingpong_core::transport::Shutdown;
-//! use pingpong_core::{ClusterName, Transport};
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
@@ -55,23 +52,7 @@
 //!     async fn crash(&self, place: &Place) {
 //!         todo!("drop its packets from now on, then drop the transport")
 //!     }
-//!     // ... and a method for each fault; one that is declared missing is never called
-//! #   async fn cut(&self, _: &Place, _: &Place) {}
-//! #   async fn cut_one_way(&self, _: &Place, _: &Place) {}
-//! #   async fn partition(&self, _: &[Vec<Place>]) {}
-//! #   async fn heal(&self, _: &Place, _: &Place) {}
-//! #   async fn heal_all(&self) {}
-//! #   async fn delay(&self, _: &Place, _: &Place, _: Duration) {}
-//! #   async fn stall(&self, _: &Place) {}
-//! #   async fn resume(&self, _: &Place) {}
-//! #   async fn block_dials(&self, _: &Place, _: &Place) {}
-//! #   async fn suspend(&self, _: Duration) {}
-//! #   async fn freeze(&self, _: &Place) {}
-//! #   async fn thaw(&self, _: &Place) {}
-//! #   async fn break_lane(&self, _: &Place) {}
-//! #   async fn greet(&self, _: &Place, _: &ClusterName, _: Versions) -> Greeted { Greeted::Answered }
-//! #   async fn answer(&self, _: &Place, _: &ClusterName, _: Versions) -> Greeted { Greeted::Answered }
-//! #   async fn misbehave(&self, _: &Place, _: Misbehaviour) -> Greeted { Greeted::Answered }
+//!     // ... and a method for each fault that its network can have; what it has not is left out, and taken out of its capabilities
 //! }
 //!
 //! # mod tests { use super::MyHarness;
@@ -79,6 +60,9 @@
 //! # }
 //! # fn main() { let _ = MyHarness::new().capabilities().missing(Capability::Stall); }
 //! ```
+//!
+//! Of a harness for a [`Link`](pingpong_core::link::Link) much is the same on every network: [`ground`] configures its nodes and keeps what
+//! belongs to a place, [`stranger`] speaks to nodes as outsiders do, [`faulty`] breaks single lanes.
 //!
 //! The suite is itself tested: [`broken`] holds switches that break a good transport in one way each, and a test shows
 //! that every case notices at least one of them.
@@ -93,11 +77,13 @@ mod cases;
 pub mod broken;
 mod capability;
 pub mod faulty;
+pub mod ground;
 pub mod harness;
 pub mod promises;
 mod run;
 #[macro_use]
 pub mod stories;
+pub mod stranger;
 pub mod toolkit;
 
 mod authorization;

@@ -199,6 +199,23 @@ pub(crate) async fn a_forgotten_node_is_not_dialled(c: &Cluster) {
     events.up(&node("b")).await;
 }
 
+pub(crate) async fn a_node_that_was_gone_for_long_is_forgotten(c: &Cluster) {
+    let mut forgetful = options("a", &[]);
+    forgetful.forget_after = Some(c.t() * 4);
+    let a = c.start_with(forgetful).await;
+    let b = c.start("b", &["a"]).await;
+    let mut events = a.events();
+    events.up(b.name()).await;
+    c.crash(b).await;
+    events.down(&node("b")).await;
+    c.hold(c.t() * 6).await;
+    let b = c.start("b", &[]).await;
+    events.quiet(c.t() * 4, "b was gone for longer than a looks for it, and neither is the other's seed").await;
+    c.crash(b).await;
+    c.start_with(options("b", &["a"])).await;
+    events.up(&node("b")).await;
+}
+
 pub(crate) async fn a_seed_that_forgot_is_dialled_again(c: &Cluster) {
     let a = c.start("a", &[]).await;
     let b = c.start("b", &["a"]).await;

@@ -52,7 +52,7 @@ fn run_all() -> Caught {
     caught.into_inner().unwrap()
 }
 
-/// The matrix: its size, then each fault with the cases that notice it, and the first words of each.
+/// The matrix: its size, then each fault with the cases that notice it and the first words of each, then all of it as a grid.
 fn table(caught: &Caught, took: Duration) -> String {
     let pairs = CASES.len() * FAULTS.len();
     let mut text =
@@ -64,6 +64,12 @@ fn table(caught: &Caught, took: Duration) -> String {
             let first: String = words.lines().next().unwrap_or_default().chars().take(100).collect();
             let _ = writeln!(text, "    {case}: {first}");
         }
+    }
+    text.push_str("A row for each case, a column for each fault in the order above, # where the case notices it:\n");
+    for case in CASES {
+        let notices = |fault| caught.get(fault).is_some_and(|cases| cases.contains_key(case.name));
+        let row: String = FAULTS.iter().map(|fault| if notices(fault) { '#' } else { '.' }).collect();
+        let _ = writeln!(text, "{row} {}", case.name);
     }
     text
 }

@@ -67,7 +67,7 @@ pub(crate) struct Common {
     /// What the nodes talk over: QUIC between processes, or memory within one.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) transport: Kind,
-    /// How often it is measured, each time with new nodes.
+    /// How often it is measured, 1 to 1000 times, each time with new nodes.
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub(crate) runs: u16,
     /// Print each run as one JSON object, and nothing else.
@@ -79,7 +79,7 @@ pub(crate) struct Common {
     /// Whom nodes dial when they start: the first node, by which they find the others, or all others.
     #[arg(long, value_enum, value_name = "one|all", default_value_t)]
     pub(crate) seeds: Seeds,
-    /// How many seconds a run may take, beside what is measured for a given time, until it has failed.
+    /// How many seconds a run may take, beside what is measured for a given time, until it has failed: 1 to 65535.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) patience: u16,
 }
@@ -125,7 +125,7 @@ pub(crate) enum Producers {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Abcast {
-    /// How many nodes.
+    /// How many nodes, 2 to 1000.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=1_000))]
     pub(crate) nodes: u16,
     /// How many pings each producer casts; without it as many as take two seconds, which is tried out first.
@@ -143,11 +143,11 @@ pub(crate) struct Abcast {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Calls {
-    /// How many nodes.
+    /// How many nodes, 2 to 1000.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=1_000))]
     pub(crate) nodes: u16,
-    /// How many callers at once; several numbers, apart by commas, are measured one after the other.
-    #[arg(long, value_name = "C,...", default_values_t = [1, 64], value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    /// How many callers call at once, 1 to 4096. Several numbers, apart by commas, are measured one after the other.
+    #[arg(long, value_name = "C,...", default_value = "1,64", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub(crate) callers: Vec<u16>,
     /// What one producer on the callers' node casts meanwhile, as fast as there is room: nothing, pings to the servers that are
     /// called, or pings to other servers.
@@ -162,7 +162,7 @@ pub(crate) struct Calls {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Failover {
-    /// How many nodes; each pair has sockets of its own in the relay.
+    /// How many nodes, 2 to 16; each pair has sockets of its own in the relay.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=16))]
     pub(crate) nodes: u16,
     /// How long links are left alone before each fault. A link that is younger than about 4 s cannot prove by itself that a
@@ -178,7 +178,7 @@ pub(crate) struct Failover {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Mesh {
-    /// How many nodes.
+    /// How many nodes, 2 to 1000.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(2..=1_000))]
     pub(crate) nodes: u16,
     /// How long idle nodes are watched.

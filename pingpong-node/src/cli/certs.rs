@@ -1,6 +1,6 @@
 //! An authority and its certificates, as files. Nothing is ever overwritten.
 
-use super::output::{BAD, GOOD, Outcome, complain, say, say_json, styled, table};
+use super::output::{BAD, GOOD, Outcome, complain, counted, say, say_json, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::quic::{Authority, CertificateInfo, Identity, Validity, date};
 use pingpong_node::settings::check_private;
@@ -91,8 +91,8 @@ fn time(text: &str) -> Result<Duration, String> {
 enum CertsError {
     #[error("{} is there already, and nothing is overwritten; choose another directory, or move it away", .0.display())]
     Exists(PathBuf),
-    #[error("{} cannot be read: {error}; `pingpong-node certs init` makes an authority, --dir says where it is", .path.display())]
-    Read { path: PathBuf, error: io::Error },
+    #[error("{} cannot be read: {error}; {remedy}", .path.display())]
+    Read { path: PathBuf, error: io::Error, remedy: String },
     #[error("{} cannot be written: {error}; choose a directory that this user may write to", .path.display())]
     Write { path: PathBuf, error: io::Error },
     #[error("{}: {words}", .path.display())]
@@ -113,8 +113,20 @@ pub(super) fn run(certs: Certs) -> ExitCode {
     done.unwrap_or_else(|error| complain(&error)).into()
 }
 
-fn read(path: &Path) -> Result<String, CertsError> {
-    std::fs::read_to_string(path).map_err(|error| CertsError::Read { path: path.to_owned(), error })
+fn read(path: &Path, remedy: impl Into<String>) -> Result<String, CertsError> {
+    std::fs::read_to_string(path).map_err(|error| CertsError::Read {
+        path: path.to_owned(),
+        error,
+        remedy: remedy.into(),
+    })
+}
+
+const NO_AUTHORITY: &str = "`pingpong-node certs init` makes an authority, --dir says where it is";
+const NO_CERTIFICATE: &str = "name a file with certificates (PEM) that this user may read";
+
+fn read_authority(dir: &Path) -> Result<Authority, CertsError> {
+    let (certificate, key) = (read(&dir.join("ca.pem"), NO_AUTHORITY)?, read(&dir.join("ca.key"), NO_AUTHORITY)?);
+    Ok(Authority::from_pem(&certificate, &key)?)
 }
 
 /// Writes files that are not there yet, each with its mode. If one cannot be written, those before it are taken back.
@@ -150,7 +162,7 @@ fn init(cluster: &ClusterName, valid: Duration, at: &Where) -> Result<Outcome, C
         (key.clone(), authority.key_pem(), PRIVATE),
         (certificate.clone(), authority.certificate_pem(), PUBLIC),
     ])?;
-    let infos = infos(&certificate)?;
+    let infos = infos(&certificate, NO_CERTIFICATE)?;
     if at.json {
         return Ok(say_json(
             &json!({ "certificate": certificate, "key": key, "is": infos.iter().map(shown).collect::<Vec<_>>() }),
@@ -165,14 +177,14 @@ fn init(cluster: &ClusterName, valid: Duration, at: &Where) -> Result<Outcome, C
 }
 
 fn issue(names: &[NodeName], valid: Duration, at: &Where) -> Result<Outcome, CertsError> {
-    let authority = Authority::from_pem(&read(&at.dir.join("ca.pem"))?, &read(&at.dir.join("ca.key"))?)?;
+    let authority = read_authority(&at.dir)?;
     let mut issued = Vec::new();
     for name in names {
         let identity = authority.issue(name, Validity::from_now(valid))?;
         let (certificate, key) = (at.dir.join(format!("{name}.pem")), at.dir.join(format!("{name}.key")));
         write_new(&[(key.clone(), identity.key_pem(), PRIVATE), (certificate.clone(), identity.chain_pem(), PUBLIC)])?;
-        let infos = infos(&certificate)?;
-        if !at.json && say(&format!("{}\n", certificate.display())) == Outcome::Failed {
+        let infos = infos(&certificate, NO_CERTIFICATE)?;
+        if !at.json && say(&format!("{}\n{}\n", certificate.display(), key.display())) == Outcome::Failed {
             return Ok(Outcome::Failed);
         }
         issued.push((name, certificate, key, infos));
@@ -191,7 +203,7 @@ fn issue(names: &[NodeName], valid: Duration, at: &Where) -> Result<Outcome, Cer
 }
 
 fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
-    let authority = Authority::from_pem(&read(&at.dir.join("ca.pem"))?, &read(&at.dir.join("ca.key"))?)?;
+    let authority = read_authority(&at.dir)?;
     let cannot = |path: &Path| {
         let path = path.to_owned();
         move |error| CertsError::Write { path, error }
@@ -203,7 +215,12 @@ fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
         .iter()
         .map(|name| {
             let path = at.dir.join(format!("{name}.pem"));
-            let fingerprint = infos(&path)?.first().map(|info| info.fingerprint.clone()).unwrap_or_default();
+            // A new certificate would not do: the one that is out there stays good.
+            let remedy = format!(
+                "revoked is the very certificate that was issued: put it back there, --dir says where it is; if {name} never \
+                 had one, `pingpong-node certs issue {name}` makes it"
+            );
+            let fingerprint = infos(&path, remedy)?.first().map(|info| info.fingerprint.clone()).unwrap_or_default();
             Ok((path, format!("{name}-{}", fingerprint.get(..16).unwrap_or_default())))
         })
         .collect();
@@ -219,7 +236,7 @@ fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
     paths.sort();
     for path in &paths {
-        texts.push(read(path)?);
+        texts.push(read(path, NO_CERTIFICATE)?);
     }
     let certificates: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
     let list = authority.revoke(&certificates, u64::try_from(now()).unwrap_or_default())?;
@@ -229,11 +246,12 @@ fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
     if at.json {
         return Ok(say_json(&json!({ "list": path, "revoked": paths })));
     }
-    Ok(say(&format!("{} lists {} revoked certificates; copy it to every node\n", path.display(), paths.len())))
+    let listed = counted(paths.len() as u64, "revoked certificate");
+    Ok(say(&format!("{} lists {listed}; copy it to every node\n", path.display())))
 }
 
-fn infos(path: &Path) -> Result<Vec<CertificateInfo>, CertsError> {
-    let text = read(path)?;
+fn infos(path: &Path, remedy: impl Into<String>) -> Result<Vec<CertificateInfo>, CertsError> {
+    let text = read(path, remedy)?;
     CertificateInfo::from_pem(text.as_bytes()).map_err(|words| CertsError::File { path: path.to_owned(), words })
 }
 
@@ -275,7 +293,7 @@ fn now() -> i64 {
 fn show(files: &[PathBuf], json: bool) -> Result<Outcome, CertsError> {
     let mut all = Vec::new();
     for path in files {
-        all.push((path, infos(path)?));
+        all.push((path, infos(path, NO_CERTIFICATE)?));
     }
     if json {
         let files: Vec<Value> = all
@@ -291,8 +309,14 @@ fn show(files: &[PathBuf], json: bool) -> Result<Outcome, CertsError> {
 fn check_one(name: &NodeName, dir: &Path) -> Result<i64, String> {
     let words = |error: CertsError| error.to_string();
     let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
-    let authority = read(&dir.join("ca.pem")).map_err(words)?;
-    let (certificate_text, key_text) = (read(&certificate).map_err(words)?, read(&key).map_err(words)?);
+    let authority = read(&dir.join("ca.pem"), NO_AUTHORITY).map_err(words)?;
+    let issue = format!("`pingpong-node certs issue {name}` makes it, --dir says where it is");
+    let certificate_text = read(&certificate, issue).map_err(words)?;
+    let lost = format!(
+        "put it back there, or move {} away and make both anew by `pingpong-node certs issue {name}`",
+        certificate.display()
+    );
+    let key_text = read(&key, lost).map_err(words)?;
     check_private(&key).map_err(|error| error.to_string())?;
     let identity = Identity::from_pem(authority.as_bytes(), certificate_text.as_bytes(), key_text.as_bytes());
     let identity = identity.map_err(|error| error.to_string())?;
@@ -323,7 +347,7 @@ fn check(names: &[NodeName], at: &Where) -> Outcome {
             Ok(expires) => vec![name.to_string(), styled(BAD, "soon"), format!("until {}", date(*expires))],
             Err(words) => vec![name.to_string(), styled(BAD, "wrong"), words.clone()],
         });
-        say(&table(&["name", "", ""], rows))
+        say(&table(&["name", "identity", "why, or until when"], rows))
     };
     if ok { said } else { Outcome::Failed }
 }

@@ -31,13 +31,16 @@ use std::process::ExitCode;
 /// What `--help` says of exit codes.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    it was done
-  1    it was not: a node refused, a call failed, a count is wrong; the last line on standard error says what
-  2    the command line is wrong
-  69   the node that was to be asked does not answer at its control socket
-  78   a person must do something before it can work: the configuration or an identity cannot be used, the port is taken,
-       or a newer process runs under the node's name. Tell your service manager not to start it again (systemd:
-       RestartPreventExitStatus=78)
+  0      it was done
+  1      it was not: a node refused, a call failed, a count is wrong;
+         the last line on standard error says what
+  2      the command line is wrong
+  69     the node that was to be asked does not answer at its control socket
+  78     a person must do something first: the configuration (a flag that
+         sets a key included) or an identity cannot be used, the port is
+         taken, or a newer process runs under the node's name; let your
+         service manager not start it again, as systemd by
+         RestartPreventExitStatus=78
   128+n  ended by signal n";
 
 /// Cluster primitives of Erlang/OTP, over QUIC with mutual TLS.

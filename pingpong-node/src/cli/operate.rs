@@ -1,6 +1,6 @@
 //! A running node is asked, by its control socket.
 
-use super::output::{BAD, DIM, GOOD, Outcome, complain, say, say_json, size, styled, table};
+use super::output::{BAD, DIM, GOOD, Outcome, complain, counted, say, say_json, size, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::control::{
     Answer, CalledNode, Client, ClientError, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
@@ -42,7 +42,7 @@ pub(super) enum Operate {
     },
     /// Pings all consumers of the cluster.
     ///
-    /// It answers with the slot that counts them, NODE/EPOCH: the epoch is the node's incarnation when its store was created.
+    /// It answers with the slot that counts them, NODE@EPOCH: the epoch is the node's incarnation when its store was created.
     Ping {
         /// How many pings.
         #[arg(value_name = "COUNT", default_value_t = 1)]
@@ -185,7 +185,7 @@ fn show(answer: &Answer, json: bool) -> Outcome {
         Answer::Pinged { pings, slot, .. } => {
             let text = slot.as_ref().map_or_else(
                 || "no ping\n".to_owned(),
-                |slot| format!("{pings} pings; {} of {} by now\n", slot.count, slot.slot),
+                |slot| format!("{}; {} of {}@{} by now\n", counted(*pings, "ping"), slot.count, slot.node, slot.epoch),
             );
             (if json { say_json(answer) } else { say(&text) }, true)
         }
@@ -224,11 +224,11 @@ async fn ping(asked: &Asked, count: u64, rate: Option<f64>) -> Result<Outcome, C
 fn of_status(status: &NodeStatus) -> String {
     let ready = if status.ready { styled(GOOD, "ready") } else { styled(BAD, "not ready") };
     let mut text = format!(
-        "{}@{} of cluster {}: {ready}, {} links\nlistening at {}, told to others: {}\ncertificate holds until {}\n",
+        "{}@{} of cluster {}: {ready}, {}\nlistening at {}, told to others: {}\ncertificate holds until {}\n",
         status.node,
         status.incarnation,
         status.cluster,
-        status.links,
+        counted(status.links as u64, "link"),
         status.listen,
         if status.advertise.is_empty() { "nothing".to_owned() } else { status.advertise.join(", ") },
         pingpong_node::quic::date(status.certificate_expires),
@@ -260,7 +260,8 @@ fn of_links(links: &[LinkStatus]) -> String {
 
 fn of_event(event: &WatchEvent) -> String {
     let WatchEvent { node, incarnation, skipped, .. } = event;
-    let skipped = if *skipped > 0 { format!(" ({skipped} events before it were folded)") } else { String::new() };
+    let skipped =
+        if *skipped > 0 { format!(" ({} before it folded)", counted(*skipped, "event")) } else { String::new() };
     match &event.reason {
         None => format!("{} {node}@{incarnation}{skipped}\n", styled(GOOD, "up  ")),
         Some(reason) => format!("{} {node}@{incarnation}: {reason}{skipped}\n", styled(BAD, "down")),

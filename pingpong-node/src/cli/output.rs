@@ -30,6 +30,11 @@ impl From<Outcome> for ExitCode {
     }
 }
 
+/// So many of a thing.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Writes to standard output, without colours where nobody sees them. A reader that has gone is no failure.
 pub(super) fn say(text: &str) -> Outcome {
     written(anstream::stdout().write_all(text.as_bytes()))

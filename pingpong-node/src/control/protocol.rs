@@ -85,7 +85,7 @@ pub enum Answer {
         done: bool,
         /// The slot and its count, after the last of them.
         #[serde(skip_serializing_if = "Option::is_none")]
-        slot: Option<Pinged>,
+        slot: Option<SlotCount>,
     },
     /// To `counts`: each node that was asked is in one of the two.
     Counts(Reading),
@@ -100,6 +100,24 @@ pub enum Answer {
     Stopping {},
     /// It could not be done.
     Failed(Failure),
+}
+
+/// A producer's slot, and how far it has counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotCount {
+    /// The producer's node.
+    pub node: NodeName,
+    /// The incarnation of the node when its store was created.
+    pub epoch: String,
+    /// How many pings are counted in it.
+    pub count: u64,
+}
+
+impl From<Pinged> for SlotCount {
+    fn from(pinged: Pinged) -> Self {
+        let Pinged { slot, count } = pinged;
+        Self { node: slot.producer, epoch: slot.epoch.to_string(), count }
+    }
 }
 
 /// Why something could not be done.

@@ -5,17 +5,16 @@
 
 use super::adapter::{AdapterError, Adapters};
 use super::protocol::{
-    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
+    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, SlotCount, WatchEvent,
 };
 use super::socket::ControlSocket;
 #[cfg(feature = "faults")]
 use pingpong_core::NodeName;
-use pingpong_core::exercise::{Exercise, PingError, Pinged};
+use pingpong_core::exercise::{Exercise, PingError};
 use pingpong_core::mesh::LinkInfo;
 use pingpong_core::transport::Counters;
 use pingpong_core::{Mesh, NodeChange, NodeEvent, Targets, Transport};
 use pingpong_transport_quic::QuicLink;
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -80,8 +79,12 @@ impl Desk {
             ready: self.readiness().is_ready(),
             tasks: self.runtime.metrics().num_alive_tasks(),
             certificate_expires: *self.certificate_expires.borrow(),
-            counters: counters(&self.mesh.counters()),
+            counters: self.counters().map(|counter| (counter.name.to_owned(), counter.count)).into(),
         }
+    }
+
+    pub(crate) fn counters(&self) -> [Counter; 7] {
+        counters(&self.mesh.counters())
     }
 
     pub(crate) async fn links(&self) -> Vec<LinkStatus> {
@@ -112,20 +115,40 @@ impl Readiness {
     }
 }
 
-/// The counters, by the names that they have everywhere.
-fn counters(counters: &Counters) -> BTreeMap<String, u64> {
-    BTreeMap::from(
-        [
-            ("no_such_server", counters.no_such_server),
-            ("dropped_with_server", counters.dropped_with_server),
-            ("not_decodable", counters.not_decodable),
-            ("not_allowed", counters.not_allowed),
-            ("dropped_with_session", counters.dropped_with_session),
-            ("stalled_servers", counters.stalled_servers),
-            ("late_replies", counters.late_replies),
-        ]
-        .map(|(name, count)| (name.to_owned(), count)),
-    )
+/// A counter of a node.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    /// The name that it has everywhere.
+    pub(crate) name: &'static str,
+    /// What it counts.
+    pub(crate) help: &'static str,
+    pub(crate) count: u64,
+}
+
+/// The counters of a node.
+pub(crate) fn counters(counters: &Counters) -> [Counter; 7] {
+    let counter = |name, count, help| Counter { name, help, count };
+    [
+        counter("no_such_server", counters.no_such_server, "Messages to a server that is not on this node"),
+        counter(
+            "dropped_with_server",
+            counters.dropped_with_server,
+            "Messages in the mailboxes of servers that crashed or were stopped",
+        ),
+        counter("not_decodable", counters.not_decodable, "Messages that do not decode"),
+        counter("not_allowed", counters.not_allowed, "Messages of nodes that the server does not serve"),
+        counter(
+            "dropped_with_session",
+            counters.dropped_with_session,
+            "Messages that were not handled yet when their session ended",
+        ),
+        counter(
+            "stalled_servers",
+            counters.stalled_servers,
+            "Servers that were stopped since they took nothing from a full mailbox",
+        ),
+        counter("late_replies", counters.late_replies, "Answers that came after their call had ended"),
+    ]
 }
 
 fn link_status(link: LinkInfo) -> LinkStatus {
@@ -294,7 +317,7 @@ async fn ping(mut stream: UnixStream, desk: &Desk, count: u64, rate: Option<f64>
         Err(failure) => return say(&mut stream, &Answer::Failed(failure)).await,
     };
     let mut sent: u64 = 0;
-    let mut slot: Option<Pinged> = None;
+    let mut slot: Option<SlotCount> = None;
     let (began, mut said) = (Instant::now(), Instant::now());
     let mut ticks = interval(pace.map_or(PROGRESS, |pace| pace.tick));
     let mut nothing = [0; 1];
@@ -314,7 +337,7 @@ async fn ping(mut stream: UnixStream, desk: &Desk, count: u64, rate: Option<f64>
         };
         if batch > 0 {
             match exercise.ping(batch).await {
-                Ok(pinged) => (sent, slot) = (sent + batch, Some(pinged)),
+                Ok(pinged) => (sent, slot) = (sent + batch, Some(pinged.into())),
                 Err(error) => return say(&mut stream, &Answer::Failed(ping_failure(&error, sent, count))).await,
             }
         }

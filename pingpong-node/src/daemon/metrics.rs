@@ -36,8 +36,8 @@ pub(super) async fn text(desk: &Desk) -> Result<String, fmt::Error> {
         Unit::Seconds,
         gauge(status.certificate_expires),
     );
-    for (name, count) in status.counters {
-        registry.register(name, "Counted instead of delivered; see the counters of the API", ConstCounter::new(count));
+    for counter in desk.counters() {
+        registry.register(counter.name, counter.help, ConstCounter::new(counter.count));
     }
     links(&mut registry, &desk.links().await);
     let mut text = String::new();

@@ -136,7 +136,9 @@ impl Daemon {
     fn begin(settings: Settings) -> Pin<Box<dyn Future<Output = Result<Self, DaemonError>> + Send>> {
         Box::pin(async move {
             let identity = settings.read_identity().map_err(SettingsError::from)?;
-            let (quic, mesh) = (settings.quic(identity.clone())?, settings.mesh_with_store()?);
+            let quic = settings.quic(identity.clone())?;
+            settings.check(&quic)?;
+            let mesh = settings.mesh_with_store()?;
             let signals =
                 Signals::listen().map_err(|error| DaemonError::System { what: "signals cannot be caught", error })?;
             let control = match &settings.control.socket {

@@ -64,10 +64,10 @@ pub(crate) struct Options {
     /// What the nodes talk over: QUIC between processes, or memory within one.
     #[arg(long, value_enum, default_value_t)]
     transport: Kind,
-    /// How many nodes.
+    /// How many nodes, 2 to 16.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=16))]
     nodes: u8,
-    /// How many seconds a step may take until it is wrong.
+    /// How many seconds a step may take until it is wrong, 1 to 3600.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=3_600))]
     patience: u16,
     /// Print the result as one JSON object, and nothing else.
@@ -111,7 +111,7 @@ fn runtime() -> Result<Runtime, ClusterError> {
 async fn perform(options: &Options) -> u8 {
     let (nodes, patience) = (usize::from(options.nodes), Duration::from_secs(options.patience.into()));
     let (kind, began) = (options.transport.name(), Instant::now());
-    let mut report = Report::new(options.json);
+    let mut report = Report::new(options.json, nodes);
     // Before anything is started that must be ended.
     let (outcome, mut signals) = match Signals::listen() {
         Err(error) => (Outcome::failed(error), Signals::default()),

@@ -4,6 +4,7 @@ use super::error::Late;
 use super::stage::{Stage, name};
 use super::truth::{Truth, Views};
 use crate::cluster::{ClusterError, within};
+use std::ops::Range;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -41,6 +42,32 @@ impl Scene {
             Self::Partition => "partition: each side counts its own",
             Self::Heal => "heal: all catch up",
         }
+    }
+
+    /// Its name, and which of so many nodes it is about.
+    pub(crate) fn title(self, nodes: usize) -> String {
+        let last = || name(nodes.saturating_sub(1));
+        match self {
+            Self::Crash => format!("{}: that of {}", self.name(), name(CRASHED)),
+            Self::Kill | Self::Restart => format!("{}: {}", self.name(), last()),
+            Self::Partition => {
+                let (one, other) = (side(0..half(nodes)), side(half(nodes)..nodes));
+                format!("{}: {one} | {other}", self.name())
+            }
+            Self::Meet | Self::Ping | Self::Heal => self.name().to_owned(),
+        }
+    }
+}
+
+/// How many nodes are on the first side of the cut.
+const fn half(nodes: usize) -> usize {
+    nodes / 2
+}
+
+fn side(nodes: Range<usize>) -> String {
+    match nodes.len() {
+        0..=3 => nodes.map(name).collect::<Vec<_>>().join(", "),
+        _ => format!("{} to {}", name(nodes.start), name(nodes.end - 1)),
     }
 }
 
@@ -206,7 +233,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
 
     /// Both sides notice the cut, both ping, and neither hears of the other's.
     async fn partition(&mut self, scene: Scene) -> Result<(), ClusterError> {
-        let half = self.nodes / 2;
+        let half = half(self.nodes);
         self.truth.regroup(vec![(0..half).collect(), (half..self.nodes).collect()]);
         self.stage.partition(self.truth.groups()).await?;
         self.settle(scene).await?;

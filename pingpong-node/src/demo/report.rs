@@ -46,20 +46,22 @@ pub(crate) struct Report {
     people: Option<Output>,
     style: Style,
     json: bool,
+    /// How many nodes play.
+    nodes: usize,
     /// The progress that stands on the terminal now.
     progress: String,
 }
 
 impl Report {
     /// Must be called within a tokio runtime.
-    pub(crate) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool, nodes: usize) -> Self {
         let (people, style) = if json {
             let watched = io::stderr().is_terminal();
             (watched.then(|| Output::to(tokio::io::stderr())), Style::of(&io::stderr()))
         } else {
             (Some(Output::to(tokio::io::stdout())), Style::of(&io::stdout()))
         };
-        Self { people, style, json, progress: String::new() }
+        Self { people, style, json, nodes, progress: String::new() }
     }
 
     /// Lines for people.
@@ -116,15 +118,16 @@ impl Report {
 
 impl Audience for Report {
     fn begins(&mut self, scene: Scene) {
-        self.progress(scene.name().to_owned());
+        self.progress(scene.title(self.nodes));
     }
 
     fn waits(&mut self, scene: Scene, right: usize, of: usize) {
-        self.progress(format!("{} ({right} of {of} nodes are there)", scene.name()));
+        self.progress(format!("{} ({right} of {of} nodes are there)", scene.title(self.nodes)));
     }
 
     async fn ends(&mut self, step: &Step) {
-        let mut text = format!("{} {} ({})", self.style.mark(step.ok()), step.scene.name(), seconds(step.took));
+        let title = step.scene.title(self.nodes);
+        let mut text = format!("{} {title} ({})", self.style.mark(step.ok()), seconds(step.took));
         if let Some(error) = &step.error {
             text += &format!("\n      {error}");
         }
@@ -150,7 +153,7 @@ mod tests {
 
     fn report(style: Style) -> (Report, DuplexStream) {
         let (reader, writer) = tokio::io::duplex(64 * 1024);
-        (Report { people: Some(Output::to(writer)), style, json: false, progress: String::new() }, reader)
+        (Report { people: Some(Output::to(writer)), style, json: false, nodes: 2, progress: String::new() }, reader)
     }
 
     async fn said(style: Style) -> String {
@@ -180,6 +183,16 @@ mod tests {
         let progress = "\r\x1b[2K\x1b[?7l\u{2026} nodes find each other (1 of 2 nodes are there)\x1b[?7h\r\x1b[2K";
         assert!(text.contains(progress), "{text:?}");
         assert!(text.contains("\x1b[31m\u{2717}\x1b[0m nodes find each other (1.50 s)\n"), "{text:?}");
+    }
+
+    #[test]
+    fn titles_name_the_nodes_that_they_are_about() {
+        let titles = |nodes| Scene::ALL.map(|scene| scene.title(nodes));
+        let of_three = titles(3);
+        assert_eq!(of_three[2], "a consumer crashes and recovers: that of n2");
+        assert_eq!((of_three[3].as_str(), of_three[4].as_str()), ("a node is killed: n3", "it starts again: n3"));
+        assert_eq!(of_three[5], "partition: each side counts its own: n1 | n2, n3");
+        assert!(titles(16)[5].ends_with("n1 to n8 | n9 to n16"));
     }
 
     #[test]

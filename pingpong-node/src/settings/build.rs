@@ -1,13 +1,13 @@
 //! What the Mesh and the backend are told.
 
-use super::{IdentityFiles, QuicSettings, Settings};
+use super::{IdentityFiles, QuicSettings, Settings, words};
 use crate::store::{FileStore, StoreError};
 use bytesize::ByteSize;
 use pingpong_core::MeshConfig;
 use pingpong_core::config::{ConfigError, Limits, Timeouts};
 use pingpong_core::inbox::Allow;
 use pingpong_core::{NodeName, ServerName};
-use pingpong_transport_quic::{Identity, QuicConfig};
+use pingpong_transport_quic::{BindError, Identity, QuicConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +69,42 @@ pub enum IdentityError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// A bound or a time is out of range, or two do not fit together.
+    /// A bound or a time is outside its range.
+    #[error("{key} is {value}, allowed are {least} to {most}")]
+    Range {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// The smallest that is allowed.
+        least: String,
+        /// The greatest that is allowed.
+        most: String,
+    },
+    /// Two keys that must be ordered are not.
+    #[error("{smaller} is {smaller_value}, above {greater}, which is {greater_value}; raise {greater}")]
+    Order {
+        /// The key that must not be greater.
+        smaller: String,
+        /// Its value.
+        smaller_value: String,
+        /// The key that must not be smaller.
+        greater: String,
+        /// Its value.
+        greater_value: String,
+    },
+    /// All bounds together are above the stated maximum (O1).
+    #[error(
+        "the bounds add up to {bytes}, limits.max_memory is {limit}; lower limits.max_peers, limits.lanes or limits.queue_bytes, \
+         or raise limits.max_memory"
+    )]
+    Memory {
+        /// The sum.
+        bytes: String,
+        /// The stated maximum.
+        limit: String,
+    },
+    /// The Mesh refuses them otherwise.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A size is beyond what this machine can count.
@@ -198,6 +233,18 @@ impl Settings {
         config.max_udp_payload = max_udp_payload;
         config.socket_buffer = bytes("quic.socket_buffer", socket_buffer)?;
         Ok(config)
+    }
+
+    /// Checks every bound and time, and how they fit together, before anything is started.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key, its value and the range, or the remedy.
+    pub fn check(&self, quic: &QuicConfig) -> Result<(), SettingsError> {
+        // Whatever else is wrong with the endpoint shows when it is bound.
+        if let Err(BindError::Range { field, value, least, most }) = quic.check() {
+            return Err(words::range(field, value, least, most));
+        }
+        self.mesh()?.check(&quic.endpoint()).map_err(words::config)
     }
 
     /// Whom a server serves.

@@ -1,7 +1,9 @@
 //! A configuration file with all keys, their meaning and their defaults.
 
 use super::keys::{KEYS, Key, Kind};
-use super::{Settings, Sources};
+use super::{Settings, Sources, words};
+use bytesize::ByteSize;
+use humantime_serde::re::humantime::parse_duration;
 use std::fmt::Write;
 use std::path::Path;
 use toml::{Table, Value};
@@ -54,7 +56,18 @@ fn shown(key: &Key, defaults: &Table) -> String {
     for part in rest.split('.').filter(|part| !part.is_empty()) {
         value = value.and_then(Value::as_table).and_then(|inner| inner.get(part));
     }
-    value.map(Value::to_string).unwrap_or_default()
+    written(key, value).or_else(|| value.map(Value::to_string)).unwrap_or_default()
+}
+
+/// A size or a time as people write it, and as the other texts do.
+fn written(key: &Key, value: Option<&Value>) -> Option<String> {
+    let text = value?.as_str()?;
+    let text = match key.value {
+        "SIZE" => words::size(text.parse::<ByteSize>().ok()?.as_u64()),
+        "TIME" => words::time(u64::try_from(parse_duration(text).ok()?.as_millis()).ok()?),
+        _ => return None,
+    };
+    Some(format!("\"{text}\""))
 }
 
 /// What a node has whose file sets the required keys alone.

@@ -156,7 +156,7 @@ pub const KEYS: &[Key] = &[
     key(
         "timeouts.forget_after",
         "TIME",
-        "How long a node that was linked is dialled without an answer: up to a year. Default 1day",
+        "How long a node that was linked is dialled without an answer: up to a year. Default 1d",
     ),
     key("timeouts.dial", "TIME", "How long one dial may take: 100ms to 10m. Default 5s"),
     key("timeouts.redial", "TIME", "The shortest time between two dials of one node: 10ms to 1m. Default 300ms"),

@@ -10,6 +10,7 @@
 //! | `sources` | from texts of three origins to settings, with errors that name the origin |
 //! | `example` | a file with all keys and their defaults |
 //! | `build` | what the Mesh and the backend are told |
+//! | `words` | sizes, times and bounds as the configuration is written |
 
 mod build;
 mod example;
@@ -17,6 +18,7 @@ mod keys;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use build::{IdentityError, SettingsError, check_private};
 pub use example::example;

@@ -47,7 +47,14 @@ async fn what_is_wrong_with_an_identity_is_said() {
     assert!(error(0).contains("can be read by others (its mode is 644)"), "{}", error(0));
     assert!(error(1).contains("the key does not go with the certificate"), "{}", error(1));
     assert_eq!(error(2), "none");
-    assert!(error(3).contains("nx.pem cannot be read"), "{}", error(3));
+    assert!(
+        error(3).contains("nx.pem cannot be read") && error(3).contains("certs issue nx` makes it"),
+        "{}",
+        error(3)
+    );
+    std::fs::remove_file(&key).unwrap();
+    let lost = cluster.run(&["certs", "check", "n1", "--json"]).await.json();
+    assert!(lost[0]["error"].as_str().unwrap().contains("n1.pem away and make both anew"), "{lost}");
 }
 
 #[tokio::test]
@@ -75,5 +82,5 @@ async fn a_revoked_node_is_put_out_while_all_run() {
     one.says("a peer is put out").await;
     two.says("the peer refused this node").await;
     cluster.run(&["certs", "issue", "n2"]).await.ok();
-    cluster.run(&["certs", "revoke", "nx"]).await.fails(1, "nx.pem cannot be read");
+    cluster.run(&["certs", "revoke", "nx"]).await.fails(1, "if nx never had one, `pingpong-node certs issue nx`");
 }

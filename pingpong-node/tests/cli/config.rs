@@ -13,6 +13,8 @@ async fn the_example_becomes_a_configuration_by_its_paths_alone() {
     assert_eq!((&checked["ok"], &checked["name"]), (&true.into(), &"n1".into()));
     let sum: u64 = checked["worst_case"].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).sum();
     assert_eq!(checked["worst_case_bytes"], sum);
+    let unproved: u64 = 136 * (128 << 10) + 440 * (48 << 10);
+    assert_eq!(checked["worst_case"]["dials that prove nothing yet"], unproved, "as the security model says");
     cluster.run(&["config", "check", "-c", "node.toml"]).await.ok();
 }
 
@@ -26,11 +28,15 @@ async fn what_a_person_must_mend_ends_with_the_code_for_that() {
         }
     };
     fails(&["--name", "n2"], "the certificate in n1.pem is that of n1, and the configuration names n2").await;
-    fails(&["--limits-max-peers", "0"], "max_peers is 0, allowed are 1 to 10000").await;
-    fails(&["--limits-max-memory", "1 GiB"], "lower max_peers, lanes or queue_bytes, or raise max_memory").await;
+    fails(&["--limits-max-peers", "0"], "limits.max_peers is 0, allowed are 1 to 10000").await;
+    fails(&["--limits-max-memory", "1 GiB"], "limits.max_memory is 1 GiB; lower limits.max_peers, limits.lanes or")
+        .await;
     fails(&["--timeouts-failure", "soon"], "timeouts.failure, given by --timeouts-failure, is not right").await;
-    fails(&["--quic-max-udp-payload", "9000"], "max_udp_payload is 9000, allowed are 1200 to 6500").await;
+    fails(&["--quic-max-udp-payload", "9000"], "quic.max_udp_payload is 9000, allowed are 1200 to 6500").await;
     fails(&["--identity-key", "n2.key"], "the key does not go with the certificate").await;
+    fails(&["--quic-lane-window", "1 KiB"], "quic.lane_window is 1 KiB, allowed are 4 KiB to 1 GiB").await;
+    fails(&["--limits-large-bytes", "64 MiB"], "twice limits.max_message is 128 MiB, above limits.large_bytes").await;
+    fails(&["--timeouts-stall", "1s"], "timeouts.failure is 2s, above timeouts.stall, which is 1s").await;
     fails(&["--log-level", "loud=very"], "log.level is \"loud=very\"").await;
     std::fs::set_permissions(cluster.path().join("n1.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
     fails(&[], "n1.key can be read by others (its mode is 644); take the right away with `chmod 600`").await;

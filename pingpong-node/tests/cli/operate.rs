@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, soon};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
@@ -12,6 +13,9 @@ async fn pings_are_counted_by_all_and_shown() {
     let (_one, _two) = cluster.pair().await;
     let pinged = cluster.ask("n1", &["ping", "100"]).await;
     assert_eq!((&pinged["pinged"]["pings"], &pinged["pinged"]["done"]), (&100.into(), &true.into()));
+    let own = cluster.ask("n1", &["status"]).await;
+    let slot = json!({ "node": "n1", "epoch": own["incarnation"], "count": 100 });
+    assert_eq!(pinged["pinged"]["slot"], slot, "an incarnation has one form");
     // Ten groups, each counted apart.
     cluster.asked("n2", &["ping", "20", "--rate", "200"]).await.ok();
     // Counts are told after the ping is answered: asked until they are there.
@@ -141,6 +145,9 @@ async fn readiness_is_said_over_http() {
     ready.says("ready").await;
     assert!(get("/ready").await.starts_with("HTTP/1.1 200 "));
     let metrics = get("/metrics").await;
+    let helps: Vec<&str> = metrics.lines().filter(|line| line.starts_with("# HELP")).collect();
+    let texts: BTreeSet<&str> = helps.iter().filter_map(|line| line.splitn(4, ' ').last()).collect();
+    assert_eq!(texts.len(), helps.len(), "each has a text of its own: {metrics}");
     for line in
         ["pingpong_links 1", "pingpong_ready 1", "pingpong_no_such_server_total 0", "{peer=\"n1\"}", "pingpong_tasks "]
     {

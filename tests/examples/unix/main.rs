@@ -11,12 +11,16 @@ mod node;
 mod tests;
 
 #[cfg(target_os = "linux")]
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[allow(clippy::print_stderr)] // it is a program
+fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let (Some(dir), Some(name), None) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err("usage: unix DIR NAME".into());
+    let done = match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(dir), Some(name), None) => node::run(dir.as_ref(), &name),
+        _ => Err("usage: unix DIR NAME".into()),
     };
-    node::run(dir.as_ref(), &name)
+    let Err(error) = done else { return std::process::ExitCode::SUCCESS };
+    eprintln!("{error}");
+    std::process::ExitCode::FAILURE
 }
 
 #[cfg(not(target_os = "linux"))]

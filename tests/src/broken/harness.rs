@@ -45,6 +45,7 @@ impl<H: Harness> Breaking<H> {
     fn change(&self, options: &mut StartOptions) {
         match self.fault {
             Fault::AcceptsBadBounds => options.limits = None,
+            Fault::ForgetsNobody => options.forget_after = None,
             Fault::IgnoresCluster => options.cluster = None,
             Fault::IgnoresIdentity => options.identity = None,
             Fault::DialsNobody => options.seeds.clear(),

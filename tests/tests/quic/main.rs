@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
-#[path = "../support/common.rs"]
-mod common;
 mod harness;
-#[path = "../support/stranger.rs"]
-mod stranger;
 
 use harness::QuicHarness;
 
@@ -15,5 +11,5 @@ mod suite {
 }
 
 mod stories {
-    pingpong_conformance::exercise_stories!(crate::QuicHarness::by_default);
+    pingpong_conformance::exercise_stories!(crate::QuicHarness::patient);
 }

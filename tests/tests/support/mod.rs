@@ -1,10 +1,8 @@
 //! Nodes on the in-memory network, on a paused clock.
 
-pub(crate) mod common;
-pub(crate) mod stranger;
-
 use async_trait::async_trait;
-use common::{Ground, cluster};
+use pingpong_conformance::ground::{self, Ground, cluster};
+use pingpong_conformance::stranger::{Stranger, leaving};
 use pingpong_conformance::{
     Capabilities, Greeted, Harness, Misbehaviour, Place, STRANGER, StartError, StartOptions, Timing,
 };
@@ -17,7 +15,6 @@ use pingpong_transport_mem::{MemLink, MemNetwork};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stranger::{Stranger, leaving};
 
 /// Threads of a runtime with the real clock.
 const WORKERS: usize = 2;
@@ -172,7 +169,7 @@ impl Harness for MemHarness {
 
     async fn suspend(&self, time: Duration) {
         if self.real {
-            common::block_workers(WORKERS, time).await;
+            ground::block_workers(WORKERS, time).await;
         } else {
             tokio::time::advance(time).await;
         }

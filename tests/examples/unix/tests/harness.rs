@@ -1,9 +1,9 @@
 //! Nodes on Unix sockets, in real time, each on a runtime of its own: so one can be ended as its process would be.
 
-use super::common::{Ground, cluster};
-use super::stranger::{Stranger, leaving};
 use crate::link::{UnixConnection, UnixLink};
 use async_trait::async_trait;
+use pingpong_conformance::ground::{Ground, cluster};
+use pingpong_conformance::stranger::{Stranger, leaving};
 use pingpong_conformance::{
     Capabilities, Capability, Greeted, Harness, Misbehaviour, Place, STRANGER, StartError, StartOptions, Timing,
 };
@@ -151,16 +151,4 @@ impl Harness for UnixHarness {
         let (link, stranger) = self.stranger_at(to).await;
         leaving(link, stranger.misbehaves(&cluster(), how)).await
     }
-
-    // What it lacks is never called.
-    async fn cut(&self, _: &Place, _: &Place) {}
-    async fn cut_one_way(&self, _: &Place, _: &Place) {}
-    async fn partition(&self, _: &[Vec<Place>]) {}
-    async fn heal(&self, _: &Place, _: &Place) {}
-    async fn heal_all(&self) {}
-    async fn delay(&self, _: &Place, _: &Place, _: Duration) {}
-    async fn stall(&self, _: &Place) {}
-    async fn resume(&self, _: &Place) {}
-    async fn block_dials(&self, _: &Place, _: &Place) {}
-    async fn suspend(&self, _: Duration) {}
 }

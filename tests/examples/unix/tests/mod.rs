@@ -2,13 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
-#[path = "../../../tests/support/common.rs"]
-mod common;
 mod harness;
 mod lanes;
 mod processes;
-#[path = "../../../tests/support/stranger.rs"]
-mod stranger;
 
 use harness::UnixHarness;
 use pingpong_conformance::{CASES, Capability, Case, Harness};

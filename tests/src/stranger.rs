@@ -1,7 +1,8 @@
 //! A stranger: speaks the protocol to a node without being one, as far as a case needs.
 
+use crate::ground::BEGIN;
+use crate::harness::{Greeted, Misbehaviour, STRANGER};
 use bytes::Bytes;
-use pingpong_conformance::{Greeted, Misbehaviour, STRANGER};
 use pingpong_core::config::Limits;
 use pingpong_core::link::{Broken, Closed, Connection, LaneReceiver, LaneSender, Link, Priority};
 use pingpong_core::session::{Hello, Message, Versions};
@@ -18,14 +19,14 @@ const GARBAGE: [u8; 64] = [0xFF; 64];
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// What a stranger is told. Its endpoint is gone then, and its place is free.
-pub(crate) async fn leaving(link: impl Link, told: impl Future<Output = Greeted>) -> Greeted {
+pub async fn leaving(link: impl Link, told: impl Future<Output = Greeted>) -> Greeted {
     let told = told.await;
     link.close(CLOSE).await;
     told
 }
 
 /// One connection of a stranger to a node.
-pub(crate) struct Stranger<C: Connection> {
+pub struct Stranger<C: Connection> {
     connection: C,
     control: C::Sender,
     /// What the node says, once it has opened its control lane.
@@ -36,7 +37,10 @@ pub(crate) struct Stranger<C: Connection> {
 
 impl<C: Connection> Stranger<C> {
     /// Opens the control lane of a connection that was dialled, or accepted.
-    pub(crate) async fn on(connection: C) -> Result<Self, Broken> {
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn on(connection: C) -> Result<Self, Broken> {
         let mut control = connection.open(Priority::Control).await?;
         let header = LaneHeader { lane: 0, role: LaneRole::Control };
         control.send(encode_lane_header(&header).unwrap()).await?;
@@ -44,13 +48,13 @@ impl<C: Connection> Stranger<C> {
     }
 
     /// Says `Hello` first, and returns what the node says: it answers with its own, or closes.
-    pub(crate) async fn greets(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
+    pub async fn greets(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
         let _ = self.hello(cluster, versions).await;
         self.until(|message| matches!(message, Message::Hello(_))).await.1
     }
 
     /// Answers the `Hello` of a node that dialled, and returns what that node says: it goes on to a link, or closes.
-    pub(crate) async fn answers(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
+    pub async fn answers(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
         if let (None, closed) = self.until(|message| matches!(message, Message::Hello(_))).await {
             return closed;
         }
@@ -59,7 +63,7 @@ impl<C: Connection> Stranger<C> {
     }
 
     /// Links with the node, breaks the protocol, and returns what the node says.
-    pub(crate) async fn misbehaves(mut self, cluster: &ClusterName, how: Misbehaviour) -> Greeted {
+    pub async fn misbehaves(mut self, cluster: &ClusterName, how: Misbehaviour) -> Greeted {
         let _ = self.hello(cluster, Versions::CURRENT).await;
         // The smaller name chooses.
         let offer = self.until(|message| matches!(message, Message::Take(_))).await;
@@ -84,7 +88,7 @@ impl<C: Connection> Stranger<C> {
             cluster: cluster.clone(),
             versions,
             name: NodeName::new(STRANGER).unwrap(),
-            incarnation: Incarnation::new(super::common::BEGIN, 1),
+            incarnation: Incarnation::new(BEGIN, 1),
             moment: 1,
             held: None,
             random: 1,

@@ -1,10 +1,9 @@
-//! What every harness of this crate's own tests has: the configuration of its nodes, and what is kept for each place.
+//! What a [`Harness`](crate::Harness) of nodes on a [`Link`](pingpong_core::link::Link) needs whatever its network: the configuration
+//! of its nodes, what is kept for each place, and a runtime that stands still.
 
-#![allow(dead_code)] // not every test file uses all of it
-
+use crate::faulty::LaneFaults;
+use crate::harness::{Clock, Place, StartOptions, Store, Timing};
 use async_trait::async_trait;
-use pingpong_conformance::faulty::LaneFaults;
-use pingpong_conformance::{Clock, Place, StartOptions, Store, Timing};
 use pingpong_core::config::{IncarnationStore, OutsideWorld};
 use pingpong_core::transport::Shutdown;
 use pingpong_core::{Address, ClusterName, Incarnation, MeshConfig, Transport};
@@ -14,17 +13,17 @@ use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The cluster of all nodes that are not told another one.
-pub(crate) const CLUSTER: &str = "conformance";
+const CLUSTER: &str = "conformance";
 /// The wall clock when a case begins, in milliseconds since 1970.
 pub(crate) const BEGIN: u64 = 1_800_000_000_000;
 
-pub(crate) fn cluster() -> ClusterName {
+/// The cluster of all nodes that are not told another one.
+pub fn cluster() -> ClusterName {
     ClusterName::new(CLUSTER).unwrap()
 }
 
 /// What is the same in every harness, whatever its network.
-pub(crate) struct Ground {
+pub struct Ground {
     timing: Timing,
     seed: u64,
     /// When the first node was started: all wall clocks are set by it.
@@ -36,7 +35,8 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn new(timing: Timing, seed: u64) -> Self {
+    /// For nodes with these timeouts; the seed decides their random bits.
+    pub fn new(timing: Timing, seed: u64) -> Self {
         Self {
             timing,
             seed,
@@ -48,18 +48,20 @@ impl Ground {
         }
     }
 
-    pub(crate) fn timing(&self) -> Timing {
+    /// The times that its nodes are started with.
+    pub fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// The configuration of a node that is about to start.
-    pub(crate) fn config(&self, options: &StartOptions, address: impl Fn(&Place) -> Address) -> MeshConfig {
+    /// The configuration of a node that is about to start; `address` says where a seed is dialled.
+    pub fn config(&self, options: &StartOptions, address: impl Fn(&Place) -> Address) -> MeshConfig {
         let cluster = options.cluster.clone().unwrap_or_else(cluster);
         let mut config = MeshConfig::new(cluster, options.name.clone());
         config.seeds = options.seeds.iter().map(address).collect();
         config.limits = options.limits.unwrap_or_default();
         config.timeouts.failure = self.timing.failure;
         config.timeouts.stall = self.timing.stall;
+        config.timeouts.forget_after = options.forget_after.unwrap_or(config.timeouts.forget_after);
         let bits = AtomicU64::new((self.seed << 32) | (self.next_number() << 16));
         let begin = *self.begin.get_or_init(Instant::now);
         config.outside = Arc::new(Outside { clock: options.clock, bits, begin });
@@ -80,24 +82,27 @@ impl Ground {
     }
 
     /// A number that nothing else of this harness has.
-    pub(crate) fn next_number(&self) -> u64 {
+    pub fn next_number(&self) -> u64 {
         self.started.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The node runs; it is kept until it stops or crashes.
-    pub(crate) fn keep(&self, place: Place, node: &Arc<dyn Transport>) {
+    pub fn keep(&self, place: Place, node: &Arc<dyn Transport>) {
         self.nodes.lock().unwrap().insert(place, Arc::clone(node));
     }
 
-    pub(crate) fn take(&self, place: &Place) -> Option<Arc<dyn Transport>> {
+    /// The node there, which is not kept any more.
+    pub fn take(&self, place: &Place) -> Option<Arc<dyn Transport>> {
         self.nodes.lock().unwrap().remove(place)
     }
 
-    pub(crate) fn places(&self) -> Vec<Place> {
+    /// Where nodes run.
+    pub fn places(&self) -> Vec<Place> {
         self.nodes.lock().unwrap().keys().cloned().collect()
     }
 
-    pub(crate) async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
+    /// Shuts the node there down, and keeps it no more.
+    pub async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
         match self.take(place) {
             Some(node) => node.shutdown(deadline).await,
             None => Shutdown { flushed: false },
@@ -105,14 +110,17 @@ impl Ground {
     }
 
     /// The faults of the lanes that lead to a place.
-    pub(crate) fn lanes(&self, place: &Place) -> LaneFaults {
+    pub fn lanes(&self, place: &Place) -> LaneFaults {
         self.lanes.lock().unwrap().entry(place.clone()).or_default().clone()
     }
 }
 
 /// Keeps every thread of a runtime of that many workers busy with nothing, so that no task runs. Must not be called from a
 /// task of it.
-pub(crate) async fn block_workers(workers: usize, time: Duration) {
+///
+/// # Panics
+/// If it is called outside of a runtime.
+pub async fn block_workers(workers: usize, time: Duration) {
     let together = Arc::new(Barrier::new(workers));
     let blocked: Vec<_> = (0..workers)
         .map(|_| {
