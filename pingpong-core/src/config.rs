@@ -157,7 +157,7 @@ impl Limits {
                 ("control messages", (peers + handshakes) * connection + NOTICES as u64 * control),
                 ("names and calls", 4 * peers * RECORD + self.max_calls as u64 * peers * TARGET),
                 ("links in the backend", peers.saturating_mul(endpoint.connection_bytes)),
-                ("handshakes in the backend", endpoint.other_bytes),
+                ("the backend beside links", endpoint.other_bytes),
             ],
         }
     }
@@ -264,11 +264,11 @@ impl MeshConfig {
             ("max_message", l.max_message as u64, 1, 1 << 30),
             ("large_bytes", l.large_bytes as u64, 2, 1 << 31),
             ("max_calls", l.max_calls as u64, 1, 1_000_000),
-            ("failure timeout (ms)", millis(t.failure), 100, 3_600_000),
-            ("stall timeout (ms)", millis(t.stall), 100, 86_400_000),
+            ("failure (ms)", millis(t.failure), 100, 3_600_000),
+            ("stall (ms)", millis(t.stall), 100, 86_400_000),
             ("forget_after (ms)", millis(t.forget_after), 100, 365 * 86_400_000),
-            ("redial spacing (ms)", millis(t.redial), 10, 60_000),
-            ("dial timeout (ms)", millis(t.dial), 100, 600_000),
+            ("redial (ms)", millis(t.redial), 10, 60_000),
+            ("dial (ms)", millis(t.dial), 100, 600_000),
         ];
         for (field, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
@@ -277,9 +277,9 @@ impl MeshConfig {
         }
         let orders = [
             ("twice max_message", 2 * l.max_message as u64, "large_bytes", l.large_bytes as u64),
-            ("failure timeout (ms)", millis(t.failure), "stall timeout (ms)", millis(t.stall)),
-            ("redial spacing (ms)", millis(t.redial), "dial timeout (ms)", millis(t.dial)),
-            ("failure timeout (ms)", millis(t.failure), "forget_after (ms)", millis(t.forget_after)),
+            ("failure (ms)", millis(t.failure), "stall (ms)", millis(t.stall)),
+            ("redial (ms)", millis(t.redial), "dial (ms)", millis(t.dial)),
+            ("failure (ms)", millis(t.failure), "forget_after (ms)", millis(t.forget_after)),
         ];
         for (smaller, smaller_value, greater, greater_value) in orders {
             if smaller_value > greater_value {

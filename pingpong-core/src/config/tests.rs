@@ -31,7 +31,7 @@ fn each_refusal_names_the_field_and_both_numbers() {
     assert!(matches!(c.check(&none), Err(ConfigError::Order { smaller: "twice max_message", .. })));
     let mut c = config();
     c.timeouts.stall = Duration::from_secs(1);
-    assert!(matches!(c.check(&none), Err(ConfigError::Order { greater: "stall timeout (ms)", .. })));
+    assert!(matches!(c.check(&none), Err(ConfigError::Order { greater: "stall (ms)", .. })));
     let mut c = config();
     c.limits.max_memory = 1 << 20;
     assert!(matches!(c.check(&none), Err(ConfigError::Memory { limit: 1_048_576, .. })));

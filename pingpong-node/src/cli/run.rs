@@ -168,11 +168,11 @@ fn report(settings: &Settings, json: bool) -> Outcome {
     let endpoint: Endpoint = quic.endpoint();
     let worst = mesh.limits.worst_case(&endpoint);
     // What the backend holds beside links is for the greater part no handshake: those of strangers stand apart.
-    let [rows @ .., (_, beside)] = &worst.rows;
+    let [rows @ .., _] = &worst.rows;
     let unproved = quic.unauthenticated_bytes();
     let backend = [
         ("dials that prove nothing yet", unproved),
-        ("connections that are no link yet, or end; the socket", beside.saturating_sub(unproved)),
+        ("connections that are no link yet, or end; the socket", endpoint.other_bytes.saturating_sub(unproved)),
     ];
     let rows = rows.iter().chain(&backend);
     if json {

@@ -126,7 +126,7 @@ pub(crate) struct Counter {
 }
 
 /// The counters of a node.
-pub(crate) fn counters(counters: &Counters) -> [Counter; 7] {
+fn counters(counters: &Counters) -> [Counter; 7] {
     let counter = |name, count, help| Counter { name, help, count };
     [
         counter("no_such_server", counters.no_such_server, "Messages to a server that is not on this node"),

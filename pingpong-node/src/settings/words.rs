@@ -5,13 +5,13 @@ use super::keys::KEYS;
 use bytesize::ByteSize;
 use pingpong_core::config::ConfigError;
 
-/// A size in the largest unit that takes it whole.
+/// A size in the largest unit that takes it whole: what is read by `ByteSize` again, which itself writes `128.0 KiB`, and rounds.
 pub(super) fn size(bytes: u64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     whole(bytes, &units).unwrap_or_else(|| format!("{bytes} B"))
 }
 
-/// A time in the largest unit that takes it whole.
+/// A time in the largest unit that takes it whole: `humantime` reads it again, and itself writes 365 days as months, days and hours.
 pub(super) fn time(millis: u64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
     whole(millis, &units).map_or_else(|| format!("{millis}ms"), |text| text.replace(' ', ""))
@@ -35,13 +35,8 @@ impl Field {
             key.map_or((name.to_owned(), ""), |key| (key.path.to_owned(), key.value))
         };
         if let Some(name) = name.strip_suffix(" (ms)") {
-            let name = match name {
-                "failure timeout" | "failure_timeout" => "failure",
-                "stall timeout" => "stall",
-                "dial timeout" => "dial",
-                "redial spacing" => "redial",
-                other => other,
-            };
+            // The backend's own field for the one time that it is told.
+            let name = if name == "failure_timeout" { "failure" } else { name };
             return Self { key: path(name).0, written: time };
         }
         let (before, name) = name.rsplit_once(' ').map_or(("", name), |(before, name)| (before, name));
@@ -94,7 +89,7 @@ mod tests {
         assert_eq!(said("max_peers", 0, 1, 10_000), "limits.max_peers is 0, allowed are 1 to 10000");
         let words = said("lane_window", 1_024, 4 << 10, 1 << 30);
         assert_eq!(words, "quic.lane_window is 1 KiB, allowed are 4 KiB to 1 GiB");
-        for field in ["failure timeout (ms)", "failure_timeout (ms)"] {
+        for field in ["failure (ms)", "failure_timeout (ms)"] {
             assert_eq!(said(field, 10, 100, 3_600_000), "timeouts.failure is 10ms, allowed are 100ms to 1h");
         }
     }
@@ -102,7 +97,7 @@ mod tests {
     /// Whatever the checks of the Mesh call a time, it has a key.
     #[test]
     fn every_time_has_a_key() {
-        for name in ["failure timeout", "stall timeout", "forget_after", "redial spacing", "dial timeout"] {
+        for name in ["failure", "stall", "forget_after", "redial", "dial"] {
             let key = Field::of(&format!("{name} (ms)")).key;
             assert!(KEYS.iter().any(|known| known.path == key), "{name}: {key}");
         }
