@@ -43,7 +43,7 @@ pub struct QuicConfig {
     pub send_window: u32,
     /// The largest UDP packet that is tried: 1,200 to 6,500. Default 6,500. How much a path takes is found out.
     pub max_udp_payload: u16,
-    /// What the socket's buffers are asked to hold; the system may grant less. Default 4 MiB.
+    /// What each of the socket's two buffers is asked to hold: 4 KiB to 1 GiB; the system may grant less. Default 4 MiB.
     pub socket_buffer: usize,
 }
 
@@ -109,7 +109,7 @@ impl QuicConfig {
         let fixed = 2 * DATAGRAMS as u64 + FIXED;
         let lanes = (self.streams() as u64).saturating_mul(lane);
         let handshakes = (self.connections() as u64).saturating_mul(lane.saturating_add(fixed));
-        let sockets = 2 * self.socket_buffer as u64;
+        let sockets = (self.socket_buffer as u64).saturating_mul(2);
         Endpoint {
             name: self.identity.name().clone(),
             lanes: self.streams(),
@@ -123,11 +123,12 @@ impl QuicConfig {
     /// # Errors
     /// [`BindError::Range`] names the field and its range.
     pub fn check(&self) -> Result<(), BindError> {
-        let ranges: [(&'static str, u64, u64, u64); 6] = [
+        let ranges: [(&'static str, u64, u64, u64); 7] = [
             ("lanes", self.lanes as u64, 1, 1_000),
             ("max_peers", self.max_peers as u64, 1, 10_000),
             ("lane_window", u64::from(self.lane_window), 4 << 10, 1 << 30),
             ("send_window", u64::from(self.send_window), 4 << 10, 1 << 30),
+            ("socket_buffer", self.socket_buffer as u64, 4 << 10, 1 << 30),
             ("max_udp_payload", u64::from(self.max_udp_payload), 1_200, 6_500),
             (
                 "failure_timeout (ms)",

@@ -1,5 +1,6 @@
 //! Who may link, and whom a server serves (A1, A3).
 
+use crate::ground;
 use crate::harness::Greeted;
 use crate::toolkit::{Answer, Cluster, Record, TestNode, Traffic, node, options, server, to};
 use pingpong_core::inbox::ServerOptions;
@@ -92,7 +93,7 @@ async fn with_a_seed(c: &Cluster) -> TestNode {
 
 /// What a node says to one of these versions that dials it, and to one that it dials.
 async fn both_ways(c: &Cluster, a: &TestNode, versions: Versions) -> [Greeted; 2] {
-    let own = cluster("conformance");
+    let own = ground::cluster();
     let greeted = c.harness().greet(a.place(), &own, versions).await;
     [greeted, c.harness().answer(&ELSEWHERE.into(), &own, versions).await]
 }
@@ -101,7 +102,7 @@ async fn refuses_and_names_both(c: &Cluster, theirs: Versions) {
     let a = with_a_seed(c).await;
     let own = Versions::CURRENT;
     for greeted in both_ways(c, &a, theirs).await {
-        let Greeted::Refused(words) = greeted else { panic!("{own} and {theirs} cannot talk") };
+        let Greeted::Refused(words) = greeted else { panic!("{own} and {theirs} cannot talk: {greeted:?}") };
         for version in [own, theirs] {
             assert!(words.contains(&version.to_string()), "{version} is named: {words}");
         }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Capability {
-    /// [`Harness::cut`], [`Harness::partition`] and the heals.
+    /// [`Harness::cut`], [`Harness::partition`], [`Harness::heal`] and [`Harness::heal_all`].
     Cut,
-    /// [`Harness::cut_one_way`].
+    /// [`Harness::cut_one_way`] and [`Harness::heal_all`].
     CutOneWay,
     /// [`Harness::delay`].
     Delay,

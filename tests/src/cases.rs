@@ -235,31 +235,3 @@ macro_rules! conformance_suite {
 
 /// Every case of the suite.
 pub static CASES: &[Case] = for_each_case!(__case_table());
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::promises::{PROMISES, RULES};
-    use crate::stories::STORIES;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_promise_has_a_case_and_every_case_a_promise() {
-        let promised: BTreeSet<&str> = PROMISES.iter().map(|(number, _)| *number).collect();
-        let checked: BTreeSet<&str> = CASES.iter().map(|case| case.promise).collect();
-        assert_eq!(promised, checked);
-    }
-
-    #[test]
-    fn every_rule_has_a_story_and_every_story_a_rule() {
-        let rules: BTreeSet<&str> = RULES.iter().map(|(number, _)| *number).collect();
-        let told: BTreeSet<&str> = STORIES.iter().map(|story| story.promise).collect();
-        assert_eq!(rules, told);
-    }
-
-    #[test]
-    fn names_of_cases_are_their_own() {
-        let names: BTreeSet<&str> = CASES.iter().chain(STORIES).map(|case| case.name).collect();
-        assert_eq!(names.len(), CASES.len() + STORIES.len());
-    }
-}

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 const CLUSTER: &str = "conformance";
@@ -62,7 +63,7 @@ impl Ground {
         config.timeouts.failure = self.timing.failure;
         config.timeouts.stall = self.timing.stall;
         config.timeouts.forget_after = options.forget_after.unwrap_or(config.timeouts.forget_after);
-        let bits = AtomicU64::new((self.seed << 32) | (self.next_number() << 16));
+        let bits = AtomicU64::new(self.seed.rotate_left(32) ^ (self.next_number() << 16));
         let begin = *self.begin.get_or_init(Instant::now);
         config.outside = Arc::new(Outside { clock: options.clock, bits, begin });
         if let Some(store) = self.store(&options.place, options.store) {
@@ -115,12 +116,13 @@ impl Ground {
     }
 }
 
-/// Keeps every thread of a runtime of that many workers busy with nothing, so that no task runs. Must not be called from a
-/// task of it.
+/// Keeps every worker of the runtime that it is called on busy with nothing for that time, so that no task runs. The caller is none of
+/// its tasks, but what the runtime blocks on.
 ///
 /// # Panics
-/// If it is called outside of a runtime.
-pub async fn block_workers(workers: usize, time: Duration) {
+/// If it is called outside of a runtime of several threads.
+pub async fn block_workers(time: Duration) {
+    let workers = Handle::current().metrics().num_workers();
     let together = Arc::new(Barrier::new(workers));
     let blocked: Vec<_> = (0..workers)
         .map(|_| {

@@ -63,9 +63,9 @@ pub trait Harness: Send + Sync + 'static {
         lacks(Capability::Cut)
     }
 
-    /// Ends every cut and partition.
+    /// Ends every cut and partition. Whoever has [`cut_one_way`](Self::cut_one_way) alone has this, too.
     async fn heal_all(&self) {
-        lacks(Capability::Cut)
+        lacks(Capability::CutOneWay)
     }
 
     /// Packets between the two take this much longer, each way.
@@ -188,7 +188,7 @@ pub struct StartOptions {
     pub place: Place,
     /// Places that it is configured to dial for ever (M7).
     pub seeds: Vec<Place>,
-    /// Bounds that differ from the harness's own.
+    /// Its bounds, all of them. A node that is not told any has [`Limits::default`], which cases count on.
     pub limits: Option<Limits>,
     /// For how long it looks for a node that is gone, if not the default of 24 h (M7).
     pub forget_after: Option<Duration>,
@@ -196,7 +196,7 @@ pub struct StartOptions {
     pub clock: Clock,
     /// What becomes of its stored incarnation.
     pub store: Store,
-    /// The cluster it believes to be in; the harness's own if `None` (A1).
+    /// The cluster it believes to be in; [`cluster`](crate::ground::cluster) if `None` (A1).
     pub cluster: Option<ClusterName>,
     /// The name that its identity vouches for, if it is not its own (A1, S1).
     pub identity: Option<NodeName>,
@@ -259,6 +259,8 @@ pub enum Greeted {
     Answered,
     /// It closes the connection with these words.
     Refused(String),
+    /// It does neither, but what these words say: the connection is lost, or nothing comes.
+    Neither(String),
 }
 
 /// How a harness's nodes are timed.

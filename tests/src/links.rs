@@ -201,14 +201,19 @@ pub(crate) async fn a_forgotten_node_is_not_dialled(c: &Cluster) {
 
 pub(crate) async fn a_node_that_was_gone_for_long_is_forgotten(c: &Cluster) {
     let mut forgetful = options("a", &[]);
-    forgetful.forget_after = Some(c.t() * 4);
+    forgetful.forget_after = Some(c.t() * 6);
     let a = c.start_with(forgetful).await;
     let b = c.start("b", &["a"]).await;
     let mut events = a.events();
     events.up(b.name()).await;
     c.crash(b).await;
     events.down(&node("b")).await;
-    c.hold(c.t() * 6).await;
+    c.hold(c.t() * 2).await;
+    let b = c.start("b", &[]).await;
+    events.up(b.name()).await;
+    c.crash(b).await;
+    events.down(&node("b")).await;
+    c.hold(c.t() * 8).await;
     let b = c.start("b", &[]).await;
     events.quiet(c.t() * 4, "b was gone for longer than a looks for it, and neither is the other's seed").await;
     c.crash(b).await;

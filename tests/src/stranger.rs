@@ -15,6 +15,9 @@ const ALIVE: Duration = Duration::from_millis(20);
 /// Bytes that are a length beyond every limit.
 const GARBAGE: [u8; 64] = [0xFF; 64];
 
+/// How long it waits for a word of the node; far longer than a node takes that says anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How long the close of a stranger's endpoint may take to get on its way.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,8 @@ impl<C: Connection> Stranger<C> {
         self.until(|message| matches!(message, Message::Hello(_))).await.1
     }
 
-    /// Answers the `Hello` of a node that dialled, and returns what that node says: it goes on to a link, or closes.
+    /// Answers the `Hello` of a node that dialled, and returns what that node says: it goes on to a link, or closes. Its name must be a
+    /// smaller one than [`STRANGER`], as it is the smaller one that chooses a link.
     pub async fn answers(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
         if let (None, closed) = self.until(|message| matches!(message, Message::Hello(_))).await {
             return closed;
@@ -62,7 +66,7 @@ impl<C: Connection> Stranger<C> {
         self.until(|message| matches!(message, Message::Take(_))).await.1
     }
 
-    /// Links with the node, breaks the protocol, and returns what the node says.
+    /// Links with the node, breaks the protocol, and returns what the node says. Its name must be a smaller one than [`STRANGER`].
     pub async fn misbehaves(mut self, cluster: &ClusterName, how: Misbehaviour) -> Greeted {
         let _ = self.hello(cluster, Versions::CURRENT).await;
         // The smaller name chooses.
@@ -114,6 +118,7 @@ impl<C: Connection> Stranger<C> {
 
     /// Reads until the node says that, or closes; alive all the time, so that the node's detector has nothing to say.
     async fn until(&mut self, wanted: impl Fn(&Message) -> bool) -> (Option<Message>, Greeted) {
+        let end = tokio::time::Instant::now() + PATIENCE;
         loop {
             match self.decoded() {
                 Some(message) if wanted(&message) => return (Some(message), Greeted::Answered),
@@ -122,11 +127,14 @@ impl<C: Connection> Stranger<C> {
             }
             tokio::select! {
                 biased;
-                closed = self.connection.closed() => return (None, Greeted::Refused(why(closed))),
+                closed = self.connection.closed() => return (None, why(closed)),
+                () = tokio::time::sleep_until(end) => {
+                    return (None, Greeted::Neither(format!("nothing to the point came within {PATIENCE:?}")));
+                }
                 bytes = received(&self.connection, &mut self.words) => match bytes {
                     Ok(bytes) => self.decoder.push(&bytes),
                     // The close says why.
-                    Err(_) => return (None, Greeted::Refused(why(self.connection.closed().await))),
+                    Err(_) => return (None, why(self.connection.closed().await)),
                 },
                 () = tokio::time::sleep(ALIVE) => self.connection.send_datagram(Bytes::from_static(b"alive")),
             }
@@ -134,8 +142,9 @@ impl<C: Connection> Stranger<C> {
     }
 
     fn decoded(&mut self) -> Option<Message> {
-        self.begun = self.begun || self.decoder.lane_header().unwrap().is_some();
-        if self.begun { self.decoder.message().unwrap() } else { None }
+        let whole = "the control lane brings what the node wrote, whole and in order (L2)";
+        self.begun = self.begun || self.decoder.lane_header().expect(whole).is_some();
+        if self.begun { self.decoder.message().expect(whole) } else { None }
     }
 }
 
@@ -151,9 +160,11 @@ async fn received<C: Connection>(connection: &C, words: &mut Option<C::Receiver>
     }
 }
 
-fn why(closed: Closed) -> String {
+fn why(closed: Closed) -> Greeted {
     match closed {
-        Closed::ByPeer(reason) => decode_close(&reason).to_string(),
-        other => format!("{other:?}"),
+        Closed::ByPeer(reason) => Greeted::Refused(decode_close(&reason).to_string()),
+        Closed::Refused(words) => Greeted::Refused(words),
+        Closed::Lost(words) => Greeted::Neither(format!("the connection is lost: {words}")),
+        Closed::Here => Greeted::Neither("the connection was closed at this end".to_owned()),
     }
 }

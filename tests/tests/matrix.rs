@@ -8,6 +8,7 @@ mod report;
 mod support;
 
 use pingpong_conformance::broken::{Breaking, FAULTS, Fault, breaks};
+use pingpong_conformance::promises::{PROMISES, RULES};
 use pingpong_conformance::stories::STORIES;
 use pingpong_conformance::{CASES, Case, Outcome, run_case};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,4 +132,24 @@ fn without_a_fault_every_case_passes() {
         let outcome = run_case(case, Arc::new(MemHarness::new()));
         assert_eq!(outcome, Outcome::Passed, "{case}");
     }
+}
+
+#[test]
+fn every_promise_has_a_case_and_every_case_a_promise() {
+    let promised: BTreeSet<&str> = PROMISES.iter().map(|(number, _)| *number).collect();
+    let checked: BTreeSet<&str> = CASES.iter().map(|case| case.promise).collect();
+    assert_eq!(promised, checked);
+}
+
+#[test]
+fn every_rule_has_a_story_and_every_story_a_rule() {
+    let rules: BTreeSet<&str> = RULES.iter().map(|(number, _)| *number).collect();
+    let told: BTreeSet<&str> = STORIES.iter().map(|story| story.promise).collect();
+    assert_eq!(rules, told);
+}
+
+#[test]
+fn names_of_cases_are_their_own() {
+    let names: BTreeSet<&str> = CASES.iter().chain(STORIES).map(|case| case.name).collect();
+    assert_eq!(names.len(), CASES.len() + STORIES.len());
 }

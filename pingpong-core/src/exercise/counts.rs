@@ -21,7 +21,7 @@ pub struct Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.producer, self.epoch)
+        write!(f, "{}@{}", self.producer, self.epoch)
     }
 }
 

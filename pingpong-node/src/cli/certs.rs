@@ -113,20 +113,33 @@ pub(super) fn run(certs: Certs) -> ExitCode {
     done.unwrap_or_else(|error| complain(&error)).into()
 }
 
-fn read(path: &Path, remedy: impl Into<String>) -> Result<String, CertsError> {
+/// `if_missing` is the remedy if there is no such file.
+fn read(path: &Path, if_missing: impl Into<String>) -> Result<String, CertsError> {
     std::fs::read_to_string(path).map_err(|error| CertsError::Read {
         path: path.to_owned(),
+        remedy: match error.kind() {
+            io::ErrorKind::NotFound => if_missing.into(),
+            io::ErrorKind::PermissionDenied => "read it as the user that owns it".to_owned(),
+            _ => "it must be a file of text (PEM)".to_owned(),
+        },
         error,
-        remedy: remedy.into(),
     })
 }
 
 const NO_AUTHORITY: &str = "`pingpong-node certs init` makes an authority, --dir says where it is";
-const NO_CERTIFICATE: &str = "name a file with certificates (PEM) that this user may read";
+const NO_CERTIFICATE: &str = "name a file with certificates (PEM)";
 
 fn read_authority(dir: &Path) -> Result<Authority, CertsError> {
-    let (certificate, key) = (read(&dir.join("ca.pem"), NO_AUTHORITY)?, read(&dir.join("ca.key"), NO_AUTHORITY)?);
-    Ok(Authority::from_pem(&certificate, &key)?)
+    let (certificate, key) = (dir.join("ca.pem"), dir.join("ca.key"));
+    let apart = |there: &Path, what: &str| match there.exists() {
+        true => {
+            format!("do this where the authority was made, or put {what} back; a new authority would be another one")
+        }
+        false => NO_AUTHORITY.to_owned(),
+    };
+    let certificate_text = read(&certificate, apart(&key, "the file, of which each node has a copy,"))?;
+    let key_text = read(&key, apart(&certificate, "the file"))?;
+    Ok(Authority::from_pem(&certificate_text, &key_text)?)
 }
 
 /// Writes files that are not there yet, each with its mode. If one cannot be written, those before it are taken back.
@@ -217,8 +230,7 @@ fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
             let path = at.dir.join(format!("{name}.pem"));
             // A new certificate would not do: the one that is out there stays good.
             let remedy = format!(
-                "revoked is the very certificate that was issued: put it back there, --dir says where it is; if {name} never \
-                 had one, `pingpong-node certs issue {name}` makes it"
+                "revoked is the very certificate that was issued: put it there, --dir says where it is; {name} itself has a copy"
             );
             let fingerprint = infos(&path, remedy)?.first().map(|info| info.fingerprint.clone()).unwrap_or_default();
             Ok((path, format!("{name}-{}", fingerprint.get(..16).unwrap_or_default())))
@@ -310,13 +322,15 @@ fn check_one(name: &NodeName, dir: &Path) -> Result<i64, String> {
     let words = |error: CertsError| error.to_string();
     let (certificate, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
     let authority = read(&dir.join("ca.pem"), NO_AUTHORITY).map_err(words)?;
-    let issue = format!("`pingpong-node certs issue {name}` makes it, --dir says where it is");
-    let certificate_text = read(&certificate, issue).map_err(words)?;
-    let lost = format!(
-        "put it back there, or move {} away and make both anew by `pingpong-node certs issue {name}`",
-        certificate.display()
-    );
-    let key_text = read(&key, lost).map_err(words)?;
+    let apart = |there: &Path| match there.exists() {
+        true => format!(
+            "put it back, or move {} away and make both anew by `pingpong-node certs issue {name}`",
+            there.display()
+        ),
+        false => format!("`pingpong-node certs issue {name}` makes it, --dir says where it is"),
+    };
+    let certificate_text = read(&certificate, apart(&key)).map_err(words)?;
+    let key_text = read(&key, apart(&certificate)).map_err(words)?;
     check_private(&key).map_err(|error| error.to_string())?;
     let identity = Identity::from_pem(authority.as_bytes(), certificate_text.as_bytes(), key_text.as_bytes());
     let identity = identity.map_err(|error| error.to_string())?;

@@ -95,8 +95,8 @@ pub enum SettingsError {
     },
     /// All bounds together are above the stated maximum (O1).
     #[error(
-        "the bounds add up to {bytes}, limits.max_memory is {limit}; lower limits.max_peers, limits.lanes or limits.queue_bytes, \
-         or raise limits.max_memory"
+        "the bounds add up to {bytes}, limits.max_memory is {limit}; lower limits.max_peers, limits.lanes, limits.queue_bytes or \
+         quic.lane_window, or raise limits.max_memory"
     )]
     Memory {
         /// The sum.
@@ -107,13 +107,15 @@ pub enum SettingsError {
     /// The Mesh refuses them otherwise.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A size is beyond what this machine can count.
-    #[error("{key} is {size}, more than this machine can address; lower it")]
+    /// A size is beyond what its field can hold, and so beyond its range.
+    #[error("{key} is {size}, beyond its range: {help}")]
     Size {
         /// The key.
         key: &'static str,
         /// Its value.
-        size: ByteSize,
+        size: String,
+        /// What `--help` says of it, with the range.
+        help: &'static str,
     },
     /// A node has at most eight addresses.
     #[error("advertise has {count} addresses, a node tells at most {most}; keep those that peers can reach")]
@@ -134,12 +136,8 @@ pub enum SettingsError {
 /// Addresses that a node tells of itself.
 const ADDRESSES: usize = 8;
 
-fn bytes(key: &'static str, size: ByteSize) -> Result<usize, SettingsError> {
-    usize::try_from(size.as_u64()).map_err(|_| SettingsError::Size { key, size })
-}
-
-fn window(key: &'static str, size: ByteSize) -> Result<u32, SettingsError> {
-    u32::try_from(size.as_u64()).map_err(|_| SettingsError::Size { key, size })
+fn bytes<N: TryFrom<u64>>(key: &'static str, size: ByteSize) -> Result<N, SettingsError> {
+    N::try_from(size.as_u64()).map_err(|_| words::beyond(key, size.as_u64()))
 }
 
 impl Settings {
@@ -228,8 +226,8 @@ impl Settings {
         let mut config = QuicConfig::for_mesh(self.listen, identity, &self.mesh()?);
         let QuicSettings { lane_window, send_window, max_udp_payload, socket_buffer } = self.quic;
         config.advertise = self.advertise.clone();
-        config.lane_window = window("quic.lane_window", lane_window)?;
-        config.send_window = window("quic.send_window", send_window)?;
+        config.lane_window = bytes("quic.lane_window", lane_window)?;
+        config.send_window = bytes("quic.send_window", send_window)?;
         config.max_udp_payload = max_udp_payload;
         config.socket_buffer = bytes("quic.socket_buffer", socket_buffer)?;
         Ok(config)

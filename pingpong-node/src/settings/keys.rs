@@ -170,7 +170,7 @@ pub const KEYS: &[Key] = &[
     key(
         "quic.socket_buffer",
         "SIZE",
-        "What the socket's buffers are asked to hold; the system may grant less. Default 4 MiB",
+        "What each of the socket's two buffers is asked to hold: 4 KiB to 1 GiB; the system may grant less. Default 4 MiB",
     ),
     Key {
         path: "servers",

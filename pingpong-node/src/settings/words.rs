@@ -2,7 +2,6 @@
 
 use super::SettingsError;
 use super::keys::KEYS;
-use bytesize::ByteSize;
 use pingpong_core::config::ConfigError;
 
 /// A size in the largest unit that takes it whole: what is read by `ByteSize` again, which itself writes `128.0 KiB`, and rounds.
@@ -52,6 +51,12 @@ pub(super) fn range(field: &str, value: u64, least: u64, most: u64) -> SettingsE
     SettingsError::Range { key, value: written(value), least: written(least), most: written(most) }
 }
 
+/// A size that its field cannot hold.
+pub(super) fn beyond(key: &'static str, bytes: u64) -> SettingsError {
+    let help = KEYS.iter().find(|known| known.path == key).map_or("lower it", |known| known.help);
+    SettingsError::Size { key, size: size(bytes), help }
+}
+
 pub(super) fn config(error: ConfigError) -> SettingsError {
     match error {
         ConfigError::Range { field, value, least, most } => range(field, value, least, most),
@@ -64,9 +69,11 @@ pub(super) fn config(error: ConfigError) -> SettingsError {
                 greater: greater.key,
             }
         }
-        ConfigError::Memory { bytes, limit } => {
-            SettingsError::Memory { bytes: ByteSize(bytes).to_string(), limit: size(limit) }
-        }
+        // In one unit, and rounded apart, so that the first is the greater one to the eye as well.
+        ConfigError::Memory { bytes, limit } => SettingsError::Memory {
+            bytes: format!("{} MiB", bytes.div_ceil(1 << 20)),
+            limit: format!("{} MiB", limit >> 20),
+        },
         other => SettingsError::Config(other),
     }
 }
@@ -74,6 +81,9 @@ pub(super) fn config(error: ConfigError) -> SettingsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pingpong_core::link::Endpoint;
+    use pingpong_core::{ClusterName, MeshConfig, NodeName};
+    use std::time::Duration;
 
     #[test]
     fn sizes_and_times_are_exact() {
@@ -94,13 +104,75 @@ mod tests {
         }
     }
 
-    /// Whatever the checks of the Mesh call a time, it has a key.
     #[test]
-    fn every_time_has_a_key() {
-        for name in ["failure", "stall", "forget_after", "redial", "dial"] {
-            let key = Field::of(&format!("{name} (ms)")).key;
-            assert!(KEYS.iter().any(|known| known.path == key), "{name}: {key}");
+    fn a_size_beyond_its_field_is_said_with_its_range() {
+        let words = beyond("quic.lane_window", 5 << 30).to_string();
+        assert!(words.starts_with("quic.lane_window is 5 GiB, beyond its range: What a lane holds"), "{words}");
+        assert!(words.contains("4 KiB to 1 GiB"), "{words}");
+    }
+
+    #[test]
+    fn the_sum_of_all_bounds_is_above_the_limit_to_the_eye_as_well() {
+        let words = config(ConfigError::Memory { bytes: (16 << 30) + 1, limit: (16 << 30) - 1 }).to_string();
+        assert!(words.starts_with("the bounds add up to 16385 MiB, limits.max_memory is 16383 MiB; lower"), "{words}");
+    }
+
+    /// Whatever the checks of the Mesh call a bound or a time, it has a key.
+    #[test]
+    fn every_bound_and_time_of_the_mesh_has_a_key() {
+        type Break = fn(&mut MeshConfig);
+        let breaks: [Break; 13] = [
+            |config| config.limits.max_peers = 0,
+            |config| config.limits.max_servers = 0,
+            |config| config.limits.lanes = 0,
+            |config| config.limits.queue_bytes = 0,
+            |config| config.limits.mailbox_bytes = 0,
+            |config| config.limits.max_message = 0,
+            |config| config.limits.large_bytes = 0,
+            |config| config.limits.max_calls = 0,
+            |config| config.timeouts.failure = Duration::ZERO,
+            |config| config.timeouts.stall = Duration::ZERO,
+            |config| config.timeouts.forget_after = Duration::ZERO,
+            |config| config.timeouts.redial = Duration::ZERO,
+            |config| config.timeouts.dial = Duration::ZERO,
+        ];
+        let mut keys = Vec::new();
+        for break_it in breaks {
+            let mut mesh = MeshConfig::new(ClusterName::new("c").unwrap(), NodeName::new("n1").unwrap());
+            break_it(&mut mesh);
+            let checked = mesh.check(&nothing()).map_err(config);
+            let Err(SettingsError::Range { key, .. }) = checked else { panic!("{checked:?} after {keys:?}") };
+            assert!(KEYS.iter().any(|known| known.path == key), "{key}");
+            keys.push(key);
         }
-        assert_eq!(Field::of("twice max_message").key, "twice limits.max_message");
+        let unlike: std::collections::BTreeSet<&String> = keys.iter().collect();
+        assert_eq!(unlike.len(), keys.len(), "{keys:?}");
+    }
+
+    #[test]
+    fn every_pair_that_must_be_ordered_has_keys() {
+        type Break = fn(&mut MeshConfig);
+        let breaks: [(Break, &str, &str); 4] = [
+            (|config| config.limits.large_bytes = 2, "twice limits.max_message", "limits.large_bytes"),
+            (|config| config.timeouts.stall = Duration::from_millis(100), "timeouts.failure", "timeouts.stall"),
+            (|config| config.timeouts.dial = Duration::from_millis(100), "timeouts.redial", "timeouts.dial"),
+            (
+                |config| config.timeouts.forget_after = Duration::from_millis(100),
+                "timeouts.failure",
+                "timeouts.forget_after",
+            ),
+        ];
+        for (break_it, less, more) in breaks {
+            let mut mesh = MeshConfig::new(ClusterName::new("c").unwrap(), NodeName::new("n1").unwrap());
+            break_it(&mut mesh);
+            let checked = mesh.check(&nothing()).map_err(config);
+            let Err(SettingsError::Order { smaller, greater, .. }) = checked else { panic!("{checked:?}") };
+            assert_eq!((smaller.as_str(), greater.as_str()), (less, more));
+        }
+    }
+
+    /// An endpoint that needs no memory.
+    fn nothing() -> Endpoint {
+        Endpoint { name: NodeName::new("n1").unwrap(), lanes: 27, connection_bytes: 0, other_bytes: 0 }
     }
 }

@@ -55,6 +55,9 @@ async fn what_is_wrong_with_an_identity_is_said() {
     std::fs::remove_file(&key).unwrap();
     let lost = cluster.run(&["certs", "check", "n1", "--json"]).await.json();
     assert!(lost[0]["error"].as_str().unwrap().contains("n1.pem away and make both anew"), "{lost}");
+    std::fs::remove_file(cluster.path().join("n3.pem")).unwrap();
+    let lost = cluster.run(&["certs", "check", "n3", "--json"]).await.json();
+    assert!(lost[0]["error"].as_str().unwrap().contains("n3.key away and make both anew"), "{lost}");
 }
 
 #[tokio::test]
@@ -62,6 +65,10 @@ async fn without_an_authority_the_remedy_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let ended = run(dir.path(), &["certs", "issue", "n1"]).await;
     ended.fails(1, "`pingpong-node certs init` makes an authority, --dir says where it is");
+    // On a node's own machine there is the authority's certificate alone.
+    run(dir.path(), &["certs", "init", "--cluster", "demo"]).await.ok();
+    std::fs::remove_file(dir.path().join("ca.key")).unwrap();
+    run(dir.path(), &["certs", "issue", "n1"]).await.fails(1, "do this where the authority was made");
     run(dir.path(), &["certs", "issue", "N1"]).await.fails(2, "lower-case letters");
 }
 
@@ -82,5 +89,8 @@ async fn a_revoked_node_is_put_out_while_all_run() {
     one.says("a peer is put out").await;
     two.says("the peer refused this node").await;
     cluster.run(&["certs", "issue", "n2"]).await.ok();
-    cluster.run(&["certs", "revoke", "nx"]).await.fails(1, "if nx never had one, `pingpong-node certs issue nx`");
+    cluster
+        .run(&["certs", "revoke", "nx"])
+        .await
+        .fails(1, "put it there, --dir says where it is; nx itself has a copy");
 }

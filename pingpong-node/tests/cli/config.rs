@@ -29,12 +29,14 @@ async fn what_a_person_must_mend_ends_with_the_code_for_that() {
     };
     fails(&["--name", "n2"], "the certificate in n1.pem is that of n1, and the configuration names n2").await;
     fails(&["--limits-max-peers", "0"], "limits.max_peers is 0, allowed are 1 to 10000").await;
-    fails(&["--limits-max-memory", "1 GiB"], "limits.max_memory is 1 GiB; lower limits.max_peers, limits.lanes or")
+    fails(&["--limits-max-memory", "1 GiB"], "limits.max_memory is 1024 MiB; lower limits.max_peers, limits.lanes,")
         .await;
     fails(&["--timeouts-failure", "soon"], "timeouts.failure, given by --timeouts-failure, is not right").await;
     fails(&["--quic-max-udp-payload", "9000"], "quic.max_udp_payload is 9000, allowed are 1200 to 6500").await;
     fails(&["--identity-key", "n2.key"], "the key does not go with the certificate").await;
     fails(&["--quic-lane-window", "1 KiB"], "quic.lane_window is 1 KiB, allowed are 4 KiB to 1 GiB").await;
+    fails(&["--quic-lane-window", "5 GiB"], "quic.lane_window is 5 GiB, beyond its range").await;
+    fails(&["--quic-socket-buffer", "8 EiB"], "quic.socket_buffer is 8589934592 GiB, allowed are 4 KiB to 1 GiB").await;
     fails(&["--limits-large-bytes", "64 MiB"], "twice limits.max_message is 128 MiB, above limits.large_bytes").await;
     fails(&["--timeouts-stall", "1s"], "timeouts.failure is 2s, above timeouts.stall, which is 1s").await;
     fails(&["--log-level", "loud=very"], "log.level is \"loud=very\"").await;

@@ -129,9 +129,9 @@ async fn connections_that_say_nothing_are_few() {
         reasons.push(closed(connection).await.0);
     }
     assert_eq!(reasons[..4], [LOST; 4], "the first ones had as long as a handshake may take");
-    // Four at a time are kept for the failure timeout of 2 s: on a busy machine more than four in all.
+    // Each of four places is taken for the failure timeout of 2 s: where dialling takes longer, by one after the other.
     let kept = reasons.iter().filter(|&&reason| reason == LOST).count();
-    let most = 4 * (1 + (began.elapsed().as_secs_f64() / 2.0) as usize);
+    let most = 4 * ((began.elapsed().as_secs_f64() + 0.1) / 2.0).max(1.0) as usize;
     assert!(kept <= most, "{kept} were kept, {most} may be: {reasons:?}");
     assert!(reasons.iter().all(|reason| [LOST, SURPLUS].contains(reason)), "{reasons:?}");
     assert!(stage.node.lines(&["intruder"]).len() <= 10, "{:?}", stage.node.lines(&["intruder"]));

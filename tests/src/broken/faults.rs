@@ -136,6 +136,8 @@ faults! {
     OneLossTakesAll [list_forgets_a_node_that_is_down, a_partition_separates_groups, both_sides_see_the_same_outcome_of_a_medium_cut];
     /// Looks for a node that is gone for ever.
     ForgetsNobody [a_node_that_was_gone_for_long_is_forgotten];
+    /// Looks for a node that is gone no longer than for a failure timeout.
+    ForgetsSoon [a_node_that_was_gone_for_long_is_forgotten];
     /// A link that went down never returns.
     NoRedial [a_seed_that_forgot_is_dialled_again, unread_monitors_delay_nobody, a_leaver_is_not_dialled_but_may_return];
     /// All lives of a name look the same.

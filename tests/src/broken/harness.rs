@@ -46,6 +46,7 @@ impl<H: Harness> Breaking<H> {
         match self.fault {
             Fault::AcceptsBadBounds => options.limits = None,
             Fault::ForgetsNobody => options.forget_after = None,
+            Fault::ForgetsSoon => options.forget_after = Some(self.timing().failure),
             Fault::IgnoresCluster => options.cluster = None,
             Fault::IgnoresIdentity => options.identity = None,
             Fault::DialsNobody => options.seeds.clear(),

@@ -181,7 +181,7 @@ impl Harness for QuicHarness {
     }
 
     async fn suspend(&self, time: Duration) {
-        ground::block_workers(WORKERS, time).await;
+        ground::block_workers(time).await;
     }
 
     async fn freeze(&self, place: &Place) {

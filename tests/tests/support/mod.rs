@@ -169,7 +169,7 @@ impl Harness for MemHarness {
 
     async fn suspend(&self, time: Duration) {
         if self.real {
-            ground::block_workers(WORKERS, time).await;
+            ground::block_workers(time).await;
         } else {
             tokio::time::advance(time).await;
         }

@@ -26,10 +26,12 @@ fn what_the_suite_skips_is_in_the_guide_with_its_reason() {
 }
 
 #[test]
-fn the_transport_is_as_short_as_the_guide_claims() {
+fn the_transport_and_its_harness_are_as_short_as_the_guide_claims() {
     let code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
     let lines = include_str!("../link.rs").lines().filter(code).count();
     assert!(lines < 250, "{lines} lines of code");
+    let lines = include_str!("harness.rs").lines().count();
+    assert!(lines < 160, "{lines} lines of harness");
     let (skipped, all) = skipped_of_all();
     let claim = format!("{skipped} of {all}.");
     assert!(include_str!("../../../../docs/write-a-transport.md").contains(&claim), "it must say {claim}");

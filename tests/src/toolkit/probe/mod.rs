@@ -78,7 +78,8 @@ impl Probe {
         self.mode.send_replace(Mode::Reads);
     }
 
-    /// Handles one message, and waits until it has stopped reading again: whoever resumes it then is not overtaken by that.
+    /// Handles one message, and waits until it has recorded it and stopped reading again: whoever resumes it then is not overtaken by
+    /// that.
     ///
     /// # Panics
     /// If nothing is there to be handled within the harness's patience.

@@ -152,21 +152,26 @@ async fn handle(entry: Entry, entries: &mut VecDeque<Entry>, seen: &Seen, own: &
 async fn handle_next(batch: &mut Batch, seen: &Seen, own: &Weak<watch::Sender<Mode>>) -> bool {
     let from = batch.from().clone();
     let Some(delivery) = batch.next() else { return false };
-    let message = Message::read(&from, delivery.kind, delivery.body);
-    let number = message.number;
-    if let (true, Some(own)) = (seen.one.swap(false, Ordering::Relaxed), own.upgrade()) {
+    let alone = seen.one.swap(false, Ordering::Relaxed);
+    handle_message(Message::read(&from, delivery.kind, delivery.body), delivery.caller, seen).await;
+    if let (true, Some(own)) = (alone, own.upgrade()) {
         own.send_replace(Mode::Stands);
     }
-    let Some(caller) = delivery.caller else {
+    true
+}
+
+async fn handle_message(message: Message, caller: Option<Caller>, seen: &Seen) {
+    let number = message.number;
+    let Some(caller) = caller else {
         seen.record(Record::Cast(message));
-        return true;
+        return;
     };
     let answer = seen.answer.lock().unwrap().clone();
     if answer == Some(Answer::Hold) {
         // Before it is recorded: whoever waited for the record may release it at once.
         seen.held.lock().unwrap().push((number, caller));
         seen.record(Record::Call(message));
-        return true;
+        return;
     }
     seen.record(Record::Call(message));
     match answer {
@@ -174,5 +179,4 @@ async fn handle_next(batch: &mut Batch, seen: &Seen, own: &Weak<watch::Sender<Mo
         Some(Answer::Large(size)) => caller.reply(Ok(Encoded { kind: KIND, body: &body(number, size) })).await,
         _ => caller.reply(Ok(Encoded { kind: KIND, body: &body(number, 8) })).await,
     }
-    true
 }

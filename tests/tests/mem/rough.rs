@@ -1,14 +1,10 @@
 //! The suite on a rough network: every packet takes a time of its own, so that lanes, datagrams and closes overtake each
 //! other, and times are no longer exact. `SEEDS=1000` tries more of them; `SEED=7` tries that one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod support;
-
+use crate::support::MemHarness;
 use pingpong_conformance::{CASES, Outcome, run_case};
 use std::sync::Arc;
 use std::time::Duration;
-use support::MemHarness;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()

@@ -1,10 +1,7 @@
 //! Random faults on random nodes under traffic; what the contract promises in any case is checked throughout, and once all
 //! is healed every living node must be linked with every other. `SEEDS=1000` tries more; `SEED=7` tries that one again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod support;
-
+use crate::support::MemHarness;
 use pingpong_conformance::broken::{Breaking, Fault};
 use pingpong_conformance::toolkit::{Cluster, Events, Probe, TestNode, body, message, node, options, segments, server};
 use pingpong_conformance::{Clock, Harness, Place, StartOptions, Store};
@@ -14,7 +11,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::MemHarness;
 use tokio::task::JoinHandle;
 
 const NAMES: [&str; 4] = ["a", "b", "d", "e"];

@@ -1,15 +1,11 @@
 //! One seed gives one order of events: whoever finds a failure in memory can look at it again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod support;
-
+use crate::support::MemHarness;
 use pingpong_conformance::Harness;
 use pingpong_conformance::toolkit::{Cluster, Probe, TestNode, Traffic, node, server};
 use pingpong_core::Targets;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use support::MemHarness;
 use tokio::time::Instant;
 
 /// A busy while of four nodes: traffic, calls, a cut, a partition, a crash, a restart, a goodbye. Returns what every monitor

@@ -1,9 +1,0 @@
-//! The suite on the in-memory network.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
-
-mod support;
-
-use support::MemHarness;
-
-pingpong_conformance::conformance_suite!(MemHarness::new);
