@@ -42,7 +42,7 @@ pub enum NameError {
     },
 }
 
-const LABELS: &str = "use labels of 1 to 63 lower-case letters, digits and inner hyphens, joined by dots";
+const LABELS: &str = "use labels of 1 to 63 lower-case letters, digits and inner hyphens, joined by dots, the last one not of digits alone";
 
 fn labels(kind: &'static str, text: &str, limit: usize) -> Result<CompactString, NameError> {
     if text.is_empty() {
@@ -57,7 +57,9 @@ fn labels(kind: &'static str, text: &str, limit: usize) -> Result<CompactString,
             && !l.ends_with('-')
             && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    if text.split('.').all(label) {
+    // A name that ends in a number would be read as an address, and has no certificate.
+    let number = |l: &str| l.bytes().all(|b| b.is_ascii_digit());
+    if text.split('.').all(label) && !text.rsplit('.').next().is_some_and(number) {
         Ok(CompactString::from(text))
     } else {
         Err(NameError::Character { kind, text: text.to_owned(), rule: LABELS })
@@ -140,7 +142,8 @@ macro_rules! name {
 }
 
 name!(
-    /// The name of a node: a DNS name in lower case, 1 to 253 bytes, labels of 1 to 63 bytes (RFC 1035, section 2.3.4).
+    /// The name of a node: a DNS name in lower case, 1 to 253 bytes, labels of 1 to 63 bytes (RFC 1035, section 2.3.4), the last
+    /// one not of digits alone (RFC 3696, section 2).
     ///
     /// It is the identity that the node proves to its peers (A1). Names are ordered by their bytes; of two nodes the one
     /// with the smaller name chooses the connection (M9).
@@ -169,10 +172,10 @@ mod tests {
 
     #[test]
     fn node_names_are_dns_names() {
-        for good in ["a", "n1", "a-b.c", "0.1"] {
+        for good in ["a", "n1", "1a", "a-b.c", "0.1.a"] {
             assert_eq!(NodeName::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", "A", "-a", "a-", "a..b", ".a", "a.", "a_b", "ä", "a b"] {
+        for bad in ["", "A", "-a", "a-", "a..b", ".a", "a.", "a_b", "ä", "a b", "1", "0.1", "node.1"] {
             assert!(NodeName::new(bad).is_err(), "{bad:?}");
         }
         assert!(NodeName::new(&"a".repeat(63)).is_ok());

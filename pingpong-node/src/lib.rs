@@ -21,6 +21,8 @@ pub use pingpong_core::*;
 pub mod control;
 #[cfg(all(feature = "daemon", unix))]
 pub mod daemon;
+// Without either there is one error, and no other beside it.
+#[cfg(any(feature = "mem", feature = "quic"))]
 pub mod dev;
 pub mod io_thread;
 #[cfg(feature = "daemon")]

@@ -28,18 +28,33 @@ pub struct CertificateInfo {
     pub fingerprint: String,
 }
 
+/// A text has no certificates that can be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// It is no PEM.
+    #[error("it cannot be read as PEM: {0}")]
+    Pem(String),
+    /// It is PEM of something else: of a key, for example.
+    #[error("there is no certificate in it")]
+    Missing,
+    /// A certificate is none.
+    #[error("{0}")]
+    Certificate(String),
+}
+
 impl CertificateInfo {
     /// Reads all certificates of a PEM file.
     ///
     /// # Errors
-    /// Words that say what cannot be read; also if there is no certificate in it.
-    pub fn from_pem(text: &[u8]) -> Result<Vec<Self>, String> {
+    /// [`CertificateError`] says what cannot be read; also if there is no certificate in it.
+    pub fn from_pem(text: &[u8]) -> Result<Vec<Self>, CertificateError> {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-        let found = found.map_err(|error| format!("it cannot be read as PEM: {error}"))?;
+        let found = found.map_err(|error| CertificateError::Pem(error.to_string()))?;
         if found.is_empty() {
-            return Err("there is no certificate in it".to_owned());
+            return Err(CertificateError::Missing);
         }
-        found.iter().map(Self::of).collect()
+        found.iter().map(|one| Self::of(one).map_err(CertificateError::Certificate)).collect()
     }
 
     fn of(certificate: &CertificateDer<'_>) -> Result<Self, String> {

@@ -53,7 +53,7 @@ mod tls;
 mod words;
 
 pub use authority::{Authority, AuthorityError, Validity};
-pub use certificate::{CertificateInfo, date};
+pub use certificate::{CertificateError, CertificateInfo, date};
 pub use config::{BindError, QuicConfig};
 pub use connection::{QuicConnection, QuicReceiver, QuicSender};
 pub use identity::{Identity, IdentityError};

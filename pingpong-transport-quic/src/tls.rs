@@ -26,8 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The protocol, with its major version: nodes of another one refuse each other in the handshake.
-pub(crate) const PROTOCOL: &[u8] = b"pingpong/1";
+/// The protocol, without its version: nodes of two major ones must get as far as `Hello`, where each can name both (A3).
+pub(crate) const PROTOCOL: &[u8] = b"pingpong";
 
 /// The TLS library refuses the identity; the words say why.
 pub(crate) type Unusable = String;

@@ -31,8 +31,17 @@ pub(crate) fn date(seconds: i64) -> String {
     }
 }
 
-/// Replaces times, which the TLS library writes as seconds since 1970, by dates.
+/// Replaces times, which the TLS library writes as seconds since 1970, by dates; and leaves out what it says of now, so that the same reason has
+/// the same words the next time.
 fn with_dates(words: &str) -> String {
+    let words = match (words.find("verification time "), words.find("(UNIX), but ")) {
+        (Some(from), Some(to)) if from < to => format!("{}{}", &words[..from], &words[to + "(UNIX), but ".len()..]),
+        _ => words.to_owned(),
+    };
+    let words = match (words.rfind(" ("), words.ends_with(" ago)") || words.ends_with(" in future)")) {
+        (Some(from), true) => &words[..from],
+        _ => &words[..],
+    };
     let mut result: Vec<String> = Vec::new();
     for word in words.split(' ') {
         // `verification time 123 (UNIX), but certificate is not valid after 456 (78 seconds ago)`
@@ -68,7 +77,7 @@ fn alert(code: u64, expires: i64) -> String {
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             "this node's certificate does not hold for the peer, or is not that of the node that it dialled"
         }
-        AlertDescription::NoApplicationProtocol => "the peer speaks another major version of the protocol",
+        AlertDescription::NoApplicationProtocol => "the peer speaks another protocol",
         _ => "the peer ended the handshake",
     };
     format!("{meaning} (TLS alert {alert:?})")
@@ -147,9 +156,10 @@ mod tests {
     #[test]
     fn times_become_dates() {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
-        let words = "time 86400 (UNIX), not valid after 172800 (1 seconds ago)";
-        let dates = "time 1970-01-02 00:00:00 UTC, not valid after 1970-01-03 00:00:00 UTC (1 seconds ago)";
-        assert_eq!(with_dates(words), dates);
+        let words =
+            "expired: verification time 172801 (UNIX), but certificate is not valid after 172800 (1 seconds ago)";
+        assert_eq!(with_dates(words), "expired: certificate is not valid after 1970-01-03 00:00:00 UTC");
+        assert_eq!(with_dates("valid until 86400 (UNIX), at most"), "valid until 1970-01-02 00:00:00 UTC, at most");
         for other in ["", "12", "after x", "after", "after 99999999999999999999"] {
             assert_eq!(with_dates(other), other);
         }

@@ -102,7 +102,7 @@ impl Ground {
         self.nodes.lock().unwrap().keys().cloned().collect()
     }
 
-    /// Shuts the node there down, and keeps it no more.
+    /// Shuts the node there down, and keeps it no more. As cancel safe as [`Transport::shutdown`].
     pub async fn stop(&self, place: &Place, deadline: Duration) -> Shutdown {
         match self.take(place) {
             Some(node) => node.shutdown(deadline).await,
@@ -117,7 +117,7 @@ impl Ground {
 }
 
 /// Keeps every worker of the runtime that it is called on busy with nothing for that time, so that no task runs. The caller is none of
-/// its tasks, but what the runtime blocks on.
+/// its tasks, but what the runtime blocks on. Not to be cancelled: it goes on to its end.
 ///
 /// # Panics
 /// If it is called outside of a runtime of several threads.

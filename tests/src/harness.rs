@@ -16,6 +16,8 @@ use tokio::runtime::Runtime;
 /// Every node lives at a [`Place`], which keeps its address over restarts; a second process under the same name lives at
 /// another place. Faults name places, and may name one where nothing was started yet.
 ///
+/// No method need be cancel safe: a case that gives one of its calls up has failed, and its world ends with it.
+///
 /// A method with a [`Capability`] of its own may be left out, if [`capabilities`](Self::capabilities) says so: no case calls it then.
 #[allow(unused_variables)] // of methods that a harness may lack: the names are for the reader
 #[async_trait]

@@ -28,7 +28,7 @@ pub async fn leaving(link: impl Link, told: impl Future<Output = Greeted>) -> Gr
     told
 }
 
-/// One connection of a stranger to a node.
+/// One connection of a stranger to a node. What is cancelled of it ends the connection.
 pub struct Stranger<C: Connection> {
     connection: C,
     control: C::Sender,

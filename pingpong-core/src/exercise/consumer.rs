@@ -24,7 +24,14 @@ pub(super) struct Consumer {
     gossip: Gossip,
     backoff: Backoff,
     /// What each producer said last in its present session, to notice one that goes back.
-    said: BTreeMap<Slot, u64>,
+    said: BTreeMap<Slot, Said>,
+}
+
+/// What a producer said last of a slot of its own.
+struct Said {
+    count: u64,
+    /// Whether it went back before, in this session.
+    went_back: bool,
 }
 
 /// Which servers are asked.
@@ -136,14 +143,18 @@ impl Consumer {
     fn watch(&mut self, from: &Node, counts: &Counts) {
         for (slot, count) in counts.iter().filter(|(slot, _)| slot.producer == from.name) {
             match self.said.get_mut(&slot) {
-                Some(said) if count < *said => {
-                    tracing::warn!(%slot, count, said, "a producer's count went back; was its store rolled back?");
+                Some(said) if count < said.count => {
+                    // Once a session: a producer that lies could else fill the log.
+                    if !std::mem::replace(&mut said.went_back, true) {
+                        let said = said.count;
+                        tracing::warn!(%slot, count, said, "a producer's count went back; was its store rolled back?");
+                    }
                     self.store.count_backwards();
                 }
-                Some(said) => *said = count,
+                Some(said) => said.count = count,
                 // What the store refuses needs no watching; that bounds the map.
                 None if self.store.knows(&slot) => {
-                    self.said.insert(slot, count);
+                    self.said.insert(slot, Said { count, went_back: false });
                 }
                 None => {}
             }

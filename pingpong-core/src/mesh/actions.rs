@@ -67,7 +67,9 @@ impl<L: Link> Driver<L> {
                     return;
                 }
                 let node = self.machine.node();
-                tracing::warn!(%node, "a peer had seen a greater incarnation of this name: took one above it");
+                if let Some(left_out) = self.repeats.write("own incarnation", "raised", now) {
+                    tracing::warn!(%node, left_out, "a peer had seen a greater incarnation of this name: took one above it");
+                }
                 self.shared.renew(node);
                 self.redial.renewed(now);
             }

@@ -229,6 +229,13 @@ impl<L: Link> Driver<L> {
                 }
                 self.redial.answered(id, Outcome::Refused, now);
             }
+            Err(error @ DialError::AnotherName { .. }) => {
+                let words = error.to_string();
+                if let Some(left_out) = self.repeats.write(&words, "", now) {
+                    tracing::info!(%error, left_out, "another node answered a dial");
+                }
+                self.redial.answered(id, Outcome::Failed, now);
+            }
             Err(error) => {
                 tracing::debug!(%error, "dial failed");
                 self.redial.answered(id, Outcome::Failed, now);

@@ -137,6 +137,10 @@ impl Shared {
         if let Err(SendError::TooLarge { size, limit }) = self.check_size(request) {
             return outcome_for_all(&audience, &CallFailure::RequestTooLarge { size, limit });
         }
+        if audience.members().is_empty() {
+            // Known without a turn among the calls (R3).
+            return results(Vec::new(), &audience.missing, |_| false);
+        }
         let Ok(Ok(_permit)) = tokio::time::timeout_at(until, self.common.calls.permits.acquire()).await else {
             return outcome_for_all(&audience, &CallFailure::DeadlinePassed { sent: false });
         };

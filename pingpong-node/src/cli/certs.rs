@@ -1,8 +1,8 @@
-//! An authority and its certificates, as files. Nothing is ever overwritten.
+//! An authority and its certificates, as files. Nothing is ever overwritten but the list of what is revoked.
 
 use super::output::{BAD, GOOD, Outcome, complain, counted, say, say_json, styled, table};
 use clap::{Args, Subcommand};
-use pingpong_node::quic::{Authority, CertificateInfo, Identity, Validity, date};
+use pingpong_node::quic::{Authority, CertificateError, CertificateInfo, Identity, Validity, date};
 use pingpong_node::settings::check_private;
 use pingpong_node::{ClusterName, NodeName};
 use serde_json::{Value, json};
@@ -95,8 +95,8 @@ enum CertsError {
     Read { path: PathBuf, error: io::Error, remedy: String },
     #[error("{} cannot be written: {error}; choose a directory that this user may write to", .path.display())]
     Write { path: PathBuf, error: io::Error },
-    #[error("{}: {words}", .path.display())]
-    File { path: PathBuf, words: String },
+    #[error("{}: {error}", .path.display())]
+    File { path: PathBuf, error: CertificateError },
     #[error(transparent)]
     Authority(#[from] pingpong_node::quic::AuthorityError),
 }
@@ -264,7 +264,7 @@ fn revoke(names: &[NodeName], at: &Where) -> Result<Outcome, CertsError> {
 
 fn infos(path: &Path, remedy: impl Into<String>) -> Result<Vec<CertificateInfo>, CertsError> {
     let text = read(path, remedy)?;
-    CertificateInfo::from_pem(text.as_bytes()).map_err(|words| CertsError::File { path: path.to_owned(), words })
+    CertificateInfo::from_pem(text.as_bytes()).map_err(|error| CertsError::File { path: path.to_owned(), error })
 }
 
 fn shown(info: &CertificateInfo) -> Value {

@@ -26,6 +26,7 @@ use crate::cluster::NodeOptions;
 use crate::demo;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// What `--help` says of exit codes.
@@ -61,7 +62,8 @@ enum Command {
     #[cfg(feature = "quic")]
     #[command(hide = true)]
     DemoNode(NodeOptions),
-    /// Measures casts, calls, failures and starts, on nodes that it starts itself, and checks that everything arrived in order.
+    /// Measures casts, calls, failures and starts, on nodes that it starts itself, and checks that all casts arrived in order and each
+    /// call was answered.
     #[command(subcommand)]
     Bench(Bench),
     /// One node of the bench; it takes its orders on standard input.
@@ -109,8 +111,11 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(all(feature = "daemon", unix))]
         Command::Operate(operate) => operate::run(operate),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "pingpong-node", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            // Not straight to a reader, who may have gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pingpong-node", &mut script);
+            let written = std::io::stdout().write_all(&script);
+            written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
     }
 }

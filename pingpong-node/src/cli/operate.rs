@@ -180,7 +180,7 @@ fn show(answer: &Answer, json: bool) -> Outcome {
         }
         Answer::Done { known: true } => (if json { say_json(answer) } else { say("done\n") }, true),
         Answer::Done { known: false } => {
-            (if json { say_json(answer) } else { complain(&"there is no link with that node") }, false)
+            (if json { say_json(answer) } else { complain(&"that node is not linked, or not known") }, false)
         }
         Answer::Pinged { pings, slot, .. } => {
             let text = slot.as_ref().map_or_else(

@@ -106,7 +106,8 @@ pub const KEYS: &[Key] = &[
     key(
         "log.level",
         "LEVEL",
-        "What is logged: error, warn, info, debug or trace, or directives such as info,quinn=debug. Default info",
+        "What is logged: error, warn, info, debug or trace, or directives for single parts. Default info,quinn_proto=error: what strangers \
+         send is no warning",
     ),
     key("log.format", "FORMAT", "text, or json for one object a line. Default text"),
     optional(
@@ -130,12 +131,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.queue_bytes", "SIZE", "What waits in a lane behind its slowest link: 4 KiB to 1 GiB. Default 128 KiB"),
     key("limits.mailbox_bytes", "SIZE", "What waits in the mailbox of a server: 4 KiB to 1 GiB. Default 128 KiB"),
-    key("limits.max_message", "SIZE", "The largest message: up to 1 GiB. The same on every node. Default 64 MiB"),
+    key("limits.max_message", "SIZE", "The largest message: 1 B to 1 GiB. The same on every node. Default 64 MiB"),
     key(
         "limits.large_bytes",
         "SIZE",
         "All messages above 64 KiB that are being sent; as much again for those received, and for answers. At least twice \
-         max_message. Default 256 MiB",
+         max_message, at most 2 GiB. Default 256 MiB",
     ),
     number("limits.max_calls", "COUNT", "Calls of this node in flight: 1 to 1000000. Default 4096"),
     key(
@@ -151,14 +152,14 @@ pub const KEYS: &[Key] = &[
     key(
         "timeouts.stall",
         "TIME",
-        "A peer or server that takes nothing for this long is cut, or stopped: up to 24h. Default 30s",
+        "A peer or server that takes nothing for this long is cut, or stopped: timeouts.failure to 24h. Default 30s",
     ),
     key(
         "timeouts.forget_after",
         "TIME",
-        "How long a node that was linked is dialled without an answer: up to a year. Default 1d",
+        "How long a node that was linked is dialled without an answer: timeouts.failure to 365d. Default 1d",
     ),
-    key("timeouts.dial", "TIME", "How long one dial may take: 100ms to 10m. Default 5s"),
+    key("timeouts.dial", "TIME", "How long one dial may take: 100ms to 10m, and at least timeouts.redial. Default 5s"),
     key("timeouts.redial", "TIME", "The shortest time between two dials of one node: 10ms to 1m. Default 300ms"),
     key("quic.lane_window", "SIZE", "What a lane holds at its receiving end: 4 KiB to 1 GiB. Default 1 MiB"),
     key(

@@ -131,7 +131,7 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
+        Self { level: "info,quinn_proto=error".to_owned(), format: LogFormat::Text }
     }
 }
 

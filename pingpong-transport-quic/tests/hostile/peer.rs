@@ -27,7 +27,7 @@ pub(crate) fn client(authority: &Authority, name: &str) -> quinn::ClientConfig {
     let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_protocol_versions(&[&TLS13]).unwrap().with_root_certificates(roots);
     let mut tls = builder.with_client_auth_cert(chain, key).unwrap();
-    tls.alpn_protocols = vec![b"pingpong/1".to_vec()];
+    tls.alpn_protocols = vec![b"pingpong".to_vec()];
     quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 

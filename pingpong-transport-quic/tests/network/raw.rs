@@ -12,7 +12,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
 
-pub(crate) const PROTOCOL: &[u8] = b"pingpong/1";
+pub(crate) const PROTOCOL: &[u8] = b"pingpong";
 
 /// A certificate, and its key.
 pub(crate) type Proof = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

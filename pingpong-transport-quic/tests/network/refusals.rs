@@ -5,7 +5,7 @@ use super::*;
 use pingpong_core::link::DialError;
 use quinn::ConnectionError;
 
-const NEXT_PROTOCOL: &[u8] = b"pingpong/2";
+const OTHER_PROTOCOL: &[u8] = b"pingpong/2";
 /// `no_application_protocol` and `certificate_required` of TLS as errors of QUIC (RFC 9001, section 4.8).
 const NO_APPLICATION_PROTOCOL: u64 = 0x178;
 const CERTIFICATE_REQUIRED: u64 = 0x174;
@@ -41,23 +41,23 @@ async fn a_member_by_hand_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_client_of_another_major_version_is_refused() {
+async fn a_client_of_another_protocol_is_refused() {
     let authority = authority();
     let b = bind(issue(&authority, "b"));
-    let config = client(&authority, NEXT_PROTOCOL, Some(proof(&authority, &["a"])));
+    let config = client(&authority, OTHER_PROTOCOL, Some(proof(&authority, &["a"])));
     let end = end_of_dial(config, b.local_address()).await;
     assert_eq!(code(&end), NO_APPLICATION_PROTOCOL, "{end:?}");
     only_a_member_is_let_in(&authority, &b).await;
 }
 
 #[tokio::test]
-async fn a_server_of_another_major_version_is_refused() {
+async fn a_server_of_another_protocol_is_refused() {
     let authority = authority();
     let a = bind(issue(&authority, "a"));
-    let other = server(NEXT_PROTOCOL, proof(&authority, &["b"]));
+    let other = server(OTHER_PROTOCOL, proof(&authority, &["b"]));
     for expect in [None, Some(&name("b"))] {
         let words = refusal(&a, other.at, expect).await;
-        assert!(words.contains("major version"), "{words}");
+        assert!(words.contains("the peer speaks another protocol"), "{words}");
     }
 }
 

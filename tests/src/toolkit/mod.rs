@@ -1,7 +1,8 @@
 //! What the cases are written with: a cluster of nodes, probes that stand for servers, and event streams with deadlines.
 //!
-//! Nothing here waits by sleeping: every wait is for an event and has a deadline, after which the case fails with what was
-//! expected and what was seen. Only [`Cluster::hold`] lets time pass, to keep a fault in place.
+//! Every wait is for an event and has a deadline, after which the case fails with what was expected and what was seen. What has no event, a port
+//! that is free again or a caller that has given up, is looked at again and again until its deadline. Only [`Cluster::hold`] lets time pass,
+//! to keep a fault in place.
 
 mod cluster;
 mod events;

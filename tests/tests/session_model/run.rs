@@ -4,6 +4,7 @@ use crate::report;
 use crate::watch::witness;
 use crate::world::{State, Step, World};
 use stateright::{Checker, HasDiscoveries, Model, Path};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,11 @@ pub(crate) fn full() -> bool {
     std::env::var("MODEL").is_ok_and(|value| value == "full")
 }
 
-/// No check is cut short silently: one that takes longer than this fails.
-fn limit() -> Duration {
-    Duration::from_secs(if full() { 1_200 } else { 180 })
+/// What is left of the time for all checks together. None is cut short silently: one that would take longer fails.
+fn left() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let all = Duration::from_secs(if full() { 3_600 } else { 180 });
+    all.saturating_sub(BEGAN.elapsed())
 }
 
 fn report(name: &'static str, checker: &impl Checker<World>, start: Instant, result: &str) {
@@ -52,11 +55,11 @@ fn fails(
 pub(crate) fn holds(name: &'static str, world: World) {
     let start = Instant::now();
     let (met, wanted) = (world.met.clone(), world.witnesses | witness::SETTLED);
-    let checker = world.checker().timeout(limit()).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
+    let checker = world.checker().timeout(left()).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         fails(name, &checker, start, property, path);
     }
-    assert!(start.elapsed() < limit(), "{name} was cut by the time limit, not exhausted");
+    assert!(!left().is_zero(), "{name} was cut by the time limit, not exhausted");
     let missing = wanted & !met.load(Ordering::Relaxed);
     let missing = witness::NAMES.iter().enumerate().filter(|(bit, _)| missing & (1 << bit) != 0);
     let missing: Vec<_> = missing.map(|(_, name)| name).collect();
@@ -79,7 +82,7 @@ pub(crate) fn walks(name: &'static str, world: World) {
 /// The world breaks a promise: the rule that is off is needed. The shortest way there is found.
 pub(crate) fn finds(name: &'static str, promise: &str, world: World) {
     let start = Instant::now();
-    let checker = world.checker().timeout(limit()).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+    let checker = world.checker().timeout(left()).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let Some((property, path)) = checker.discoveries().into_iter().next() else {
         report(name, &checker, start, "no counterexample");
         panic!("{name}: the rule that is off is not needed, or the world is too small to tell");
