@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, command};
 use crate::lan::{skip, without_root};
-use crate::node::{LONG, Node, linked, run, session, within};
+use crate::node::{LONG, Node, linked, session, within};
 use pingpong_node::control::Request;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
