@@ -110,6 +110,7 @@ macro_rules! for_each_case {
         "R2" => calls::the_targets_are_fixed_at_the_call [];
         "R3" => failures::no_such_server_is_known_at_once [];
         "R3" => failures::a_node_that_is_not_linked_is_known_at_once [];
+        "R3" => failures::a_node_that_is_not_linked_is_known_although_every_turn_is_taken [Limits];
         "R3" => failures::a_handler_that_gives_its_caller_up_stopped [];
         "R3" => failures::calls_end_when_their_server_crashes [];
         "R3" => failures::each_refusal_has_its_own_reason [];

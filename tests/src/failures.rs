@@ -1,6 +1,8 @@
 //! Calls that fail: each reason apart, and at once when it is known (R3).
 
-use crate::toolkit::{Answer, Cluster, MOST, Sum, TestNode, Traffic, body, is_pending, message, node, server, to};
+use crate::toolkit::{
+    Answer, Cluster, MOST, Sum, TestNode, Traffic, body, is_pending, message, node, options, server, to,
+};
 use pingpong_core::config::Limits;
 use pingpong_core::inbox::ServerOptions;
 use pingpong_core::message::{Encoded, Message as _};
@@ -30,6 +32,20 @@ pub(crate) async fn a_node_that_is_not_linked_is_known_at_once(c: &Cluster) {
     let failed = failure(c, &a, "x", "s").await;
     assert_eq!((failed.reason.clone(), failed.incarnation), (CallFailure::NotLinked, None), "nobody has that name");
     assert!(!failed.reason.was_sent(), "and so it was not sent");
+}
+
+pub(crate) async fn a_node_that_is_not_linked_is_known_although_every_turn_is_taken(c: &Cluster) {
+    let mut busy = options("a", &[]);
+    busy.limits = Some(Limits { max_calls: 1, ..Limits::default() });
+    let a = c.start_with(busy).await;
+    let b = c.start("b", &["a"]).await;
+    a.events().up(b.name()).await;
+    let probe = b.probe_that("s", Answer::Hold);
+    let taken = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    probe.until("the call that takes the turn", |records| records.len() == 1).await;
+    assert_eq!(failure(c, &a, "x", "s").await.reason, CallFailure::NotLinked, "nobody has that name");
+    probe.release().await;
+    assert_eq!(taken.await.expect("it is not cancelled").replies.len(), 1, "it had its turn all the while");
 }
 
 pub(crate) async fn a_handler_that_gives_its_caller_up_stopped(c: &Cluster) {

@@ -117,10 +117,10 @@ impl Ground {
 }
 
 /// Keeps every worker of the runtime that it is called on busy with nothing for that time, so that no task runs. The caller is none of
-/// its tasks, but what the runtime blocks on. Not to be cancelled: it goes on to its end.
+/// its tasks, but what the runtime blocks on; the runtime has several threads. Not to be cancelled: it goes on to its end.
 ///
 /// # Panics
-/// If it is called outside of a runtime of several threads.
+/// If it is called outside of a runtime.
 pub async fn block_workers(time: Duration) {
     let workers = Handle::current().metrics().num_workers();
     let together = Arc::new(Barrier::new(workers));

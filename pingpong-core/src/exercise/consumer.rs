@@ -13,6 +13,8 @@ use crate::server::{CastError, Context, Server, TransportExt};
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Targets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The server that keeps what all nodes pinged.
 ///
@@ -24,14 +26,9 @@ pub(super) struct Consumer {
     gossip: Gossip,
     backoff: Backoff,
     /// What each producer said last in its present session, to notice one that goes back.
-    said: BTreeMap<Slot, Said>,
-}
-
-/// What a producer said last of a slot of its own.
-struct Said {
-    count: u64,
-    /// Whether it went back before, in this session.
-    went_back: bool,
+    said: BTreeMap<Slot, u64>,
+    /// When it was last logged that one went back, and how many were not logged since.
+    went_back: Option<(Instant, u64)>,
 }
 
 /// Which servers are asked.
@@ -59,7 +56,7 @@ pub(super) enum Info {
 impl Consumer {
     pub(super) fn new(store: Arc<MemoryStore>, settings: Arc<Settings>, backoff: Backoff) -> Self {
         let gossip = Gossip::new(store.revision());
-        Self { store, settings, gossip, backoff, said: BTreeMap::new() }
+        Self { store, settings, gossip, backoff, said: BTreeMap::new(), went_back: None }
     }
 
     fn ask(&self, question: Question, cx: &mut Context<Self>) {
@@ -143,18 +140,16 @@ impl Consumer {
     fn watch(&mut self, from: &Node, counts: &Counts) {
         for (slot, count) in counts.iter().filter(|(slot, _)| slot.producer == from.name) {
             match self.said.get_mut(&slot) {
-                Some(said) if count < said.count => {
-                    // Once a session: a producer that lies could else fill the log.
-                    if !std::mem::replace(&mut said.went_back, true) {
-                        let said = said.count;
-                        tracing::warn!(%slot, count, said, "a producer's count went back; was its store rolled back?");
+                Some(said) if count < *said => {
+                    if let Some(left_out) = log_again(&mut self.went_back) {
+                        tracing::warn!(%slot, count, said, left_out, "a producer's count went back; was its store rolled back?");
                     }
                     self.store.count_backwards();
                 }
-                Some(said) => said.count = count,
+                Some(said) => *said = count,
                 // What the store refuses needs no watching; that bounds the map.
                 None if self.store.knows(&slot) => {
-                    self.said.insert(slot, Said { count, went_back: false });
+                    self.said.insert(slot, count);
                 }
                 None => {}
             }
@@ -237,5 +232,33 @@ impl Server for Consumer {
     async fn node_down(&mut self, node: &Node, _: &DownReason, _: &mut Context<Self>) {
         self.gossip.down(&node.name);
         self.said.retain(|slot, _| slot.producer != node.name);
+    }
+}
+
+/// Whether to log what a peer can bring about as often as it likes: once a second. `Some` says how many were left out since.
+fn log_again(last: &mut Option<(Instant, u64)>) -> Option<u64> {
+    let now = Instant::now();
+    match last {
+        Some((at, left_out)) if now < *at + Duration::from_secs(1) => {
+            *left_out += 1;
+            None
+        }
+        _ => Some(last.replace((now, 0)).map_or(0, |(_, left_out)| left_out)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_peer_can_repeat_is_logged_once_a_second() {
+        let mut last = None;
+        let mut written = Vec::new();
+        for _ in 0..2_500 {
+            written.extend(log_again(&mut last));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(written, [0, 999, 999]);
     }
 }

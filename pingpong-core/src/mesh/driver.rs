@@ -231,7 +231,10 @@ impl<L: Link> Driver<L> {
             }
             Err(error @ DialError::AnotherName { .. }) => {
                 let words = error.to_string();
-                if let Some(left_out) = self.repeats.write(&words, "", now) {
+                // One a second of all of them: which addresses are dialled, peers say.
+                if let Some(left_out) = self.repeats.write("another node", &words, now)
+                    && self.repeats.write(&words, "", now).is_some()
+                {
                     tracing::info!(%error, left_out, "another node answered a dial");
                 }
                 self.redial.answered(id, Outcome::Failed, now);

@@ -26,7 +26,7 @@ use crate::cluster::NodeOptions;
 use crate::demo;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// What `--help` says of exit codes.
@@ -114,8 +114,11 @@ pub(crate) fn main() -> ExitCode {
             // Not straight to a reader, who may have gone.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "pingpong-node", &mut script);
-            let written = std::io::stdout().write_all(&script);
-            written.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+            let mut out = std::io::stdout();
+            match out.write_all(&script).and_then(|()| out.flush()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+                _ => ExitCode::SUCCESS,
+            }
         }
     }
 }

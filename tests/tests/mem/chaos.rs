@@ -1,5 +1,6 @@
 //! Random faults on random nodes under traffic; what the contract promises in any case is checked throughout, and once all
-//! is healed every living node must be linked with every other. `SEEDS=1000` tries more; `SEED=7` tries that one again.
+//! is healed every living node must be linked with every other. `SEEDS=1000 cargo test -p pingpong-conformance --test mem
+//! chaos` tries more; with `SEED=7` that one again.
 
 use crate::support::MemHarness;
 use pingpong_conformance::broken::{Breaking, Fault};

@@ -1,5 +1,6 @@
 //! The suite on a rough network: every packet takes a time of its own, so that lanes, datagrams and closes overtake each
-//! other, and times are no longer exact. `SEEDS=1000` tries more of them; `SEED=7` tries that one.
+//! other, and times are no longer exact. `SEEDS=1000 cargo test -p pingpong-conformance
+//! --test mem rough` tries more of them; with `SEED=7` that one.
 
 use crate::support::MemHarness;
 use pingpong_conformance::{CASES, Outcome, run_case};
