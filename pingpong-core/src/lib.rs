@@ -29,6 +29,7 @@ pub mod message;
 pub mod monitor;
 pub mod name;
 pub mod node;
+mod repeats;
 pub mod server;
 pub mod session;
 mod sync;

@@ -13,7 +13,7 @@ const APART: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(crate) struct Repeats {
     seen: BTreeMap<String, Seen>,
 }
 
@@ -26,23 +26,44 @@ struct Seen {
 
 impl Repeats {
     /// Whether to write these words about this subject now; `Some` says how many lines about it were left out since the last.
-    pub(super) fn write(&mut self, subject: &str, words: &str, now: Duration) -> Option<u64> {
-        if let Some(seen) = self.seen.get_mut(subject) {
+    pub(crate) fn write(&mut self, subject: &str, words: &str, now: Duration) -> Option<u64> {
+        if !self.is_due(subject, words, now) {
+            self.seen.entry(subject.to_owned()).and_modify(|seen| seen.left_out += 1);
+            return None;
+        }
+        Some(self.written(subject, words, now))
+    }
+
+    /// The same for words that are a subject of their own, of which peers can make up as many as they like: all of that kind together
+    /// get at most one line in [`APART`], too.
+    pub(crate) fn write_one_of(&mut self, kind: &str, words: &str, now: Duration) -> Option<u64> {
+        if !self.is_due(kind, words, now) || !self.is_due(words, "", now) {
+            self.seen.entry(kind.to_owned()).and_modify(|seen| seen.left_out += 1);
+            return None;
+        }
+        self.written(words, "", now);
+        Some(self.written(kind, words, now))
+    }
+
+    fn is_due(&self, subject: &str, words: &str, now: Duration) -> bool {
+        self.seen.get(subject).is_none_or(|seen| {
             let since = now.saturating_sub(seen.written);
-            if since < APART || (seen.words == words && since < AGAIN) {
-                seen.left_out += 1;
-                return None;
-            }
-            let left_out = seen.left_out;
-            *seen = Seen { words: words.to_owned(), written: now, left_out: 0 };
-            return Some(left_out);
+            since >= APART && (seen.words != words || since >= AGAIN)
+        })
+    }
+
+    /// How many lines about it were left out until now.
+    fn written(&mut self, subject: &str, words: &str, now: Duration) -> u64 {
+        let seen = Seen { words: words.to_owned(), written: now, left_out: 0 };
+        if let Some(before) = self.seen.get_mut(subject) {
+            return std::mem::replace(before, seen).left_out;
         }
         if self.seen.len() >= SUBJECTS {
             let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.written).map(|(subject, _)| subject.clone());
             self.seen.retain(|subject, _| Some(subject) != oldest.as_ref());
         }
-        self.seen.insert(subject.to_owned(), Seen { words: words.to_owned(), written: now, left_out: 0 });
-        Some(0)
+        self.seen.insert(subject.to_owned(), seen);
+        0
     }
 }
 
@@ -70,6 +91,16 @@ mod tests {
         assert_eq!(repeats.write("b", "another cluster", 2 * S), Some(0));
         let lines = (0..1_000).filter(|n| repeats.write("b", &n.to_string(), 3 * S + S / 1_000 * *n).is_some()).count();
         assert_eq!(lines, 1, "in a second");
+    }
+
+    #[test]
+    fn words_that_peers_make_up_are_written_one_a_second_and_each_again_much_later() {
+        let mut repeats = Repeats::default();
+        let lines = (0..1_000).filter(|n| repeats.write_one_of("dials", &n.to_string(), S + S / 1_000 * *n).is_some());
+        assert_eq!(lines.count(), 1, "in a second");
+        assert_eq!(repeats.write_one_of("dials", "another", 3 * S), Some(999), "it was not said before");
+        assert_eq!(repeats.write_one_of("dials", "0", 5 * S), None, "it was");
+        assert_eq!(repeats.write_one_of("dials", "0", 602 * S), Some(1));
     }
 
     #[test]

@@ -9,11 +9,11 @@ use super::store::{MemoryStore, Source};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
+use crate::repeats::Repeats;
 use crate::server::{CastError, Context, Server, TransportExt};
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Targets};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// The server that keeps what all nodes pinged.
@@ -27,8 +27,8 @@ pub(super) struct Consumer {
     backoff: Backoff,
     /// What each producer said last in its present session, to notice one that goes back.
     said: BTreeMap<Slot, u64>,
-    /// When it was last logged that one went back, and how many were not logged since.
-    went_back: Option<(Instant, u64)>,
+    began: Instant,
+    repeats: Repeats,
 }
 
 /// Which servers are asked.
@@ -56,7 +56,15 @@ pub(super) enum Info {
 impl Consumer {
     pub(super) fn new(store: Arc<MemoryStore>, settings: Arc<Settings>, backoff: Backoff) -> Self {
         let gossip = Gossip::new(store.revision());
-        Self { store, settings, gossip, backoff, said: BTreeMap::new(), went_back: None }
+        Self {
+            store,
+            settings,
+            gossip,
+            backoff,
+            said: BTreeMap::new(),
+            began: Instant::now(),
+            repeats: Repeats::default(),
+        }
     }
 
     fn ask(&self, question: Question, cx: &mut Context<Self>) {
@@ -141,7 +149,9 @@ impl Consumer {
         for (slot, count) in counts.iter().filter(|(slot, _)| slot.producer == from.name) {
             match self.said.get_mut(&slot) {
                 Some(said) if count < *said => {
-                    if let Some(left_out) = log_again(&mut self.went_back) {
+                    if let Some(left_out) =
+                        self.repeats.write_one_of("went back", &slot.to_string(), self.began.elapsed())
+                    {
                         tracing::warn!(%slot, count, said, left_out, "a producer's count went back; was its store rolled back?");
                     }
                     self.store.count_backwards();
@@ -232,33 +242,5 @@ impl Server for Consumer {
     async fn node_down(&mut self, node: &Node, _: &DownReason, _: &mut Context<Self>) {
         self.gossip.down(&node.name);
         self.said.retain(|slot, _| slot.producer != node.name);
-    }
-}
-
-/// Whether to log what a peer can bring about as often as it likes: once a second. `Some` says how many were left out since.
-fn log_again(last: &mut Option<(Instant, u64)>) -> Option<u64> {
-    let now = Instant::now();
-    match last {
-        Some((at, left_out)) if now < *at + Duration::from_secs(1) => {
-            *left_out += 1;
-            None
-        }
-        _ => Some(last.replace((now, 0)).map_or(0, |(_, left_out)| left_out)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_peer_can_repeat_is_logged_once_a_second() {
-        let mut last = None;
-        let mut written = Vec::new();
-        for _ in 0..2_500 {
-            written.extend(log_again(&mut last));
-            tokio::time::advance(Duration::from_millis(1)).await;
-        }
-        assert_eq!(written, [0, 999, 999]);
     }
 }

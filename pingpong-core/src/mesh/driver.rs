@@ -5,12 +5,12 @@
 
 use super::connection::{Conn, Notice};
 use super::links::LinkInfo;
-use super::repeats::Repeats;
 use super::shared::Shared;
 use crate::address::Address;
 use crate::config::{IncarnationStore, OutsideWorld};
 use crate::link::{Closed, Connection, DialError, Link};
 use crate::name::NodeName;
+use crate::repeats::Repeats;
 use crate::session::{AttemptId, CloseReason, ConnId, Event, Machine, Message, Outcome, Outside, Redial};
 use crate::transport::{Shutdown, StopReason};
 use crate::wire::decode_close;
@@ -223,18 +223,13 @@ impl<L: Link> Driver<L> {
                 self.feed(Event::Connected { conn, to }).await;
             }
             Err(error @ (DialError::Refused { .. } | DialError::Address { .. })) => {
-                let words = error.to_string();
-                if let Some(left_out) = self.repeats.write(&words, "", now) {
+                if let Some(left_out) = self.repeats.write_one_of("dial refused", &error.to_string(), now) {
                     tracing::warn!(%error, left_out, "dial refused");
                 }
                 self.redial.answered(id, Outcome::Refused, now);
             }
             Err(error @ DialError::AnotherName { .. }) => {
-                let words = error.to_string();
-                // One a second of all of them: which addresses are dialled, peers say.
-                if let Some(left_out) = self.repeats.write("another node", &words, now)
-                    && self.repeats.write(&words, "", now).is_some()
-                {
+                if let Some(left_out) = self.repeats.write_one_of("another node", &error.to_string(), now) {
                     tracing::info!(%error, left_out, "another node answered a dial");
                 }
                 self.redial.answered(id, Outcome::Failed, now);

@@ -10,7 +10,6 @@
 //! | `calls`, `send` | calls in flight; the verbs of the transport |
 //! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
 //! | `links` | what operators are told of links |
-//! | `repeats` | which log lines are not written once more |
 //!
 //! `docs/architecture.md` draws the three ways through it: a cast, a call, a node event.
 
@@ -30,7 +29,6 @@ mod large;
 mod links;
 mod mailbox;
 mod reader;
-mod repeats;
 mod roster;
 mod send;
 mod session;
@@ -48,6 +46,7 @@ use crate::message::Encoded;
 use crate::monitor::NodeEvents;
 use crate::name::{NodeName, ServerName};
 use crate::node::{Incarnation, Node};
+use crate::repeats::Repeats;
 use crate::session::{Identity, Limits, Machine, Redial, RedialSettings, Versions};
 use crate::transport::{
     Counters, RegisterError, Replies, SendError, Sent, Shutdown, StopReason, Targets, Transport, WhenFull,
@@ -55,7 +54,6 @@ use crate::transport::{
 use async_trait::async_trait;
 use driver::{Command, Driver};
 pub use links::LinkInfo;
-use repeats::Repeats;
 use shared::Shared;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

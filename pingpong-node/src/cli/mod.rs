@@ -116,7 +116,11 @@ pub(crate) fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "pingpong-node", &mut script);
             let mut out = std::io::stdout();
             match out.write_all(&script).and_then(|()| out.flush()) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    // When standard error is closed as well, there is nobody to tell.
+                    let _ = writeln!(anstream::stderr(), "pingpong-node: the completions cannot be written: {error}");
+                    ExitCode::FAILURE
+                }
                 _ => ExitCode::SUCCESS,
             }
         }

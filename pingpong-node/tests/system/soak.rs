@@ -1,9 +1,9 @@
 //! Five nodes, pings, and faults at random, for as long as `SOAK_SECONDS` in the environment says; 20 s if it says nothing.
 //!
 //! Between faults there are calms, in which all must be well: each node is linked with each, all consumers agree and are right,
-//! no link ends, nothing is logged at warn or above but the number of handshakes that failed before. Of the nodes whose processes live all the while, file descriptors and threads
-//! must stay what they were, and in a soak of ten minutes or more memory and tasks too: QUIC keeps what a cut has left behind for a
-//! minute and a half. What happened is told in `target/tmp/reports/soak.txt`.
+//! no link ends, nothing is logged at warn or above but the number of handshakes that failed before. Of the nodes whose processes live
+//! all the while, file descriptors and threads must stay what they were, and in a soak of ten minutes or more memory and tasks too: QUIC
+//! keeps what a cut has left behind for a minute and a half. What happened is told in `target/tmp/reports/soak.txt`.
 
 use crate::lab::{Lab, Plan};
 use crate::lan::Lan;
