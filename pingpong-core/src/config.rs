@@ -89,6 +89,9 @@ pub struct Limits {
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
     pub max_calls: usize,
+    /// Bytes of all answers up to 64 KiB that wait for the other answers of their call: 64 KiB to 1 GiB. Default 256 MiB. One more
+    /// fails its target with [`NoRoomForReply`](crate::CallFailure::NoRoomForReply); it must not wait, or servers that answer would.
+    pub reply_bytes: usize,
     /// The greatest sum of all bounds, in bytes. Default 16 GiB: what the defaults come to on the QUIC backend, rounded up.
     pub max_memory: u64,
 }
@@ -104,6 +107,7 @@ impl Default for Limits {
             max_message: 64 << 20,
             large_bytes: 256 << 20,
             max_calls: 4_096,
+            reply_bytes: 256 << 20,
             max_memory: 16 << 30,
         }
     }
@@ -136,7 +140,7 @@ impl Limits {
 
     /// What a node with these bounds holds at most on that endpoint, row by row (O1).
     ///
-    /// Left out are answers, which belong to the callers who asked for them, and what handlers keep for themselves.
+    /// Left out are answers once their call has returned, which are the caller's, and what handlers keep for themselves.
     pub fn worst_case(&self, endpoint: &Endpoint) -> WorstCase {
         let (block, queue, control) = (BLOCK as u64, self.queue_bytes as u64, CONTROL_QUEUE_BYTES as u64);
         let (peers, lanes) = (self.max_peers as u64, self.lanes_per_connection() as u64);
@@ -154,6 +158,7 @@ impl Limits {
                 ("readers of lanes", peers * lanes * 2 * block),
                 ("replies to peers", peers * replies),
                 ("messages above 64 KiB: sent, received, answers", 3 * self.large_bytes as u64),
+                ("answers up to 64 KiB", self.reply_bytes as u64),
                 ("control messages", (peers + handshakes) * connection + NOTICES as u64 * control),
                 ("names and calls", 4 * peers * RECORD + self.max_calls as u64 * peers * TARGET),
                 ("links in the backend", peers.saturating_mul(endpoint.connection_bytes)),
@@ -167,7 +172,7 @@ impl Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorstCase {
     /// What holds memory, and how many bytes of it at most.
-    pub rows: [(&'static str, u64); 9],
+    pub rows: [(&'static str, u64); 10],
 }
 
 impl WorstCase {
@@ -255,7 +260,7 @@ impl MeshConfig {
         let l = &self.limits;
         let t = &self.timeouts;
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let ranges: [(&'static str, u64, u64, u64); 13] = [
+        let ranges: [(&'static str, u64, u64, u64); 14] = [
             ("max_peers", l.max_peers as u64, 1, 10_000),
             ("max_servers", l.max_servers as u64, 1, 10_000),
             ("lanes", l.lanes as u64, 1, 1_000),
@@ -264,6 +269,7 @@ impl MeshConfig {
             ("max_message", l.max_message as u64, 1, 1 << 30),
             ("large_bytes", l.large_bytes as u64, 2, 1 << 31),
             ("max_calls", l.max_calls as u64, 1, 1_000_000),
+            ("reply_bytes", l.reply_bytes as u64, 64 << 10, 1 << 30),
             ("failure (ms)", millis(t.failure), 100, 3_600_000),
             ("stall (ms)", millis(t.stall), 100, 86_400_000),
             ("forget_after (ms)", millis(t.forget_after), 100, 365 * 86_400_000),

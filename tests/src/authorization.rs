@@ -1,7 +1,7 @@
 //! Who may link, and whom a server serves (A1, A3).
 
 use crate::ground;
-use crate::harness::Greeted;
+use crate::harness::{Greeted, Misbehaviour, STRANGER};
 use crate::toolkit::{Answer, Cluster, Record, TestNode, Traffic, node, options, server, to};
 use pingpong_core::inbox::ServerOptions;
 use pingpong_core::session::Versions;
@@ -32,6 +32,19 @@ pub(crate) async fn a_node_without_an_identity_of_its_name_never_links(c: &Clust
     assert!(error.0.contains("configured as x") && error.0.contains("that of y"), "both names are told: {error}");
     assert!(error.0.contains(';'), "and the remedy: {error}");
     events.quiet(c.t() * 2, "x cannot prove its name").await;
+}
+
+pub(crate) async fn a_peer_that_says_another_name_than_it_proves_never_links(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = a.probe_with_events("events");
+    probe.until("Up of b", |seen| seen.len() == 1).await;
+    let told = c.harness().misbehave(a.place(), Misbehaviour::AnotherName).await;
+    let Greeted::Refused(words) = &told else { panic!("it is not who it says: {told:?}") };
+    assert!(words.contains(STRANGER) && words.contains(Misbehaviour::GHOST), "both names are told: {words}");
+    c.harness().misbehave(a.place(), Misbehaviour::EndedLane).await;
+    let seen = probe.until("Up and Down of the honest one", |seen| seen.len() >= 3).await;
+    assert_eq!(seen.len(), 3, "the liar was never there, under either name: {seen:?}");
+    assert_eq!(a.list(), [b.node()], "the link with b is another");
 }
 
 pub(crate) async fn a_handler_gets_the_authenticated_sender(c: &Cluster) {

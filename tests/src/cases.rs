@@ -59,6 +59,7 @@ macro_rules! for_each_case {
         "M9" => sessions::a_one_sided_loss_ends_the_session_on_both_sides [CutOneWay];
         "M9" => sessions::a_restarted_node_gets_nothing_of_its_former_life [Crash];
         "M9" => sessions::what_is_lost_was_lost_with_a_down_on_each_side [CutOneWay];
+        "M9" => sessions::a_peer_that_does_not_answer_is_never_up [Misbehave];
         "M9" => sessions::the_greater_name_alone_can_dial [BlockDials];
         "M9" => sessions::the_smaller_name_alone_can_dial [BlockDials];
         "Words" => sessions::links_are_pairwise [Cut];
@@ -111,6 +112,7 @@ macro_rules! for_each_case {
         "R3" => failures::no_such_server_is_known_at_once [];
         "R3" => failures::a_node_that_is_not_linked_is_known_at_once [];
         "R3" => failures::a_node_that_is_not_linked_is_known_although_every_turn_is_taken [Limits];
+        "R3" => failures::that_all_targets_went_down_is_known_although_every_turn_is_taken [Crash, Limits];
         "R3" => failures::a_handler_that_gives_its_caller_up_stopped [];
         "R3" => failures::calls_end_when_their_server_crashes [];
         "R3" => failures::each_refusal_has_its_own_reason [];
@@ -134,6 +136,8 @@ macro_rules! for_each_case {
         "O1" => overload::a_receiver_that_does_not_read_fills_a_bounded_queue [];
         "O1" => overload::the_variant_that_does_not_wait_is_bounded_too [];
         "O1" => overload::the_smallest_messages_are_bounded_too [];
+        "O1" => overload::large_messages_share_one_budget [Limits];
+        "O1" => overload::an_answer_beyond_the_bound_of_all_fails_alone [Limits];
         "O1" => overload::bounds_that_multiply_to_too_much_are_refused_at_start [Limits];
         "O2" => overload::a_sender_waits_for_room_and_loses_nothing [];
         "O2" => overload::waiting_senders_are_served_in_their_order [];
@@ -167,6 +171,7 @@ macro_rules! for_each_case {
         "S3" => lifecycle::a_restart_is_not_taken_for_a_second_process [Crash, SetClock];
         "A1" => authorization::a_node_of_another_cluster_never_links [Clusters];
         "A1" => authorization::a_node_without_an_identity_of_its_name_never_links [Identities];
+        "A1" => authorization::a_peer_that_says_another_name_than_it_proves_never_links [Misbehave];
         "A1" => authorization::a_handler_gets_the_authenticated_sender [];
         "A1" => authorization::a_server_serves_only_those_that_it_names [];
         "A1" => authorization::a_server_of_nobody_serves_the_local_node_alone [];

@@ -1,5 +1,6 @@
 //! Calls that fail: each reason apart, and at once when it is known (R3).
 
+use crate::harness::StartOptions;
 use crate::toolkit::{
     Answer, Cluster, MOST, Sum, TestNode, Traffic, body, is_pending, message, node, options, server, to,
 };
@@ -46,6 +47,31 @@ pub(crate) async fn a_node_that_is_not_linked_is_known_although_every_turn_is_ta
     assert_eq!(failure(c, &a, "x", "s").await.reason, CallFailure::NotLinked, "nobody has that name");
     probe.release().await;
     assert_eq!(taken.await.expect("it is not cancelled").replies.len(), 1, "it had its turn all the while");
+}
+
+pub(crate) async fn that_all_targets_went_down_is_known_although_every_turn_is_taken(c: &Cluster) {
+    let busy = |mut options: StartOptions| {
+        options.limits = Some(Limits { max_calls: 1, ..Limits::default() });
+        options
+    };
+    let [a, b, d, e] = c.linked_with(["a", "b", "d", "e"], busy).await;
+    let probe = b.probe_that("s", Answer::Hold);
+    let taken = a.calling(to(&["b"]), "s", 1, c.timing().patience());
+    probe.until("the call that takes the turn", |records| records.len() == 1).await;
+    let (caller, patience) = (a.clone(), c.timing().patience());
+    let mut call = Box::pin(async move { caller.call(to(&["d", "e"]), "s", 2, patience).await });
+    assert!(is_pending(&mut call).await, "it waits for its turn");
+    let (start, lives) = (Instant::now(), [&d, &e].map(|gone| Some(gone.node().incarnation)));
+    c.crash(d).await;
+    c.crash(e).await;
+    let failed = timeout(c.timing().within(c.t()), call).await.expect("both are down").failed;
+    let both = [node("d"), node("e")].into_iter().zip(lives);
+    let expected: Vec<Failed> = both
+        .map(|(name, incarnation)| Failed { name, incarnation, reason: CallFailure::NodeDown { sent: false } })
+        .collect();
+    assert_eq!(failed, expected, "after {:?}: it never had a turn, so a retry is safe", start.elapsed());
+    probe.release().await;
+    assert_eq!(taken.await.expect("it is not cancelled").replies.len(), 1, "that one had its turn all the while");
 }
 
 pub(crate) async fn a_handler_that_gives_its_caller_up_stopped(c: &Cluster) {
@@ -197,7 +223,7 @@ pub(crate) async fn a_passed_deadline_is_told_from_a_node_that_is_down(c: &Clust
     assert_eq!(failed.incarnation, Some(b.node().incarnation), "the life that did not answer in time");
 }
 
-fn small(mut options: crate::harness::StartOptions) -> crate::harness::StartOptions {
+fn small(mut options: StartOptions) -> StartOptions {
     options.limits = Some(Limits { max_message: 10_000, ..options.limits.unwrap_or_default() });
     options
 }

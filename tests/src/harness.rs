@@ -125,8 +125,8 @@ pub trait Harness: Send + Sync + 'static {
         lacks(Capability::Greet)
     }
 
-    /// Links with the node at `to`, under the name [`STRANGER`] which it proves, then breaks the protocol in this way, and
-    /// returns what the node says. The node's name is a smaller one.
+    /// Speaks to the node at `to` as [`STRANGER`], a name that it proves, breaks the protocol in this way, and returns what the
+    /// node says. The node's name is a smaller one.
     async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
         lacks(Capability::Misbehave)
     }
@@ -142,7 +142,7 @@ fn lacks(capability: Capability) -> ! {
 /// The name of whoever speaks to nodes without being one.
 pub const STRANGER: &str = "stranger";
 
-/// A way to break the protocol on a link that is up.
+/// A way to break the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misbehaviour {
     /// Bytes that mean nothing where control messages come in.
@@ -151,11 +151,17 @@ pub enum Misbehaviour {
     GarbageInALane,
     /// A lane ends, although the link is up.
     EndedLane,
+    /// No answer to the offer of a session, although the connection lives: no link comes of it.
+    NoAnswer,
+    /// Another name than the one that is proved: `ghost`. No link comes of it.
+    AnotherName,
 }
 
 impl Misbehaviour {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::GarbageInControl, Self::GarbageInALane, Self::EndedLane];
+    /// Those of a peer that is linked.
+    pub const LINKED: [Self; 3] = [Self::GarbageInControl, Self::GarbageInALane, Self::EndedLane];
+    /// Who [`AnotherName`](Self::AnotherName) says that it is.
+    pub const GHOST: &str = "ghost";
 }
 
 /// Where a node lives. It keeps its address over restarts.

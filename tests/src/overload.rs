@@ -1,7 +1,9 @@
 //! Full queues: who waits, who is told, and who is cut (O1 - O3).
 
 use crate::harness::StartOptions;
-use crate::toolkit::{Cluster, MOST, Probe, Record, TestNode, Traffic, body, is_pending, message, node, server, to};
+use crate::toolkit::{
+    Answer, Cluster, MOST, Probe, Record, TestNode, Traffic, body, is_pending, message, node, server, to,
+};
 use pingpong_core::config::Limits;
 use pingpong_core::inbox::InboxClosed;
 use pingpong_core::transport::{NotSent, Refused, SendError};
@@ -74,6 +76,73 @@ pub(crate) async fn the_smallest_messages_are_bounded_too(c: &Cluster) {
     probe.resume();
     let seen = probe.until("all that was accepted", |seen| seen.len() as u64 >= sent).await;
     assert_eq!(seen.len() as u64, sent, "and nothing else");
+}
+
+/// A message of the greatest size for each of many servers that do not read: a lane takes one of them, so what bounds all lanes is the budget.
+pub(crate) async fn large_messages_share_one_budget(c: &Cluster) {
+    const LARGE: usize = 4 << 20;
+    const SERVERS: usize = 12;
+    // Two at the sender and two at the receiver, and one that is between them.
+    const MOST_AT_ONCE: usize = 5;
+    let narrow = |mut options: StartOptions| {
+        options.limits = Some(Limits { max_message: LARGE, large_bytes: 2 * LARGE, ..Limits::default() });
+        options
+    };
+    let [a, b] = c.linked_with(["a", "b"], narrow).await;
+    let names: Vec<String> = (0..SERVERS).map(|n| format!("s{n}")).collect();
+    let probes: Vec<Probe> = names.iter().map(|name| b.probe(name)).collect();
+    probes.iter().for_each(Probe::pause);
+    let (targets, large) = (to(&["b"]), body(1, LARGE));
+    let mut accepted = 0;
+    for name in &names {
+        match timeout(c.t() / 2, a.abcast(&targets, &server(name), message(&large))).await {
+            Ok(sent) => accepted += sent.expect("it is sent").accepted.len(),
+            Err(_) => break,
+        }
+    }
+    assert!(
+        (2..=MOST_AT_ONCE).contains(&accepted),
+        "{accepted} messages of {LARGE} bytes found room, two are the budget"
+    );
+    probes.iter().for_each(Probe::resume);
+    for (probe, name) in probes.iter().zip(&names).skip(accepted) {
+        a.abcast(&targets, &server(name), message(&large)).await.expect("there is room again");
+        probe.until_number(a.name(), 1).await;
+    }
+    for probe in &probes[..accepted] {
+        assert_eq!(probe.until_number(a.name(), 1).await, [1], "what was accepted arrives");
+    }
+}
+
+/// An answer waits at the caller for the other answers of its call. It must not wait on its way there: the server that gave it would.
+pub(crate) async fn an_answer_beyond_the_bound_of_all_fails_alone(c: &Cluster) {
+    const SIZE: usize = 40 << 10;
+    const BOUND: usize = 64 << 10;
+    let narrow = |mut options: StartOptions| {
+        options.limits = Some(Limits { reply_bytes: BOUND, ..Limits::default() });
+        options
+    };
+    let [a, b, d] = c.linked_with(["a", "b", "d"], narrow).await;
+    let (at_b, at_d) = (b.probe_that("s", Answer::Large(SIZE)), d.probe_that("s", Answer::Hold));
+    let patience = c.timing().patience();
+    let waiting = a.calling(to(&["b", "d"]), "s", 1, patience);
+    at_b.until_number(a.name(), 1).await;
+    // Behind the first answer on the same way.
+    let second = a.call(to(&["b"]), "s", 2, patience).await;
+    assert_eq!(second.replies, [], "the first answer has the room");
+    assert_eq!(second.failed[0].reason, CallFailure::NoRoomForReply { size: SIZE, limit: BOUND }, "with both sizes");
+    assert!(second.failed[0].reason.was_sent(), "it ran");
+    at_b.answer(Answer::Large(BOUND - SIZE));
+    let third = a.call(to(&["b"]), "s", 3, patience).await;
+    assert_eq!(third.replies.len(), 1, "what fits has room: {:?}", third.failed);
+    at_d.until_number(a.name(), 1).await;
+    at_d.release().await;
+    let first = waiting.await.expect("it is not cancelled");
+    assert_eq!(first.replies.len(), 2, "the first call lost nothing: {:?}", first.failed);
+    at_b.answer(Answer::Large(SIZE));
+    let last = a.call(to(&["b"]), "s", 4, patience).await;
+    assert_eq!(last.replies.len(), 1, "and its room is free again: {:?}", last.failed);
+    assert_eq!(a.counters().replies_without_room, 1, "the one answer was counted");
 }
 
 pub(crate) async fn bounds_that_multiply_to_too_much_are_refused_at_start(c: &Cluster) {

@@ -1,6 +1,6 @@
 //! One life of a link, and of a node: sessions that end on both sides, one link for a pair, restarts (M3, M9, "Words").
 
-use crate::harness::{Clock, Store};
+use crate::harness::{Clock, Greeted, Misbehaviour, Store};
 use crate::toolkit::{Cluster, TestNode, Traffic, node, options, segments, server, to};
 use pingpong_core::{DownReason, NodeName};
 use std::time::Duration;
@@ -194,6 +194,19 @@ pub(crate) async fn what_is_lost_was_lost_with_a_down_on_each_side(c: &Cluster) 
         downs_there,
         "the server saw the same sessions: {sessions:?}"
     );
+}
+
+/// A connection lives, and its peer is silent about the session that it was offered: it may have died since it spoke.
+pub(crate) async fn a_peer_that_does_not_answer_is_never_up(c: &Cluster) {
+    let [a, b] = c.linked(["a", "b"]).await;
+    let probe = a.probe_with_events("events");
+    probe.until("Up of b", |seen| seen.len() == 1).await;
+    let told = c.harness().misbehave(a.place(), Misbehaviour::NoAnswer).await;
+    assert!(matches!(told, Greeted::Refused(_)), "it is waited for, and not for ever: {told:?}");
+    c.harness().misbehave(a.place(), Misbehaviour::EndedLane).await;
+    let seen = probe.until("Up and Down of one that answers", |seen| seen.len() >= 3).await;
+    assert_eq!(seen.len(), 3, "the one before it was never there: {seen:?}");
+    assert_eq!(a.list(), [b.node()], "the link with b is another");
 }
 
 pub(crate) async fn the_greater_name_alone_can_dial(c: &Cluster) {

@@ -52,7 +52,7 @@ impl<C: Connection> Stranger<C> {
 
     /// Says `Hello` first, and returns what the node says: it answers with its own, or closes.
     pub async fn greets(mut self, cluster: &ClusterName, versions: Versions) -> Greeted {
-        let _ = self.hello(cluster, versions).await;
+        let _ = self.hello(cluster, versions, STRANGER).await;
         self.until(|message| matches!(message, Message::Hello(_))).await.1
     }
 
@@ -62,18 +62,22 @@ impl<C: Connection> Stranger<C> {
         if let (None, closed) = self.until(|message| matches!(message, Message::Hello(_))).await {
             return closed;
         }
-        let _ = self.hello(cluster, versions).await;
+        let _ = self.hello(cluster, versions, STRANGER).await;
         self.until(|message| matches!(message, Message::Take(_))).await.1
     }
 
-    /// Links with the node, breaks the protocol, and returns what the node says. Its name must be a smaller one than [`STRANGER`].
+    /// Breaks the protocol, on a link where that takes one, and returns what the node says. Its name must be a smaller one than [`STRANGER`].
     pub async fn misbehaves(mut self, cluster: &ClusterName, how: Misbehaviour) -> Greeted {
-        let _ = self.hello(cluster, Versions::CURRENT).await;
+        let name = if how == Misbehaviour::AnotherName { Misbehaviour::GHOST } else { STRANGER };
+        let _ = self.hello(cluster, Versions::CURRENT, name).await;
         // The smaller name chooses.
         let offer = self.until(|message| matches!(message, Message::Take(_))).await;
         let (Some(Message::Take(session)), _) = offer else { return offer.1 };
-        let _ = self.say(&Message::Ready(session, 1)).await;
+        if how != Misbehaviour::NoAnswer {
+            let _ = self.say(&Message::Ready(session, 1)).await;
+        }
         let _lane = match how {
+            Misbehaviour::NoAnswer | Misbehaviour::AnotherName => None,
             Misbehaviour::GarbageInControl => {
                 let _ = self.control.send(Bytes::from_static(&GARBAGE)).await;
                 None
@@ -87,11 +91,11 @@ impl<C: Connection> Stranger<C> {
         self.until(|_| false).await.1
     }
 
-    async fn hello(&mut self, cluster: &ClusterName, versions: Versions) -> Result<(), Broken> {
+    async fn hello(&mut self, cluster: &ClusterName, versions: Versions, name: &str) -> Result<(), Broken> {
         let hello = Hello {
             cluster: cluster.clone(),
             versions,
-            name: NodeName::new(STRANGER).unwrap(),
+            name: NodeName::new(name).unwrap(),
             incarnation: Incarnation::new(BEGIN, 1),
             moment: 1,
             held: None,

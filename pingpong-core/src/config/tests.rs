@@ -53,6 +53,7 @@ fn the_worst_case_grows_with_every_bound() {
     assert_eq!(grown(|l| l.large_bytes += 1), 3);
     assert_eq!(grown(|l| l.max_servers += 1), (128 << 10) + (64 << 10));
     assert_eq!(grown(|l| l.max_calls += 1), 2 * TARGET);
+    assert_eq!(grown(|l| l.reply_bytes += 1), 1);
     assert!(grown(|l| l.lanes += 1) >= 9 * (128 << 10) + 2 * 2 * (64 << 10), "a lane, and its readers");
     assert!(grown(|l| l.max_peers += 1) > 1_000 + 7 * 2 * (64 << 10), "a link, and its readers");
     assert_eq!(small.worst_case(&endpoint(1_001, 101)).bytes() - base, 2 + 1);

@@ -2,7 +2,7 @@
 //!
 //! Invariants: an id holds a generation, so that a late reply never finds a later call (R4); each target gets at most one
 //! outcome, and only from its own session (R2, M9); an entry lives as long as the future of its caller, so that the number of
-//! entries is bounded by the permits.
+//! entries is bounded by the permits; the small replies in all of them take at most `reply_bytes` (O1), large ones hold a share.
 
 use super::counters::CounterCells;
 use super::roster::Member;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 use tokio::sync::Semaphore;
+
+/// Up to here a reply is copied out of its batch, and counted here; above it, it holds a share of the budget for large ones.
+pub(super) const SMALL_REPLY: usize = 64 << 10;
 
 /// What became of a call at one target.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ struct Entry {
     generation: u32,
     targets: Vec<Target>,
     left: usize,
+    /// Bytes of its small replies.
+    held: usize,
     waker: Option<Waker>,
 }
 
@@ -42,11 +47,14 @@ struct Slab {
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     generation: u32,
+    /// Bytes of the small replies of all entries.
+    held: usize,
 }
 
 pub(super) struct Calls {
     slab: Mutex<Slab>,
     pub(super) permits: Semaphore,
+    reply_bytes: usize,
     counters: Arc<CounterCells>,
 }
 
@@ -59,6 +67,40 @@ impl Slab {
         let entry = self.entries.get_mut((id & u64::from(u32::MAX)) as usize)?.as_mut()?;
         (u64::from(entry.generation) == id >> 32).then_some(entry)
     }
+
+    /// A small reply for which there is no room is dropped, and its target fails: it must not hold up its lane, and so the server
+    /// that answered.
+    fn complete(&mut self, id: u64, key: u64, outcome: Outcome, most: usize) -> Result<Completed, Outcome> {
+        let size = outcome.small_reply();
+        let fits = self.held + size <= most;
+        let Some(entry) = self.get(id) else { return Err(outcome) };
+        if !fits {
+            let outcome = Outcome::Failed(CallFailure::NoRoomForReply { size, limit: most });
+            return Ok(Completed { waker: entry.complete(key, outcome)?, fits });
+        }
+        let waker = entry.complete(key, outcome)?;
+        entry.held += size;
+        self.held += size;
+        Ok(Completed { waker, fits })
+    }
+}
+
+impl Outcome {
+    /// Bytes that count as long as the call is open.
+    fn small_reply(&self) -> usize {
+        match self {
+            Self::Reply(reply) if reply.body.len() <= SMALL_REPLY => reply.body.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// An outcome was the target's first.
+struct Completed {
+    /// Who is to be woken, if it was the last one.
+    waker: Option<Waker>,
+    /// Whether there was room for it.
+    fits: bool,
 }
 
 impl Entry {
@@ -72,8 +114,8 @@ impl Entry {
 }
 
 impl Calls {
-    pub(super) fn new(max_calls: usize, counters: Arc<CounterCells>) -> Arc<Self> {
-        Arc::new(Self { slab: Mutex::default(), permits: Semaphore::new(max_calls), counters })
+    pub(super) fn new(max_calls: usize, reply_bytes: usize, counters: Arc<CounterCells>) -> Arc<Self> {
+        Arc::new(Self { slab: Mutex::default(), permits: Semaphore::new(max_calls), reply_bytes, counters })
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab> {
@@ -86,7 +128,7 @@ impl Calls {
             members.map(|m| Target { node: m.node.clone(), key: m.key, outcome: None }).collect();
         let mut slab = self.lock();
         slab.generation = slab.generation.wrapping_add(1);
-        let entry = Entry { generation: slab.generation, left: targets.len(), targets, waker: None };
+        let entry = Entry { generation: slab.generation, left: targets.len(), targets, held: 0, waker: None };
         let id = match slab.free.pop() {
             Some(index) => {
                 let id = id_of(entry.generation, index);
@@ -109,12 +151,12 @@ impl Calls {
 
     /// An outcome came in from the session of that key. A second one, or one of an ended call, is discarded (R4).
     pub(super) fn complete(&self, id: u64, key: u64, outcome: Outcome) {
-        let done = match self.lock().get(id) {
-            Some(entry) => entry.complete(key, outcome),
-            None => Err(outcome),
-        };
+        let done = self.lock().complete(id, key, outcome, self.reply_bytes);
         match done {
-            Ok(waker) => waker.into_iter().for_each(Waker::wake),
+            Ok(Completed { waker, fits }) => {
+                self.counters.replies_without_room.fetch_add(u64::from(!fits), Relaxed);
+                waker.into_iter().for_each(Waker::wake);
+            }
             Err(_) => {
                 self.counters.late_replies.fetch_add(1, Relaxed);
             }
@@ -164,8 +206,10 @@ impl OpenCall {
         }
         let index = (self.id & u64::from(u32::MAX)) as u32;
         slab.free.push(index);
-        let entry = slab.entries.get_mut(index as usize).and_then(Option::take);
-        entry.map(|e| e.targets).unwrap_or_default()
+        let Some(entry) = slab.entries.get_mut(index as usize).and_then(Option::take) else { return Vec::new() };
+        // From here on the replies are the caller's.
+        slab.held -= entry.held;
+        entry.targets
     }
 }
 
@@ -184,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn each_target_has_one_outcome_and_it_is_its_own() {
         let counters = Arc::new(CounterCells::default());
-        let calls = Calls::new(8, Arc::clone(&counters));
+        let calls = Calls::new(8, 100, Arc::clone(&counters));
         let (a, b) = (member("a", 1), member("b", 2));
         let call = calls.open([&a, &b].into_iter());
         calls.complete(call.id, 1, reply(1));
@@ -201,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_late_reply_does_not_find_the_call_that_has_its_place_now() {
         let counters = Arc::new(CounterCells::default());
-        let calls = Calls::new(8, Arc::clone(&counters));
+        let calls = Calls::new(8, 100, Arc::clone(&counters));
         let a = member("a", 1);
         let first = calls.open([&a].into_iter());
         first.close();
@@ -210,5 +254,36 @@ mod tests {
         calls.complete(first.id, 1, reply(1));
         assert!(second.close()[0].outcome.is_none());
         assert_eq!(counters.snapshot().late_replies, 1);
+    }
+
+    #[tokio::test]
+    async fn small_replies_have_a_bound_together_and_large_ones_none_here() {
+        let counters = Arc::new(CounterCells::default());
+        let calls = Calls::new(8, 100, Arc::clone(&counters));
+        let (a, b) = (member("a", 1), member("b", 2));
+        let of = |bytes: usize| {
+            let kind = MessageType { id: 1, version: 0 };
+            Outcome::Reply(RawReply { kind, body: vec![0; bytes].into() })
+        };
+        let (first, second, third) =
+            (calls.open([&a, &b].into_iter()), calls.open([&a, &b].into_iter()), calls.open([&a].into_iter()));
+        calls.complete(first.id, 1, of(60));
+        calls.complete(second.id, 1, of(41));
+        calls.complete(second.id, 2, of(40));
+        calls.complete(first.id, 1, of(60));
+        calls.complete(third.id, 1, of(SMALL_REPLY + 1));
+        second.done().await;
+        third.done().await;
+        let outcomes = second.close();
+        let none = CallFailure::NoRoomForReply { size: 41, limit: 100 };
+        assert!(matches!(&outcomes[0].outcome, Some(Outcome::Failed(why)) if *why == none), "{outcomes:?}");
+        assert!(matches!(&outcomes[1].outcome, Some(Outcome::Reply(_))), "what fits still comes");
+        assert!(matches!(&third.close()[0].outcome, Some(Outcome::Reply(_))), "it has its share elsewhere");
+        let (counted, fourth) = (counters.snapshot(), calls.open([&a].into_iter()));
+        assert_eq!((counted.replies_without_room, counted.late_replies), (1, 1));
+        calls.complete(fourth.id, 1, of(40));
+        assert!(matches!(&fourth.close()[0].outcome, Some(Outcome::Reply(_))), "the room came back");
+        first.close();
+        assert_eq!(calls.lock().held, 0);
     }
 }

@@ -13,6 +13,7 @@ pub(super) struct CounterCells {
     pub(super) dropped_with_session: AtomicU64,
     pub(super) stalled_servers: AtomicU64,
     pub(super) late_replies: AtomicU64,
+    pub(super) replies_without_room: AtomicU64,
 }
 
 impl CounterCells {
@@ -34,6 +35,7 @@ impl CounterCells {
             dropped_with_session: self.dropped_with_session.load(Relaxed),
             stalled_servers: self.stalled_servers.load(Relaxed),
             late_replies: self.late_replies.load(Relaxed),
+            replies_without_room: self.replies_without_room.load(Relaxed),
         }
     }
 }

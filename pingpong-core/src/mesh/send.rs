@@ -2,7 +2,7 @@
 
 use super::calls::{OpenCall, Outcome, Target};
 use super::lane::{Entered, Lane, Refusal, To};
-use super::roster::{Member, Roster};
+use super::roster::{LOCAL, Member, Roster};
 use super::shared::{Route, Shared};
 use crate::inbox::CallTag;
 use crate::message::Encoded;
@@ -13,6 +13,7 @@ use crate::transport::{
 use crate::wire::Prefix;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 impl From<Refusal> for SendError {
@@ -142,8 +143,9 @@ impl Shared {
             tokio::task::consume_budget().await;
             return results(Vec::new(), &audience.missing, |_| false);
         }
-        let Ok(Ok(_permit)) = tokio::time::timeout_at(until, self.common.calls.permits.acquire()).await else {
-            return outcome_for_all(&audience, &CallFailure::DeadlinePassed { sent: false });
+        let _turn = match self.turn(&audience, until).await {
+            Ok(turn) => turn,
+            Err(failure) => return outcome_for_all(&audience, &failure),
         };
         let call = Pending { shared: self, open: self.common.calls.open(audience.members().iter()) };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -166,6 +168,31 @@ impl Shared {
         // What is not known in time is the deadline's outcome.
         let _ = tokio::time::timeout_at(until, call.open.done()).await;
         results(call.finish(), &audience.missing, has)
+    }
+
+    /// Waits for a turn among the calls, while anybody is there who could answer: that nobody is left is known here (R3). Cancel safe.
+    async fn turn(&self, audience: &Audience, until: Instant) -> Result<SemaphorePermit<'_>, CallFailure> {
+        let permits = &self.common.calls.permits;
+        if let Ok(turn) = permits.try_acquire() {
+            return Ok(turn);
+        }
+        let mut changes = self.view.changes();
+        let turn = tokio::time::timeout_at(until, permits.acquire());
+        tokio::pin!(turn);
+        loop {
+            if !audience.members().iter().any(|m| m.key == LOCAL || self.session_of(m).is_some()) {
+                return Err(CallFailure::NodeDown { sent: false });
+            }
+            tokio::select! {
+                biased;
+                turn = &mut turn => {
+                    let turn = turn.ok().and_then(Result::ok);
+                    return turn.ok_or(CallFailure::DeadlinePassed { sent: false });
+                }
+                // The sender lives in the view, as long as this node.
+                _ = changes.changed() => {}
+            }
+        }
     }
 
     /// Why and how the node stopped, once it has.

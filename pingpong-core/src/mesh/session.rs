@@ -3,10 +3,11 @@
 //! It is the [`Origin`] of batches: it answers calls, and knows which of them are still awaited. Invariants: once it is
 //! closed nothing of it enters a mailbox; once it is over nothing of it is handled (C4).
 
-use super::calls::{Calls, Outcome};
+use super::calls::{Calls, Outcome, SMALL_REPLY};
 use super::counters::CounterCells;
 use super::flush::{DrainState, Handover};
 use super::lane::{Lane, Refusal, To};
+use super::large::PeerBudget;
 use super::roster::Member;
 use crate::inbox::{CallTag, Dropped, Origin};
 use crate::message::{Encoded, MessageType};
@@ -27,8 +28,6 @@ use tokio::time::Instant;
 
 /// Calls given up by the peer that are remembered; beyond it the oldest is forgotten, and its deadline holds.
 const GIVEN_UP: usize = 1_024;
-/// Up to here an answer is copied out of its batch.
-const SMALL_REPLY: usize = 64 << 10;
 const NO_MESSAGE: MessageType = MessageType { id: 0, version: 0 };
 
 /// What all sessions of a node share.
@@ -38,6 +37,8 @@ pub(super) struct Common {
     /// When the process began, for this Mesh: times on the wire are microseconds since then.
     pub(super) started: Instant,
     pub(super) max_message: usize,
+    /// Of large replies to calls at the local node.
+    pub(super) local_replies: PeerBudget,
 }
 
 pub(super) struct Session {
@@ -207,20 +208,10 @@ impl Session {
         }
     }
 
-    fn answer(&self, call: CallTag, status: ReplyStatus, kind: MessageType, body: &[u8]) -> Result<(), Refusal> {
-        match &self.remote {
-            None => {
-                let mut prefix = Prefix::reply(kind, call.id, status);
-                let batch: Bytes = [prefix.finish(body.len()), body].concat().into();
-                if let Some((frame, _)) = Frame::at(&batch, 0) {
-                    self.replied(&frame, &batch);
-                }
-                Ok(())
-            }
-            Some(remote) => {
-                let mut prefix = Prefix::reply(kind, call.id, status);
-                remote.replies.try_send(To::All, prefix.finish(body.len()), body, WhenFull::Refuse).map(|_| ())
-            }
+    /// The answer to a call of the local node: what a link would bring.
+    fn answer_here(&self, batch: &Bytes) {
+        if let Some((frame, _)) = Frame::at(batch, 0) {
+            self.replied(&frame, batch);
         }
     }
 }
@@ -281,22 +272,28 @@ impl Origin for Session {
             (None, Ok(answer)) => answer.body,
             (None, Err(_)) => &[],
         };
-        if self.answer(call, status, kind, body) == Err(Refusal::Full)
-            && let Some(remote) = &self.remote
-        {
-            let mut prefix = Prefix::reply(kind, call.id, status);
-            let _ = remote.replies.send(To::All, prefix.finish(body.len()), body).await;
+        let mut prefix = Prefix::reply(kind, call.id, status);
+        let head = prefix.finish(body.len());
+        let Some(remote) = &self.remote else {
+            if body.len() <= SMALL_REPLY {
+                return self.answer_here(&[head, body].concat().into());
+            }
+            let share = self.common.local_replies.share(head.len() + body.len()).await;
+            return self.answer_here(&share.keep([head, body].concat()));
+        };
+        if let Err(Refusal::Full) = remote.replies.try_send(To::All, head, body, WhenFull::Refuse) {
+            let _ = remote.replies.send(To::All, head, body).await;
         }
     }
 
     fn reply_now(&self, call: CallTag, failure: CallFailure) {
         let (status, body) = status_of(&failure);
-        let Some(remote) = &self.remote else {
-            let _ = self.answer(call, status, NO_MESSAGE, &body);
-            return;
-        };
         let mut prefix = Prefix::reply(NO_MESSAGE, call.id, status);
-        if let Err(Refusal::Full) = remote.replies.send_over(prefix.finish(body.len()), &body) {
+        let head = prefix.finish(body.len());
+        let Some(remote) = &self.remote else {
+            return self.answer_here(&[head, &body].concat().into());
+        };
+        if let Err(Refusal::Full) = remote.replies.send_over(head, &body) {
             // An answer that is lost on a link that stays up would be silent loss.
             remote.cut(Trouble::Overloaded);
         }

@@ -87,8 +87,13 @@ impl View {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// Marked at each change from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     pub(super) fn monitor(self: &Arc<Self>) -> NodeEvents {
-        let (view, changes) = (Arc::clone(self), self.changes.subscribe());
+        let (view, changes) = (Arc::clone(self), self.changes());
         let mut monitor = Monitor { view, changes, shown: BTreeMap::new(), seen: None, next: VecDeque::new() };
         // Who is linked at the call, not at the first read (M2).
         monitor.compare();

@@ -73,6 +73,17 @@ pub enum CallFailure {
         /// The configured maximum in bytes.
         limit: u64,
     },
+    /// It answered, but the answers of this node's calls in flight take all the room that they may have (O1). Sent. Ask fewer nodes at
+    /// once, or raise [`Limits::reply_bytes`](crate::config::Limits::reply_bytes).
+    #[error(
+        "no room for the reply of {size} bytes: those of calls in flight may take {limit} bytes; raise reply_bytes"
+    )]
+    NoRoomForReply {
+        /// Size of the encoded answer in bytes.
+        size: usize,
+        /// The configured maximum in bytes of all of them.
+        limit: usize,
+    },
     /// There was no session with that node at the call. Not sent.
     #[error("not linked")]
     NotLinked,

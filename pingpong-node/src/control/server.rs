@@ -83,7 +83,7 @@ impl Desk {
         }
     }
 
-    pub(crate) fn counters(&self) -> [Counter; 7] {
+    pub(crate) fn counters(&self) -> [Counter; 8] {
         counters(&self.mesh.counters())
     }
 
@@ -126,7 +126,7 @@ pub(crate) struct Counter {
 }
 
 /// The counters of a node.
-fn counters(counters: &Counters) -> [Counter; 7] {
+fn counters(counters: &Counters) -> [Counter; 8] {
     let counter = |name, count, help| Counter { name, help, count };
     [
         counter("no_such_server", counters.no_such_server, "Messages to a server that is not on this node"),
@@ -148,6 +148,11 @@ fn counters(counters: &Counters) -> [Counter; 7] {
             "Servers that were stopped since they took nothing from a full mailbox",
         ),
         counter("late_replies", counters.late_replies, "Answers that came after their call had ended"),
+        counter(
+            "replies_without_room",
+            counters.replies_without_room,
+            "Answers that were dropped since those of calls in flight took all their room",
+        ),
     ]
 }
 

@@ -161,6 +161,7 @@ impl Settings {
             max_message: bytes("limits.max_message", l.max_message)?,
             large_bytes: bytes("limits.large_bytes", l.large_bytes)?,
             max_calls: l.max_calls,
+            reply_bytes: bytes("limits.reply_bytes", l.reply_bytes)?,
             max_memory: l.max_memory.as_u64(),
         };
         config.timeouts = Timeouts {

@@ -140,6 +140,11 @@ pub const KEYS: &[Key] = &[
     ),
     number("limits.max_calls", "COUNT", "Calls of this node in flight: 1 to 1000000. Default 4096"),
     key(
+        "limits.reply_bytes",
+        "SIZE",
+        "All answers up to 64 KiB that wait for the others of their call; one beyond it fails: 64 KiB to 1 GiB. Default 256 MiB",
+    ),
+    key(
         "limits.max_memory",
         "SIZE",
         "The greatest sum of all bounds; the node does not start beyond it. Default 16 GiB",

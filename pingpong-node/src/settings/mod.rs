@@ -166,6 +166,7 @@ pub struct LimitSettings {
     pub max_message: ByteSize,
     pub large_bytes: ByteSize,
     pub max_calls: usize,
+    pub reply_bytes: ByteSize,
     pub max_memory: ByteSize,
 }
 
@@ -182,6 +183,7 @@ impl Default for LimitSettings {
             max_message: bytes(limits.max_message),
             large_bytes: bytes(limits.large_bytes),
             max_calls: limits.max_calls,
+            reply_bytes: bytes(limits.reply_bytes),
             max_memory: ByteSize(limits.max_memory),
         }
     }

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn every_bound_and_time_of_the_mesh_has_a_key() {
         type Break = fn(&mut MeshConfig);
-        let breaks: [Break; 13] = [
+        let breaks: [Break; 14] = [
             |config| config.limits.max_peers = 0,
             |config| config.limits.max_servers = 0,
             |config| config.limits.lanes = 0,
@@ -130,6 +130,7 @@ mod tests {
             |config| config.limits.max_message = 0,
             |config| config.limits.large_bytes = 0,
             |config| config.limits.max_calls = 0,
+            |config| config.limits.reply_bytes = 0,
             |config| config.timeouts.failure = Duration::ZERO,
             |config| config.timeouts.stall = Duration::ZERO,
             |config| config.timeouts.forget_after = Duration::ZERO,

@@ -256,6 +256,14 @@ faults! {
     CountsNothing [a_cast_that_does_not_decode_is_counted_and_the_link_stays, a_cast_to_no_server_is_counted_and_the_link_stays, the_mailbox_of_a_crashed_server_is_dropped_and_counted];
     /// Replaces bounds that are out of range.
     AcceptsBadBounds [bounds_that_multiply_to_too_much_are_refused_at_start, a_bad_bound_is_refused_by_name_and_nothing_is_half_started, a_reply_over_the_limit_names_both_sizes];
+    /// Messages that are large have no bound together.
+    LargeWithoutBound [large_messages_share_one_budget];
+    /// Answers that wait for others have no bound.
+    RepliesWithoutBound [an_answer_beyond_the_bound_of_all_fails_alone];
+    /// A link is up before the peer has answered.
+    UpWithoutAnAnswer [a_peer_that_does_not_answer_is_never_up];
+    /// Takes a peer for whom it says that it is.
+    BelievesNames [a_peer_that_says_another_name_than_it_proves_never_links];
     /// Errors at start do not say what is to be done.
     ErrorsWithoutRemedy [a_bad_bound_is_refused_by_name_and_nothing_is_half_started, a_place_that_is_taken_is_refused_and_stays_with_its_owner];
     /// Links with nodes of other clusters.

@@ -5,6 +5,7 @@ use super::transport::Broken;
 use crate::capability::Capabilities;
 use crate::harness::{Greeted, Harness, Misbehaviour, Place, StartError, StartOptions, Timing};
 use async_trait::async_trait;
+use pingpong_core::config::Limits;
 use pingpong_core::session::Versions;
 use pingpong_core::transport::Shutdown;
 use pingpong_core::{ClusterName, NodeName, Transport};
@@ -45,6 +46,8 @@ impl<H: Harness> Breaking<H> {
     fn change(&self, options: &mut StartOptions) {
         match self.fault {
             Fault::AcceptsBadBounds => options.limits = None,
+            Fault::LargeWithoutBound => with_limits(options, |limits| limits.large_bytes = 256 << 20),
+            Fault::RepliesWithoutBound => with_limits(options, |limits| limits.reply_bytes = 256 << 20),
             Fault::ForgetsNobody => options.forget_after = None,
             Fault::ForgetsSoon => options.forget_after = Some(self.timing().failure),
             Fault::IgnoresCluster => options.cluster = None,
@@ -106,6 +109,13 @@ impl<H: Harness> Breaking<H> {
             one.disconnect(&other.node().name).await;
         }
     }
+}
+
+/// Versions that no node speaks, whatever it was asked for.
+const UNKNOWN: Versions = Versions { major: u16::MAX, oldest_minor: 0, newest_minor: 0 };
+
+fn with_limits(options: &mut StartOptions, change: impl FnOnce(&mut Limits)) {
+    change(options.limits.get_or_insert_default());
 }
 
 #[async_trait]
@@ -271,21 +281,29 @@ impl<H: Harness> Harness for Breaking<H> {
 
     async fn greet(&self, to: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
         match self.fault {
-            Fault::AcceptsAnyVersion => Greeted::Answered,
-            Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
+            Fault::AcceptsAnyVersion => self.inner.greet(to, cluster, Versions::CURRENT).await,
+            Fault::RefusesEveryVersion => self.inner.greet(to, cluster, UNKNOWN).await,
             _ => self.without_own_version(self.inner.greet(to, cluster, versions).await),
         }
     }
+
     async fn answer(&self, at: &Place, cluster: &ClusterName, versions: Versions) -> Greeted {
         match self.fault {
-            Fault::AcceptsAnyVersion => Greeted::Answered,
-            Fault::RefusesEveryVersion => Greeted::Refused("no".to_owned()),
+            Fault::AcceptsAnyVersion => self.inner.answer(at, cluster, Versions::CURRENT).await,
+            Fault::RefusesEveryVersion => self.inner.answer(at, cluster, UNKNOWN).await,
             _ => self.without_own_version(self.inner.answer(at, cluster, versions).await),
         }
     }
 
     async fn misbehave(&self, to: &Place, how: Misbehaviour) -> Greeted {
-        let said = self.inner.misbehave(to, how).await;
+        // Whoever believes without an answer, or without a proof, takes the peer for linked: as if it had kept to the protocol so far.
+        let believed = match (self.fault, how) {
+            (Fault::UpWithoutAnAnswer, Misbehaviour::NoAnswer) | (Fault::BelievesNames, Misbehaviour::AnotherName) => {
+                Misbehaviour::EndedLane
+            }
+            _ => how,
+        };
+        let said = self.inner.misbehave(to, believed).await;
         if self.is(Fault::BlamesNobody) { Greeted::Refused("closed".to_owned()) } else { said }
     }
 }

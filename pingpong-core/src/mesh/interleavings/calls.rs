@@ -7,7 +7,7 @@ use crate::transport::RawReply;
 use bytes::Bytes;
 
 fn calls() -> Arc<Calls> {
-    Calls::new(8, Arc::new(CounterCells::default()))
+    Calls::new(8, 1 << 20, Arc::new(CounterCells::default()))
 }
 
 fn reply(byte: u8) -> Outcome {
