@@ -137,6 +137,7 @@ macro_rules! for_each_case {
         "O1" => overload::the_variant_that_does_not_wait_is_bounded_too [];
         "O1" => overload::the_smallest_messages_are_bounded_too [];
         "O1" => overload::large_messages_share_one_budget [Limits];
+        "O1" => overload::large_answers_share_one_budget [Limits];
         "O1" => overload::an_answer_beyond_the_bound_of_all_fails_alone [Limits];
         "O1" => overload::bounds_that_multiply_to_too_much_are_refused_at_start [Limits];
         "O2" => overload::a_sender_waits_for_room_and_loses_nothing [];

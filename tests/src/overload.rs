@@ -114,6 +114,34 @@ pub(crate) async fn large_messages_share_one_budget(c: &Cluster) {
     }
 }
 
+/// Large answers that wait for the others of their call hold the budget, also those of a server on the caller's own node.
+pub(crate) async fn large_answers_share_one_budget(c: &Cluster) {
+    const LARGE: usize = 1 << 20;
+    let narrow = |mut options: StartOptions| {
+        options.limits = Some(Limits { max_message: LARGE, large_bytes: 2 * LARGE, ..Limits::default() });
+        options
+    };
+    let [a, b, d] = c.linked_with(["a", "b", "d"], narrow).await;
+    let (patience, at_d) = (c.timing().patience(), d.probe_that("s", Answer::Hold));
+    for (round, near) in [&a, &b].into_iter().enumerate() {
+        let (probe, name) = (near.probe_that("s", Answer::Large(LARGE)), near.name().as_str());
+        let waiting = [1, 2].map(|number| a.calling(to(&[name, "d"]), "s", number, patience));
+        probe.until("both", |seen| seen.len() == 2).await;
+        // Behind their answers on the same way.
+        let third = a.call(to(&[name]), "s", 3, c.t()).await;
+        assert_eq!(third.replies.len(), 0, "the answers of {name} to the first two hold all of the budget");
+        assert_eq!(third.failed[0].reason, CallFailure::DeadlinePassed { sent: true }, "the third one waited for it");
+        at_d.until("both", |seen| seen.len() == 2 * (round + 1)).await;
+        at_d.release().await;
+        for call in waiting {
+            let replies = call.await.expect("it is not cancelled");
+            assert_eq!(replies.replies.len(), 2, "of {name} and d: {:?}", replies.failed);
+        }
+        let last = a.call(to(&[name]), "s", 4, patience).await;
+        assert_eq!(last.replies.len(), 1, "there is room again for {name}: {:?}", last.failed);
+    }
+}
+
 /// An answer waits at the caller for the other answers of its call. It must not wait on its way there: the server that gave it would.
 pub(crate) async fn an_answer_beyond_the_bound_of_all_fails_alone(c: &Cluster) {
     const SIZE: usize = 40 << 10;

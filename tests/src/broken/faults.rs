@@ -257,7 +257,7 @@ faults! {
     /// Replaces bounds that are out of range.
     AcceptsBadBounds [bounds_that_multiply_to_too_much_are_refused_at_start, a_bad_bound_is_refused_by_name_and_nothing_is_half_started, a_reply_over_the_limit_names_both_sizes];
     /// Messages that are large have no bound together.
-    LargeWithoutBound [large_messages_share_one_budget];
+    LargeWithoutBound [large_messages_share_one_budget, large_answers_share_one_budget];
     /// Answers that wait for others have no bound.
     RepliesWithoutBound [an_answer_beyond_the_bound_of_all_fails_alone];
     /// A link is up before the peer has answered.
