@@ -2,7 +2,7 @@
 
 use crate::census::Counted;
 use crate::link::address_of;
-use crate::live::Peer;
+use crate::peer::Peer;
 use crate::probe::{Doors, Known};
 use crate::renewal::Renewal;
 use crate::tls::Tls;

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
+use crate::current::{Current, MadeWith};
 use crate::ready::Ready;
 use crate::socket::ClosableSocket;
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
 use shuttle::future::block_on;
+use shuttle::sync::Mutex;
 use shuttle::thread;
 use std::future::poll_fn;
 use std::io::{self, IoSliceMut};
@@ -113,5 +115,39 @@ fn a_socket_that_closes_wakes_who_waits_to_send_whenever_that_began() {
         socket.close();
         sends.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(Arc::strong_count(&inner), 1, "nobody has the socket any more");
+    });
+}
+
+/// Remembers the values that it was made with, and looked at.
+struct Looks(Mutex<Vec<u8>>);
+
+impl MadeWith<u8> for Looks {
+    fn check(&self, value: &u8) {
+        self.0.lock().unwrap().push(*value);
+    }
+}
+
+#[test]
+fn whoever_begins_while_the_identity_is_renewed_is_looked_at_with_the_last_one() {
+    explore(|| {
+        let current = Arc::new(Current::<u8, Looks>::new(0));
+        let begins = [(); 2].map(|()| {
+            let current = Arc::clone(&current);
+            thread::spawn(move || {
+                let value = current.get();
+                let made = Arc::new(Looks(Mutex::new(vec![*value])));
+                current.enter(&made, &value);
+                made
+            })
+        });
+        let renewals = [1, 2].map(|value| {
+            let current = Arc::clone(&current);
+            thread::spawn(move || current.replace(value))
+        });
+        renewals.into_iter().for_each(|thread| thread.join().unwrap());
+        for made in begins.map(|thread| thread.join().unwrap()) {
+            let (last, looks) = (current.get(), made.0.lock().unwrap());
+            assert!(looks.contains(&last), "{last} counts now, and it was looked at with {looks:?}");
+        }
     });
 }

@@ -31,6 +31,7 @@ mod certificate;
 mod config;
 mod congestion;
 mod connection;
+mod current;
 mod dial;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -38,7 +39,7 @@ mod identity;
 #[cfg(all(test, feature = "interleavings"))]
 mod interleavings;
 mod link;
-mod live;
+mod peer;
 mod places;
 mod probe;
 mod ready;

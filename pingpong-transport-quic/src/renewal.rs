@@ -1,12 +1,13 @@
 //! The identity of a running endpoint: replaced without a restart.
 
+use crate::current::Current;
 use crate::identity::{Identity, IdentityError};
-use crate::live::{Live, Peer};
+use crate::peer::Peer;
 use crate::tls::{Tls, Unusable};
 use pingpong_core::NodeName;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 /// Gives a running endpoint a renewed identity: of the same node, with another certificate, key or authority, or with other
 /// revocations.
@@ -19,8 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone)]
 pub struct Renewal {
     name: NodeName,
-    current: Arc<RwLock<Arc<Tls>>>,
-    live: Live,
+    current: Arc<Current<Tls, Peer>>,
 }
 
 /// An identity cannot take the place of another one. The endpoint goes on with the one that it had.
@@ -52,27 +52,23 @@ pub enum RenewError {
 
 impl Renewal {
     pub(crate) fn new(identity: &Identity) -> Result<Self, Unusable> {
-        let current = Arc::new(RwLock::new(Arc::new(Tls::new(identity)?)));
-        Ok(Self { name: identity.name().clone(), current, live: Live::default() })
+        let current = Arc::new(Current::new(Tls::new(identity)?));
+        Ok(Self { name: identity.name().clone(), current })
     }
 
     /// Whether there is a connection with the process at that address.
     pub(crate) fn is_connected(&self, remote: SocketAddr) -> bool {
-        self.live.has(remote)
+        self.current.any(|peer| peer.is_at(remote))
     }
 
     /// A connection that was made with `used` begins to count. If the identity was renewed meanwhile, its peer is looked at again.
     pub(crate) fn began(&self, peer: &Arc<Peer>, used: &Arc<Tls>) {
-        self.live.add(peer);
-        let current = self.current();
-        if !Arc::ptr_eq(used, &current) {
-            peer.check(&current);
-        }
+        self.current.enter(peer, used);
     }
 
     /// What a handshake that begins now uses.
     pub(crate) fn current(&self) -> Arc<Tls> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.current.get()
     }
 
     /// Replaces the identity.
@@ -85,9 +81,7 @@ impl Renewal {
         }
         identity.check_now()?;
         let new = Tls::new(identity).map_err(|words| RenewError::Unusable { name: self.name.clone(), words })?;
-        let new = Arc::new(new);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
-        self.live.check(&new);
+        self.current.replace(new);
         tracing::info!(name = %self.name, expires = identity.expires_text(), "the identity was renewed");
         Ok(())
     }
