@@ -82,8 +82,9 @@ pub struct Limits {
     pub mailbox_bytes: usize,
     /// Bytes of a message (O4): 1 to 1 GiB. Default 64 MiB. The same on every node, or the smaller one is found out late.
     pub max_message: usize,
-    /// Bytes of all messages above 64 KiB that this node is sending, over all links; and again as many that it is receiving,
-    /// or that wait in mailboxes. At least twice `max_message`, so that a server which is stuck with one
+    /// Bytes of all messages above 64 KiB that this node is sending, over all links; again as many that it is receiving, or that wait in
+    /// mailboxes; as many of answers from links; and of answers of its own servers to its own calls, where one more fails with
+    /// [`NoRoomForReply`](crate::CallFailure::NoRoomForReply). Each counts as long as its bytes are kept, whoever keeps them. At least twice `max_message`, so that a server which is stuck with one
     /// does not hold up the others (C6); default 256 MiB. Further ones wait. A peer holds at most half of it, or two messages if
     /// that is more: with three times `max_message` none can use it up.
     pub large_bytes: usize,
@@ -140,7 +141,7 @@ impl Limits {
 
     /// What a node with these bounds holds at most on that endpoint, row by row (O1).
     ///
-    /// Left out are answers once their call has returned, which are the caller's, and what handlers keep for themselves.
+    /// Left out are answers up to 64 KiB once their call has returned, which are the caller's, and what handlers keep for themselves.
     pub fn worst_case(&self, endpoint: &Endpoint) -> WorstCase {
         let (block, queue, control) = (BLOCK as u64, self.queue_bytes as u64, CONTROL_QUEUE_BYTES as u64);
         let (peers, lanes) = (self.max_peers as u64, self.lanes_per_connection() as u64);
@@ -157,7 +158,7 @@ impl Limits {
                 // For each lane of a link a block that is filled, and the batch in its reader's hands.
                 ("readers of lanes", peers * lanes * 2 * block),
                 ("replies to peers", peers * replies),
-                ("messages above 64 KiB: sent, received, answers", 3 * self.large_bytes as u64),
+                ("messages above 64 KiB: sent, received, answers, own answers", 4 * self.large_bytes as u64),
                 ("answers up to 64 KiB", self.reply_bytes as u64),
                 ("control messages", (peers + handshakes) * connection + NOTICES as u64 * control),
                 ("names and calls", 4 * peers * RECORD + self.max_calls as u64 * peers * TARGET),

@@ -200,7 +200,7 @@ pub trait Transport: Send + Sync + 'static {
     /// Calls `server` on all targets, and returns one outcome for each, at the latest after `deadline` (R1 - R6).
     ///
     /// The targets are fixed at the call. It returns as soon as every outcome is known; all failures but the deadline are
-    /// known without waiting for it.
+    /// known without waiting for it. An answer above 64 KiB from a link waits for room in `large_bytes`, at most until the deadline.
     ///
     /// Cancel safe: dropping the future gives the call up; targets that have not started on it never will (R5).
     async fn multi_call(

@@ -130,7 +130,12 @@ pub(crate) async fn large_answers_share_one_budget(c: &Cluster) {
         // Behind their answers on the same way.
         let third = a.call(to(&[name]), "s", 3, c.t()).await;
         assert_eq!(third.replies.len(), 0, "the answers of {name} to the first two hold all of the budget");
-        assert_eq!(third.failed[0].reason, CallFailure::DeadlinePassed { sent: true }, "the third one waited for it");
+        let expected = match near.name() == a.name() {
+            // A server that waits for its own node's calls could wait for itself.
+            true => CallFailure::NoRoomForReply { size: LARGE, limit: 2 * LARGE },
+            false => CallFailure::DeadlinePassed { sent: true },
+        };
+        assert_eq!(third.failed[0].reason, expected, "of {name}");
         at_d.until("both", |seen| seen.len() == 2 * (round + 1)).await;
         at_d.release().await;
         for call in waiting {

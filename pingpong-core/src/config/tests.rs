@@ -50,7 +50,7 @@ fn the_worst_case_grows_with_every_bound() {
     // Five lanes with nine times their queue; the replies of two peers with 24 times theirs.
     assert_eq!(grown(|l| l.queue_bytes += 1), 5 * 9 + 2 * 24);
     assert_eq!(grown(|l| l.mailbox_bytes += 1), 3);
-    assert_eq!(grown(|l| l.large_bytes += 1), 3);
+    assert_eq!(grown(|l| l.large_bytes += 1), 4);
     assert_eq!(grown(|l| l.max_servers += 1), (128 << 10) + (64 << 10));
     assert_eq!(grown(|l| l.max_calls += 1), 2 * TARGET);
     assert_eq!(grown(|l| l.reply_bytes += 1), 1);

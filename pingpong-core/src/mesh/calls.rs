@@ -163,6 +163,12 @@ impl Calls {
         }
     }
 
+    /// The answer of that session was dropped, since others take all the room that there is (O1).
+    pub(super) fn no_room(&self, id: u64, key: u64, size: usize, limit: usize) {
+        self.counters.replies_without_room.fetch_add(1, Relaxed);
+        self.complete(id, key, Outcome::Failed(CallFailure::NoRoomForReply { size, limit }));
+    }
+
     /// The caller itself knows the outcome. Nothing happens if there is one already.
     pub(super) fn settle(&self, id: u64, key: u64, outcome: Outcome) {
         let done = self.lock().get(id).map(|entry| entry.complete(key, outcome));

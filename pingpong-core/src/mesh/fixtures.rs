@@ -3,7 +3,7 @@
 use super::calls::Calls;
 use super::counters::CounterCells;
 use super::lane::Lane;
-use super::large::{LargeBudget, PeerBudget};
+use super::large::LargeBudget;
 use super::roster::Member;
 use super::session::{Common, Session};
 use crate::name::NodeName;
@@ -25,7 +25,7 @@ pub(super) fn member(name: &str, key: u64) -> Member {
 pub(super) fn common() -> Arc<Common> {
     let counters = Arc::new(CounterCells::default());
     let calls = Calls::new(8, 1 << 20, Arc::clone(&counters));
-    let local_replies = PeerBudget::new(&LargeBudget::new(2 << 20), 1 << 20);
+    let local_replies = LargeBudget::new(2 << 20);
     Arc::new(Common { counters, calls, started: Instant::now(), max_message: 1 << 20, local_replies })
 }
 

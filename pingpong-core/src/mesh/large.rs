@@ -68,6 +68,10 @@ impl LargeBudget {
         Self { bytes: Arc::new(Semaphore::new(total)), total }
     }
 
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Counted without what the wire adds: a budget of two messages holds two.
     fn permits(&self, length: usize) -> u32 {
         let body = length.saturating_sub(HEADER + MAX_PREFIX);

@@ -7,7 +7,7 @@ use super::calls::{Calls, Outcome, SMALL_REPLY};
 use super::counters::CounterCells;
 use super::flush::{DrainState, Handover};
 use super::lane::{Lane, Refusal, To};
-use super::large::PeerBudget;
+use super::large::LargeBudget;
 use super::roster::Member;
 use crate::inbox::{CallTag, Dropped, Origin};
 use crate::message::{Encoded, MessageType};
@@ -37,8 +37,8 @@ pub(super) struct Common {
     /// When the process began, for this Mesh: times on the wire are microseconds since then.
     pub(super) started: Instant,
     pub(super) max_message: usize,
-    /// Of large replies to calls at the local node.
-    pub(super) local_replies: PeerBudget,
+    /// Of large replies of this node's own servers to its own calls.
+    pub(super) local_replies: LargeBudget,
 }
 
 pub(super) struct Session {
@@ -208,6 +208,17 @@ impl Session {
         }
     }
 
+    /// It never waits: what it would wait for are calls, and those may wait for others that this server answers.
+    fn reply_here(&self, call: CallTag, head: &[u8], body: &[u8]) {
+        if body.len() <= SMALL_REPLY {
+            return self.answer_here(&[head, body].concat().into());
+        }
+        match self.common.local_replies.try_share(head.len() + body.len()) {
+            Some(share) => self.answer_here(&share.keep([head, body].concat())),
+            None => self.common.calls.no_room(call.id, self.member.key, body.len(), self.common.local_replies.total()),
+        }
+    }
+
     /// The answer to a call of the local node: what a link would bring.
     fn answer_here(&self, batch: &Bytes) {
         if let Some((frame, _)) = Frame::at(batch, 0) {
@@ -275,11 +286,7 @@ impl Origin for Session {
         let mut prefix = Prefix::reply(kind, call.id, status);
         let head = prefix.finish(body.len());
         let Some(remote) = &self.remote else {
-            if body.len() <= SMALL_REPLY {
-                return self.answer_here(&[head, body].concat().into());
-            }
-            let share = self.common.local_replies.share(head.len() + body.len()).await;
-            return self.answer_here(&share.keep([head, body].concat()));
+            return self.reply_here(call, head, body);
         };
         if let Err(Refusal::Full) = remote.replies.try_send(To::All, head, body, WhenFull::Refuse) {
             let _ = remote.replies.send(To::All, head, body).await;

@@ -6,7 +6,7 @@
 use super::calls::Calls;
 use super::counters::CounterCells;
 use super::lane::Lane;
-use super::large::{LargeBudget, PeerBudget};
+use super::large::LargeBudget;
 use super::mailbox::{Mailbox, MailboxInbox};
 use super::roster::{LOCAL, Member};
 use super::session::{Common, Session};
@@ -87,8 +87,7 @@ impl Shared {
     pub(super) fn new(node: Node, limits: Limits, timeouts: Timeouts) -> Arc<Self> {
         let counters = Arc::new(CounterCells::default());
         let calls = Calls::new(limits.max_calls, limits.reply_bytes, Arc::clone(&counters));
-        let (max_message, large_replies) = (limits.max_message, LargeBudget::new(limits.large_bytes));
-        let local_replies = PeerBudget::new(&large_replies, max_message);
+        let (max_message, local_replies) = (limits.max_message, LargeBudget::new(limits.large_bytes));
         let common = Arc::new(Common { counters, calls, started: Instant::now(), max_message, local_replies });
         let tables = Tables {
             local: Session::local(Member { node, key: LOCAL, slot: 0 }, Arc::clone(&common)),
@@ -106,7 +105,7 @@ impl Shared {
             view: View::new(limits.max_peers),
             stopped: watch::Sender::new(None),
             dialled: watch::Sender::new(false),
-            large_replies,
+            large_replies: LargeBudget::new(limits.large_bytes),
             large_in: LargeBudget::new(limits.large_bytes),
             large_out: LargeBudget::new(limits.large_bytes),
             tables: Mutex::new(tables),

@@ -83,6 +83,6 @@ pub struct Counters {
     pub stalled_servers: u64,
     /// Replies that came after their call had ended (R4).
     pub late_replies: u64,
-    /// Replies that were dropped because those of other calls in flight took all of `reply_bytes` (O1).
+    /// Replies that were dropped because others that wait in calls in flight took all their room (O1).
     pub replies_without_room: u64,
 }

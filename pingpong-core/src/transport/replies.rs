@@ -34,7 +34,7 @@ pub struct Reply<T = RawReply> {
 pub struct RawReply {
     /// Type and version.
     pub kind: MessageType,
-    /// The encoded body.
+    /// The encoded body. Above 64 KiB it takes its part of [`Limits::large_bytes`](crate::config::Limits::large_bytes) as long as it is kept.
     pub body: Bytes,
 }
 
@@ -73,10 +73,12 @@ pub enum CallFailure {
         /// The configured maximum in bytes.
         limit: u64,
     },
-    /// It answered, but the answers of this node's calls in flight take all the room that they may have (O1). Sent. Ask fewer nodes at
-    /// once, or raise [`Limits::reply_bytes`](crate::config::Limits::reply_bytes).
+    /// It answered, but answers in this node's hands take all the room that they may have (O1). Sent. Ask fewer nodes at once, or raise
+    /// [`Limits::reply_bytes`](crate::config::Limits::reply_bytes); for an answer above 64 KiB, of a server of this very node,
+    /// [`Limits::large_bytes`](crate::config::Limits::large_bytes).
     #[error(
-        "no room for the reply of {size} bytes: those of calls in flight may take {limit} bytes; raise reply_bytes"
+        "no room for the reply of {size} bytes: all of them may take {limit} bytes; ask fewer nodes at once, or raise {}",
+        if *.size > 64 << 10 { "large_bytes" } else { "reply_bytes" }
     )]
     NoRoomForReply {
         /// Size of the encoded answer in bytes.

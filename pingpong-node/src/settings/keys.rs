@@ -135,8 +135,8 @@ pub const KEYS: &[Key] = &[
     key(
         "limits.large_bytes",
         "SIZE",
-        "All messages above 64 KiB that are being sent; as much again for those received, and for answers. At least twice \
-         max_message, at most 2 GiB. Default 256 MiB",
+        "All messages above 64 KiB that are being sent; as much again for those received, for answers, and for answers of own servers. At \
+         least twice max_message, at most 2 GiB. Default 256 MiB",
     ),
     number("limits.max_calls", "COUNT", "Calls of this node in flight: 1 to 1000000. Default 4096"),
     key(
