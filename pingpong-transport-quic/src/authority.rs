@@ -76,7 +76,10 @@ impl Authority {
     pub fn new(cluster: &ClusterName, valid_for: Duration) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate()?;
         let mut params = params(Validity::from_now(valid_for))?;
-        params.distinguished_name.push(DnType::CommonName, format!("PingPong cluster {cluster}"));
+        // Two authorities of a cluster must differ by name: that alone says whose a revocation list is (RFC 5280, section 6.3.3).
+        let digest = ring::digest::digest(&ring::digest::SHA256, key.public_key_raw());
+        let own: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        params.distinguished_name.push(DnType::CommonName, format!("PingPong cluster {cluster} {own}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?.der().clone();
@@ -116,7 +119,7 @@ impl Authority {
     /// A list of certificates that do not hold any more, whatever their dates say, as PEM. Nodes that have it refuse whoever shows
     /// one of them ([`Identity::with_revocations`]).
     ///
-    /// It replaces earlier lists, so it must name all that are revoked. `number` is greater than that of every earlier list.
+    /// It replaces earlier lists, so it must name all that are revoked; nobody, at first. `number` is greater than that of every earlier list.
     ///
     /// # Errors
     /// [`AuthorityError::Pem`] for what is no certificate.

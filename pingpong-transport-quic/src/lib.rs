@@ -60,3 +60,4 @@ pub use connection::{QuicConnection, QuicReceiver, QuicSender};
 pub use identity::{Identity, IdentityError};
 pub use link::QuicLink;
 pub use renewal::{RenewError, Renewal};
+pub use resolve::check_address;

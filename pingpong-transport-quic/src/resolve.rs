@@ -100,6 +100,14 @@ impl Resolver {
     }
 }
 
+/// Whether an address is one of this transport: `host:port`, an IPv6 address in brackets. Whether somebody is there is not asked.
+///
+/// # Errors
+/// [`DialError::Address`] says what is wrong with it.
+pub fn check_address(address: &Address) -> Result<(), DialError> {
+    parse(address).map(|_| ())
+}
+
 enum Parsed {
     Literal(SocketAddr),
     Name,

@@ -28,7 +28,9 @@ pub(super) struct Where {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Certs {
-    /// Makes the authority of a new cluster: ca.pem, which every node gets, and ca.key, which no node needs.
+    /// Makes the authority of a new cluster: ca.pem and crl.pem, which every node gets, and ca.key, which no node needs.
+    ///
+    /// crl.pem lists who is revoked: nobody, until `certs revoke` writes it anew.
     ///
     /// Keep ca.key away from the nodes: whoever has it can add nodes to the cluster.
     Init {
@@ -171,19 +173,22 @@ fn init(cluster: &ClusterName, valid: Duration, at: &Where) -> Result<Outcome, C
     let made = std::fs::create_dir_all(&at.dir);
     made.map_err(|error| CertsError::Write { path: at.dir.clone(), error })?;
     let (certificate, key) = (at.dir.join("ca.pem"), at.dir.join("ca.key"));
+    let (list, nobody) = (at.dir.join("crl.pem"), authority.revoke(&[], u64::try_from(now()).unwrap_or_default())?);
     write_new(&[
         (key.clone(), authority.key_pem(), PRIVATE),
         (certificate.clone(), authority.certificate_pem(), PUBLIC),
+        (list.clone(), nobody, PUBLIC),
     ])?;
     let infos = infos(&certificate, NO_CERTIFICATE)?;
     if at.json {
         return Ok(say_json(
-            &json!({ "certificate": certificate, "key": key, "is": infos.iter().map(shown).collect::<Vec<_>>() }),
+            &json!({ "certificate": certificate, "key": key, "list": list, "is": infos.iter().map(shown).collect::<Vec<_>>() }),
         ));
     }
     Ok(say(&format!(
-        "{} for every node, {} for nobody but you\n{}",
+        "{} and {} for every node, {} for nobody but you\n{}",
         certificate.display(),
+        list.display(),
         key.display(),
         describe(&infos)
     )))

@@ -34,7 +34,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0      it was done
   1      it was not: a node refused, a call failed, a count is wrong;
-         the last line on standard error says what
+         the result says what, or the last line on standard error
   2      the command line is wrong
   69     the node that was to be asked does not answer at its control socket
   78     a person must do something first: the configuration (a flag that

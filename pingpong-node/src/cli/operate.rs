@@ -3,7 +3,7 @@
 use super::output::{BAD, DIM, GOOD, Outcome, complain, counted, say, say_json, size, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::control::{
-    Answer, CalledNode, Client, ClientError, LinkStatus, NodeStatus, Reading, Request, WatchEvent,
+    Answer, CalledNode, Client, ClientError, LinkStatus, NodeStatus, RATES, Reading, Request, WatchEvent,
 };
 use pingpong_node::{NodeName, ServerName};
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub(super) enum Operate {
         #[arg(value_name = "COUNT", default_value_t = 1)]
         count: u64,
         /// Pings a second; without it all at once.
-        #[arg(long, value_name = "R")]
+        #[arg(long, value_name = "R", value_parser = rate)]
         rate: Option<f64>,
         #[command(flatten)]
         asked: Asked,
@@ -120,6 +120,12 @@ fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{error}; a text stands in quotes, as in '\"text\"'"))
 }
 
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().map_err(|error| error.to_string())?;
+    let words = || format!("allowed are {} to {} pings a second", RATES.start(), RATES.end());
+    if RATES.contains(&rate) { Ok(rate) } else { Err(words()) }
+}
+
 /// Asks, and shows the answer.
 pub(super) fn run(operate: Operate) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -179,9 +185,14 @@ fn show(answer: &Answer, json: bool) -> Outcome {
             (if json { say_json(nodes) } else { say(&of_called(nodes)) }, ok)
         }
         Answer::Done { known: true } => (if json { say_json(answer) } else { say("done\n") }, true),
-        Answer::Done { known: false } => {
-            (if json { say_json(answer) } else { complain(&"that node is not linked, or not known") }, false)
-        }
+        Answer::Done { known: false } => (
+            if json {
+                say_json(answer)
+            } else {
+                complain(&"that node is neither linked nor known there; `nodes` says who is linked")
+            },
+            false,
+        ),
         Answer::Pinged { pings, slot, .. } => {
             let text = slot.as_ref().map_or_else(
                 || "no ping\n".to_owned(),

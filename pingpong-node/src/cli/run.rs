@@ -15,6 +15,7 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How a node is run.
 #[derive(Debug, Args)]
@@ -60,10 +61,20 @@ fn needs_a_person(error: &impl std::fmt::Display) -> Outcome {
     Outcome::NeedsAPerson
 }
 
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let wrong =
+        |words: String| format!("log.level is {level:?}: {words}; use a level, or directives such as info,quinn=debug");
+    // A directive without a level would be a part of which everything is logged, and of all others nothing.
+    let bare =
+        level.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    if let Some(part) = bare {
+        return Err(wrong(format!("{part:?} is no level")));
+    }
+    EnvFilter::try_new(level).map_err(|error| wrong(error.to_string()))
+}
+
 fn log(settings: &LogSettings) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| {
-        format!("log.level is {:?}: {error}; use a level, or directives such as info,quinn=debug", settings.level)
-    })?;
+    let filter = filter(&settings.level)?;
     // A log that cannot be written, on a full disk for example, must not stop a node.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match settings.format {
@@ -149,8 +160,7 @@ pub(super) fn config(config: Config) -> ExitCode {
 fn check(given: &Given) -> Result<Settings, String> {
     let words = |error: &dyn std::error::Error| error.to_string();
     let settings = given.settings().map_err(|error: GivenError| words(&error))?;
-    EnvFilter::try_new(&settings.log.level)
-        .map_err(|error| format!("log.level is {:?}: {error}", settings.log.level))?;
+    filter(&settings.log.level)?;
     let identity = settings.read_identity().map_err(|error| words(&error))?;
     let quic = settings.quic(identity).map_err(|error| words(&error))?;
     settings.check(&quic).map_err(|error| words(&error))?;

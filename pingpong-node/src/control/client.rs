@@ -12,8 +12,12 @@ use tokio::net::UnixStream;
 pub enum ClientError {
     /// Nobody answers at the socket.
     #[error(
-        "no node answers at {}: {error}; start it with control.socket set to that path, or name another one by --socket",
-        .path.display()
+        "no node answers at {}: {error}; {}",
+        .path.display(),
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => "ask as the user that the node runs as, or as root",
+            _ => "start it with control.socket set to that path, or name another one by --socket",
+        }
     )]
     Unreachable {
         /// The socket.

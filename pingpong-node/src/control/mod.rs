@@ -22,8 +22,8 @@ mod tests;
 pub use adapter::{AdapterError, Adapters};
 pub use client::{Client, ClientError};
 pub use protocol::{
-    Answer, CalledNode, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, SlotCount,
-    WatchEvent,
+    Answer, CalledNode, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, RATES, Reading, Request,
+    SlotCount, WatchEvent,
 };
 pub use socket::SocketError;
 

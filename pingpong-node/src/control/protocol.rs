@@ -5,6 +5,10 @@ use pingpong_core::{NodeName, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// Pings a second that may be asked for.
+pub const RATES: RangeInclusive<f64> = 0.001..=1e9;
 
 /// A request: one JSON object on one line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +24,7 @@ pub enum Request {
     Ping {
         /// How often.
         count: u64,
-        /// Pings a second; at once if none is given.
+        /// Pings a second, within [`RATES`]; at once if none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rate: Option<f64>,
     },

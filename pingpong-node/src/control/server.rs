@@ -5,7 +5,8 @@
 
 use super::adapter::{AdapterError, Adapters};
 use super::protocol::{
-    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, Reading, Request, SlotCount, WatchEvent,
+    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, RATES, Reading, Request, SlotCount,
+    WatchEvent,
 };
 use super::socket::ControlSocket;
 #[cfg(feature = "faults")]
@@ -361,8 +362,8 @@ struct Pace {
 }
 
 fn pace(rate: f64) -> Result<Pace, Failure> {
-    if !(0.001..=1e9).contains(&rate) {
-        let words = format!("the rate is {rate}, allowed are 0.001 to 1000000000 pings a second");
+    if !RATES.contains(&rate) {
+        let words = format!("the rate is {rate}, allowed are {} to {} pings a second", RATES.start(), RATES.end());
         return Err(Failure::new(FailureKind::Request, words));
     }
     // Faster ones go in groups.

@@ -6,8 +6,9 @@ use bytesize::ByteSize;
 use pingpong_core::MeshConfig;
 use pingpong_core::config::{ConfigError, Limits, Timeouts};
 use pingpong_core::inbox::Allow;
+use pingpong_core::link::DialError;
 use pingpong_core::{NodeName, ServerName};
-use pingpong_transport_quic::{BindError, Identity, QuicConfig};
+use pingpong_transport_quic::{BindError, Identity, QuicConfig, check_address};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub enum IdentityError {
     },
     /// Others than its owner may read the key.
     #[error(
-        "the private key in {} can be read by others (its mode is {mode:03o}); take the right away with `chmod 600`, and if they may \
-         have read it, issue a new one",
+        "the private key in {} can be read by others (its mode is {mode:03o}); take the right away, with `chmod 600`, or `chmod 640` if it is \
+         root's and the node's group reads it; if others may have read it, issue a new one",
         .path.display()
     )]
     Readable {
@@ -117,6 +118,16 @@ pub enum SettingsError {
         /// What `--help` says of it, with the range.
         help: &'static str,
     },
+    /// An address is not one of this transport.
+    #[error("{key} has {address:?}: {words}")]
+    Address {
+        /// The key.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// What is wrong with it.
+        words: String,
+    },
     /// A node has at most eight addresses.
     #[error("advertise has {count} addresses, a node tells at most {most}; keep those that peers can reach")]
     Advertise {
@@ -144,10 +155,23 @@ impl Settings {
     /// The configuration of the Mesh, without a store.
     ///
     /// # Errors
-    /// [`SettingsError::Size`], [`SettingsError::Advertise`].
+    /// [`SettingsError::Size`], [`SettingsError::Advertise`], [`SettingsError::Address`].
     pub fn mesh(&self) -> Result<MeshConfig, SettingsError> {
         if self.advertise.len() > ADDRESSES {
             return Err(SettingsError::Advertise { count: self.advertise.len(), most: ADDRESSES });
+        }
+        for (key, addresses) in [("seeds", &self.seeds), ("advertise", &self.advertise)] {
+            for address in addresses {
+                let wrong = |error| match error {
+                    DialError::Address { words, .. } => words,
+                    error => error.to_string(),
+                };
+                check_address(address).map_err(|error| SettingsError::Address {
+                    key,
+                    address: address.to_string(),
+                    words: wrong(error),
+                })?;
+            }
         }
         let (l, t) = (&self.limits, &self.timeouts);
         let mut config = MeshConfig::new(self.cluster.clone(), self.name.clone());

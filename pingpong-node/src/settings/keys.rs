@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
         "identity.revocations",
         "FILE",
         "\"/etc/pingpong/crl.pem\"",
-        "Certificates that the authority has revoked (PEM); `certs revoke` makes it. Who is on it is refused, and put out at once if \
+        "Certificates that the authority has revoked (PEM): `certs init` makes an empty list, `certs revoke` a new one. Who is on it is refused, and put out at once if \
          it is linked. Like the other files it is read again when it changes, and at SIGHUP. Default: none",
     ),
     key(

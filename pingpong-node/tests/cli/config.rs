@@ -40,8 +40,16 @@ async fn what_a_person_must_mend_ends_with_the_code_for_that() {
     fails(&["--limits-large-bytes", "64 MiB"], "twice limits.max_message is 128 MiB, above limits.large_bytes").await;
     fails(&["--timeouts-stall", "1s"], "timeouts.failure is 2s, above timeouts.stall, which is 1s").await;
     fails(&["--log-level", "loud=very"], "log.level is \"loud=very\"").await;
+    fails(&["--log-level", "info,loud"], "log.level is \"info,loud\": \"loud\" is no level; use a level").await;
+    fails(&["--seeds", "bogus"], "seeds has \"bogus\": it must be host:port").await;
+    fails(&["--advertise", "n1.example:0"], "advertise has \"n1.example:0\": its port must not be 0").await;
+    let seeds = "[::1]:4400,n2.example:4400";
+    cluster
+        .run(&["config", "check", "-c", "n1.toml", "--seeds", seeds, "--identity-revocations", "crl.pem"])
+        .await
+        .ok();
     std::fs::set_permissions(cluster.path().join("n1.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    fails(&[], "n1.key can be read by others (its mode is 644); take the right away with `chmod 600`").await;
+    fails(&[], "n1.key can be read by others (its mode is 644); take the right away, with `chmod 600`").await;
     cluster.run(&["run", "--config", "none.toml"]).await.fails(78, "none.toml cannot be read");
 }
 

@@ -154,6 +154,25 @@ async fn whose_authority_is_trusted_no_more_is_put_out_and_an_overlap_leaves_no_
     assert!(matches!(soon(accepted.closed()).await, Closed::Lost(words) if words.contains("not let in any more")));
 }
 
+/// Both authorities are of one cluster, so that all that tells their lists apart is what each is called.
+#[test]
+fn a_list_of_one_authority_does_not_bind_the_certificates_of_another() {
+    let (old, new) = (authority(), authority());
+    let revoked = issue(&old, "x");
+    let lists = [old.revoke(&[revoked.chain_pem().as_bytes()], 1).unwrap(), new.revoke(&[], 1).unwrap()];
+    for order in [[0, 1], [1, 0]] {
+        let text = order.map(|at: usize| lists[at].as_str()).concat();
+        for (own, other) in [(&old, &new), (&new, &old)] {
+            let mut both = issue(own, "a");
+            both.authority.extend(issue(other, "x").authority);
+            both.with_revocations(text.as_bytes()).unwrap();
+        }
+        let error = revoked.clone().with_revocations(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, IdentityError::Revoked(_)), "{error}");
+    }
+    issue(&new, "a").with_revocations(lists[0].as_bytes()).expect("what is left of an authority that has gone");
+}
+
 #[tokio::test]
 async fn only_a_valid_identity_of_the_same_node_takes_the_place_of_another() {
     let authority = authority();
