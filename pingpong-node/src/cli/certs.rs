@@ -43,7 +43,7 @@ pub(super) enum Certs {
         #[command(flatten)]
         at: Where,
     },
-    /// Issues an identity for each node: NAME.pem and NAME.key. Copy both, and ca.pem, to that node.
+    /// Issues an identity for each node: NAME.pem and NAME.key. Copy both, ca.pem and crl.pem to that node.
     Issue {
         /// The nodes' names; each is the one DNS name of its certificate.
         #[arg(required = true, value_name = "NAME")]

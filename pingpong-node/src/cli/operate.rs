@@ -189,7 +189,7 @@ fn show(answer: &Answer, json: bool) -> Outcome {
             if json {
                 say_json(answer)
             } else {
-                complain(&"that node is neither linked nor known there; `nodes` says who is linked")
+                complain(&"that node is not linked, or not known, there; `nodes` says who is linked")
             },
             false,
         ),

@@ -64,13 +64,14 @@ fn needs_a_person(error: &impl std::fmt::Display) -> Outcome {
 fn filter(level: &str) -> Result<EnvFilter, String> {
     let wrong =
         |words: String| format!("log.level is {level:?}: {words}; use a level, or directives such as info,quinn=debug");
+    // The parser takes a blank for a part of a name.
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
     // A directive without a level would be a part of which everything is logged, and of all others nothing.
-    let bare =
-        level.split(',').map(str::trim).find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
-    if let Some(part) = bare {
+    let is_bare = |part: &&&str| !part.is_empty() && !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
+    if let Some(part) = parts.iter().find(is_bare) {
         return Err(wrong(format!("{part:?} is no level")));
     }
-    EnvFilter::try_new(level).map_err(|error| wrong(error.to_string()))
+    EnvFilter::try_new(parts.join(",")).map_err(|error| wrong(error.to_string()))
 }
 
 fn log(settings: &LogSettings) -> Result<(), String> {
@@ -207,4 +208,23 @@ fn report(settings: &Settings, json: bool) -> Outcome {
     );
     let rows = rows.map(|(name, bytes)| vec![(*name).to_owned(), size(usize::try_from(*bytes).unwrap_or(usize::MAX))]);
     say(&(head + &table(&["what", "at most"], rows)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_filter_is_what_its_words_say_and_logs_something_unless_it_is_off() {
+        for (level, means) in
+            [("info", "info"), (" info ", "info"), ("info, quinn=debug", "quinn=debug,info"), ("off", "off")]
+        {
+            assert_eq!(filter(level).unwrap().to_string(), means);
+        }
+        for level in ["loud", "info,loud", "info,pingpong_core"] {
+            let words = filter(level).unwrap_err();
+            assert!(words.contains("is no level; use a level"), "{words}");
+        }
+        assert!(filter("warn,[{peer}]=info").is_ok() && filter("loud=very").is_err());
+    }
 }

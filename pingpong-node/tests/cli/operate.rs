@@ -50,8 +50,8 @@ async fn links_are_listed_watched_reset_and_forgotten() {
     let down = events.next().await;
     assert_eq!((&down["event"]["up"], &down["event"]["reason"]), (&false.into(), &"disconnected by command".into()));
     assert_eq!(events.next().await["event"]["up"], true, "it comes back");
-    cluster.asked("n1", &["disconnect", "nobody"]).await.fails(1, "that node is neither linked nor known there");
-    cluster.asked("n1", &["forget", "nobody"]).await.fails(1, "that node is neither linked nor known there");
+    cluster.asked("n1", &["disconnect", "nobody"]).await.fails(1, "that node is not linked, or not known, there");
+    cluster.asked("n1", &["forget", "nobody"]).await.fails(1, "that node is not linked, or not known, there");
     two.signal("-KILL").await;
     assert_eq!(events.next().await["event"]["reason"], "lost");
     cluster.asked("n1", &["forget", "n2"]).await.ok();
