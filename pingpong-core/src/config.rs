@@ -84,8 +84,9 @@ pub struct Limits {
     pub max_message: usize,
     /// Bytes of all messages above 64 KiB that this node is sending, over all links; again as many that it is receiving, or that wait in
     /// mailboxes; as many of answers from links; and of answers of its own servers to its own calls, where one more fails with
-    /// [`NoRoomForReply`](crate::CallFailure::NoRoomForReply). Each counts as long as its bytes are kept, whoever keeps them. At least twice `max_message`, so that a server which is stuck with one
-    /// does not hold up the others (C6); default 256 MiB. Further ones wait. A peer holds at most half of it, or two messages if
+    /// [`NoRoomForReply`](crate::CallFailure::NoRoomForReply); of the others further ones wait. Each counts as long as its bytes are kept,
+    /// whoever keeps them. At least twice `max_message`, so that a server which is stuck with one does not hold up the others (C6);
+    /// default 256 MiB. A peer holds at most half of it, or two messages if
     /// that is more: with three times `max_message` none can use it up.
     pub large_bytes: usize,
     /// Calls of this node in flight: 1 to 1,000,000. Default 4,096. Further ones wait, within their deadline.
