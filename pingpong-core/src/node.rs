@@ -32,6 +32,11 @@ impl Incarnation {
         }
     }
 
+    /// The same bytes on every machine.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.millis) << 64) | u128::from(self.random)).to_le_bytes()
+    }
+
     /// Milliseconds since 1970 (UTC) at which this life began, by the node's own clock.
     pub const fn millis(self) -> u64 {
         self.millis

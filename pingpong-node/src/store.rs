@@ -1,9 +1,13 @@
-//! What a node keeps in its data directory: for now its incarnation, so that a restart is greater than the last life whatever the
-//! clock says.
+//! What a node keeps in its data directory: its incarnation, so that a restart is greater than the last life whatever the clock says; and
+//! what it has counted, in a file of its own ([`counts`]).
 //!
 //! One node at a time: the directory is locked as long as the store lives, and the lock goes with the process, however it ends. A
 //! file is replaced whole or not at all, and is on disk before the store says so. A file that is damaged, of a newer program, or
 //! another node's is never overwritten.
+
+pub mod counts;
+
+pub use counts::{FileStore, FileStoreError, Owner};
 
 use async_trait::async_trait;
 use pingpong_core::config::IncarnationStore;
@@ -76,7 +80,7 @@ struct Kept {
 
 /// A data directory, locked. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct FileStore(Arc<Dir>);
+pub struct DataDir(Arc<Dir>);
 
 #[derive(Debug)]
 struct Dir {
@@ -85,7 +89,7 @@ struct Dir {
     _lock: File,
 }
 
-impl FileStore {
+impl DataDir {
     /// Opens the directory of a node, and makes it if it is missing. What is in it is checked.
     ///
     /// # Errors
@@ -186,7 +190,7 @@ fn make(dir: &Path) -> io::Result<()> {
 }
 
 #[async_trait]
-impl IncarnationStore for FileStore {
+impl IncarnationStore for DataDir {
     async fn load(&self) -> Result<Option<Incarnation>, String> {
         self.blocking(Dir::read).await
     }
@@ -208,35 +212,35 @@ mod tests {
     async fn an_incarnation_outlives_the_store() {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("deep").join("data");
-        let store = FileStore::open(&at, &name("n1")).unwrap();
+        let store = DataDir::open(&at, &name("n1")).unwrap();
         assert_eq!(store.load().await, Ok(None));
         for millis in [5, 7] {
             store.store(Incarnation::new(millis, u64::MAX)).await.unwrap();
         }
         drop(store);
-        let again = FileStore::open(&at, &name("n1")).unwrap();
+        let again = DataDir::open(&at, &name("n1")).unwrap();
         assert_eq!(again.load().await, Ok(Some(Incarnation::new(7, u64::MAX))));
     }
 
     #[test]
     fn a_directory_has_one_user_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let first = FileStore::open(dir.path(), &name("n1")).unwrap();
-        let error = FileStore::open(dir.path(), &name("n1")).unwrap_err();
+        let first = DataDir::open(dir.path(), &name("n1")).unwrap();
+        let error = DataDir::open(dir.path(), &name("n1")).unwrap_err();
         assert!(matches!(error, StoreError::InUse { .. }), "{error}");
         drop(first);
-        FileStore::open(dir.path(), &name("n1")).unwrap();
+        DataDir::open(dir.path(), &name("n1")).unwrap();
     }
 
     #[tokio::test]
     async fn what_is_not_understood_is_refused_and_stays() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("incarnation.toml");
-        let store = FileStore::open(dir.path(), &name("n1")).unwrap();
+        let store = DataDir::open(dir.path(), &name("n1")).unwrap();
         store.store(Incarnation::new(5, 6)).await.unwrap();
         drop(store);
         let good = fs::read_to_string(&file).unwrap();
-        let open = |of: &str| FileStore::open(dir.path(), &name(of)).unwrap_err();
+        let open = |of: &str| DataDir::open(dir.path(), &name(of)).unwrap_err();
         assert!(matches!(open("n2"), StoreError::AnotherNode { .. }), "{}", open("n2"));
         fs::write(&file, good.replace("format = 1", "format = 2")).unwrap();
         assert!(matches!(open("n1"), StoreError::Newer { format: 2, .. }), "{}", open("n1"));
@@ -247,6 +251,6 @@ mod tests {
             assert_eq!(fs::read_to_string(&file).unwrap(), good[..length], "it is left as it is");
         }
         let blocked = dir.path().join("incarnation.toml").join("data");
-        assert!(matches!(FileStore::open(&blocked, &name("n1")), Err(StoreError::Io { .. })));
+        assert!(matches!(DataDir::open(&blocked, &name("n1")), Err(StoreError::Io { .. })));
     }
 }

@@ -79,6 +79,7 @@ mod capability;
 pub mod faulty;
 pub mod ground;
 pub mod harness;
+pub mod history;
 pub mod promises;
 mod run;
 #[macro_use]

@@ -1,246 +1,484 @@
-//! The consumer: it keeps what all nodes pinged, asks for what it missed, and passes on what it learns.
+//! The consumer: it takes over what all nodes pinged, asks for what it missed, and passes on what it learns.
 
-use super::Settings;
 use super::backoff::Backoff;
+use super::compare::Compare;
+use super::contacts::Contacts;
 use super::counts::{Counts, Slot};
-use super::gossip::Gossip;
-use super::messages::{AskCounts, AskProducer, CONSUMER, PRODUCER, ProducerSays, Told};
-use super::store::{MemoryStore, Source};
+use super::digest::{Part, Sum};
+use super::gossip::{Gossip, News};
+use super::ledger::{Ledger, Merged, Source};
+use super::messages::{AskConsumer, AskProducer, CONSUMER, ConsumerSays, PRODUCER, ProducerSays, Told};
+use super::settings::Settings;
+use super::trouble::{Trouble, Troubles};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
 use crate::repeats::Repeats;
 use crate::server::{CastError, Context, Server, TransportExt};
-use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Targets};
-use std::collections::BTreeMap;
+use crate::transport::{CallFailure, SendError, Targets};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// So many slots, and no more, are told without being asked for.
+const FEW: usize = 64;
+/// Peers with which this node compares its counts at once, and producers that it asks; the others wait, and have often nothing new any more
+/// when it is their turn.
+const AT_ONCE: usize = 16;
+
 /// The server that keeps what all nodes pinged.
 ///
-/// It is registered before it asks anybody (P13): what comes in between is in its mailbox, and what came before is in the
-/// answers.
+/// It is registered before it asks anybody (P13): what comes in between is in its mailbox, and what came before is in the answers.
 pub(super) struct Consumer {
-    store: Arc<MemoryStore>,
+    ledger: Arc<Ledger>,
     settings: Arc<Settings>,
+    troubles: Troubles,
+    contacts: Arc<Contacts>,
     gossip: Gossip,
     backoff: Backoff,
     /// What each producer said last in its present session, to notice one that goes back.
     said: BTreeMap<Slot, u64>,
+    /// Producers that are to be asked for their slots, and how often they were.
+    to_ask: VecDeque<(NodeName, u32)>,
+    /// Producers that are being asked.
+    asking: usize,
+    /// Peers with which to compare, and what their counts came to when they last said so.
+    to_compare: VecDeque<(NodeName, Option<Sum>)>,
+    /// Peers with which it is comparing.
+    comparing: BTreeMap<NodeName, Comparing>,
+    /// The last question of any comparison.
+    questions: u64,
+    /// Whether [`Info::Changed`] is on its way.
+    waiting: bool,
+    /// Whether [`Info::Gossip`] is on its way.
+    armed: bool,
     began: Instant,
     repeats: Repeats,
 }
 
-/// Which servers are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whom {
-    Producers,
-    Consumers,
-}
-
-/// A question to the servers of some nodes.
-#[derive(Debug)]
-pub(super) struct Question {
-    whom: Whom,
-    nodes: Vec<NodeName>,
-    /// How often these were asked before.
+struct Comparing {
+    compare: Compare,
+    /// The question that is out, and its number: an answer to an earlier one is of a session that is over.
+    asked: AskConsumer,
+    number: u64,
+    /// How often it was asked before.
     before: u32,
+    /// The peer has changed since, and is to be compared with once more.
+    once_more: Option<Sum>,
 }
 
 pub(super) enum Info {
-    Answered(Question, Vec<Reply<Counts>>, Vec<Failed>),
-    AskAgain(Question),
+    /// A producer has answered, or not; it was asked so often before.
+    Producer(NodeName, u32, Result<(Node, ProducerSays), CallFailure>),
+    /// A producer is to be asked again.
+    AskProducer(NodeName, u32),
+    /// A consumer has answered a question of a comparison, or not.
+    Consumer(NodeName, u64, Result<(Node, ConsumerSays), CallFailure>),
+    /// A consumer is to be asked the same again.
+    AskConsumer(NodeName, u64),
+    /// A new epoch has begun; this was heard of the old one.
+    Begun(Node, Counts),
+    /// What is published has changed.
+    Changed,
+    /// The time has come to tell it.
     Gossip,
 }
 
 impl Consumer {
-    pub(super) fn new(store: Arc<MemoryStore>, settings: Arc<Settings>, backoff: Backoff) -> Self {
-        let gossip = Gossip::new(store.revision());
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        settings: Arc<Settings>,
+        backoff: Backoff,
+        troubles: Troubles,
+        contacts: Arc<Contacts>,
+    ) -> Self {
         Self {
-            store,
+            ledger,
             settings,
-            gossip,
+            troubles,
+            contacts,
+            gossip: Gossip::default(),
             backoff,
             said: BTreeMap::new(),
+            to_ask: VecDeque::new(),
+            asking: 0,
+            to_compare: VecDeque::new(),
+            comparing: BTreeMap::new(),
+            questions: 0,
+            waiting: false,
+            armed: false,
             began: Instant::now(),
             repeats: Repeats::default(),
         }
     }
 
-    fn ask(&self, question: Question, cx: &mut Context<Self>) {
-        let deadline = self.settings.ask_deadline;
-        let Question { whom, before, .. } = question;
-        let targets = Targets::Nodes(question.nodes.clone());
-        let started = cx.spawn(move |transport| async move {
-            let (answers, failed) = match whom {
-                Whom::Producers => {
-                    let replies = transport.call(&targets, &PRODUCER, &AskProducer::Slots, deadline).await;
-                    let Replies { replies, failed } = replies.unwrap_or_default();
-                    let slots = replies.into_iter().filter_map(|Reply { node, reply }| match reply {
-                        ProducerSays::Slots(reply) => Some(Reply { node, reply }),
-                        _ => None,
-                    });
-                    (slots.collect(), failed)
+    fn merge(&mut self, source: Source<'_>, counts: &Counts, cx: &mut Context<Self>) {
+        let Merged { own, .. } = self.ledger.merge(source, counts);
+        if let Some(seen) = own {
+            self.own_store_is_older(seen, source.node(), counts, cx);
+        }
+    }
+
+    /// Others have seen more of this node's slot than it has counted (P27): it begins a new one, and takes over what they have of the old.
+    fn own_store_is_older(&self, seen: u64, from: &Node, counts: &Counts, cx: &mut Context<Self>) {
+        let slot = self.ledger.slot();
+        let count = self.ledger.counts().get(&slot).unwrap_or(0);
+        let now = cx.node().incarnation;
+        match self.ledger.begin(now) {
+            Ok(begun) => {
+                tracing::error!(
+                    %slot, count, seen, %from, epoch = %now,
+                    "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
+                );
+                let (ledger, from, counts) = (Arc::clone(&self.ledger), from.clone(), counts.clone());
+                let later = cx.spawn(move |_| async move {
+                    // A store that has failed stops the node.
+                    let _ = ledger.synced(begun).await;
+                    Info::Begun(from, counts)
+                });
+                if later.is_err() {
+                    tracing::warn!(
+                        "no room to wait for the new epoch; the old one is complete after the next comparison"
+                    );
                 }
-                Whom::Consumers => {
-                    let replies = transport.call(&targets, &CONSUMER, &AskCounts, deadline).await;
-                    let Replies { replies, failed } = replies.unwrap_or_default();
-                    (replies, failed)
-                }
-            };
-            Info::Answered(question, answers, failed)
-        });
-        if started.is_err() {
-            tracing::error!(?whom, before, "no room to ask; the counts may be behind until the next event");
-        }
-    }
-
-    fn answered(
-        &mut self,
-        question: Question,
-        answers: Vec<Reply<Counts>>,
-        failed: Vec<Failed>,
-        cx: &mut Context<Self>,
-    ) {
-        let Question { whom, before, .. } = question;
-        for Reply { node, reply } in answers {
-            let source = if whom == Whom::Producers { Source::Producer(&node) } else { Source::Consumer };
-            self.merge(&node, source, &reply, cx);
-        }
-        let mut late = Vec::new();
-        for Failed { name, reason, .. } in failed {
-            match reason {
-                CallFailure::DeadlinePassed { .. } => late.push(name),
-                // A starting server and an `Up` speak for themselves (P14).
-                CallFailure::NoSuchServer
-                | CallFailure::ServerStopped
-                | CallFailure::NotLinked
-                | CallFailure::NodeDown { .. } => {}
-                reason => tracing::warn!(node = %name, ?whom, %reason, "no counts from there"),
             }
+            Err(slot) => self.troubles.tell(Trouble::StoreIsOlder { slot, count, seen }),
         }
-        if !late.is_empty() {
-            let again = Question { whom, nodes: late, before: before.saturating_add(1) };
-            let delay = self.backoff.delay(before);
-            tracing::debug!(?again, ?delay, "not answered in time, asked again");
-            if cx.after(delay, Info::AskAgain(again)).is_err() {
-                tracing::error!("no room to ask again; the counts may be behind until the next event");
-            }
-        }
-    }
-
-    fn ask_again(&self, mut question: Question, cx: &mut Context<Self>) {
-        // Who went down meanwhile speaks for itself when it comes up.
-        let linked = cx.list();
-        question.nodes.retain(|name| linked.iter().any(|node| node.name == *name));
-        if !question.nodes.is_empty() {
-            self.ask(question, cx);
-        }
-    }
-
-    fn merge(&mut self, from: &Node, source: Source<'_>, counts: &Counts, cx: &mut Context<Self>) {
-        let merged = self.store.merge(source, counts);
-        self.gossip.changed(merged, &from.name);
-        self.gossip_later(cx);
     }
 
     /// A producer's casts come in the order sent (C2), so that its counts do not go back within a session.
     fn watch(&mut self, from: &Node, counts: &Counts) {
         for (slot, count) in counts.iter().filter(|(slot, _)| slot.producer == from.name) {
-            match self.said.get_mut(&slot) {
+            match self.said.get_mut(slot) {
                 Some(said) if count < *said => {
                     if let Some(left_out) =
                         self.repeats.write_one_of("went back", &slot.to_string(), self.began.elapsed())
                     {
                         tracing::warn!(%slot, count, said, left_out, "a producer's count went back; was its store rolled back?");
                     }
-                    self.store.count_backwards();
+                    self.ledger.count_backwards();
                 }
                 Some(said) => *said = count,
-                // What the store refuses needs no watching; that bounds the map.
-                None if self.store.knows(&slot) => {
-                    self.said.insert(slot, count);
+                // What the ledger refuses needs no watching; that bounds the map.
+                None if self.ledger.knows(slot) => {
+                    self.said.insert(slot.clone(), count);
                 }
                 None => {}
             }
         }
     }
 
-    fn gossip_later(&mut self, cx: &mut Context<Self>) {
-        if self.gossip.wants_timer() {
-            let armed = cx.after(self.settings.gossip_interval, Info::Gossip).is_ok();
-            self.gossip.set_timer(armed);
+    /// Asks the producers that wait to be asked, a few at once.
+    fn ask_producers(&mut self, cx: &mut Context<Self>) {
+        while self.asking < AT_ONCE
+            && let Some((name, before)) = self.to_ask.pop_front()
+        {
+            let deadline = self.settings.ask_deadline;
+            let asked = cx.spawn(move |transport| async move {
+                let to = Targets::node(name.clone());
+                let replies = transport.call(&to, &PRODUCER, &AskProducer::Slots, deadline).await;
+                Info::Producer(name, before, one(replies))
+            });
+            if asked.is_err() {
+                tracing::error!("no room to ask a producer; the counts may be behind until its next ping");
+            }
+            self.asking += usize::from(asked.is_ok());
         }
     }
 
-    /// Tells flagged peers what changed since they were told last; each distinct message is encoded once.
-    fn send_news(&mut self, peers: BTreeMap<u64, Vec<NodeName>>, cx: &mut Context<Self>) {
-        for (since, names) in peers {
-            let (counts, revision) = self.store.changed_since(since);
-            match cx.try_abcast(&Targets::Nodes(names.clone()), &CONSUMER, &Told::News(counts)) {
-                Ok(sent) => {
-                    let told = names.iter().filter(|name| !sent.refused.iter().any(|r| r.name == **name));
-                    told.for_each(|name| self.gossip.told(name, revision));
-                }
-                // A node that leaves: nobody hears it any more.
-                Err(CastError::Send(SendError::ShuttingDown)) => {}
-                Err(error) => tracing::error!(%error, "other consumers cannot be told"),
+    fn producer_answered(
+        &mut self,
+        name: NodeName,
+        before: u32,
+        answer: Result<(Node, ProducerSays), CallFailure>,
+        cx: &mut Context<Self>,
+    ) {
+        self.asking -= 1;
+        match answer {
+            Ok((node, ProducerSays::Slots { counts, .. })) => self.merge(Source::Producer(&node), &counts, cx),
+            Ok((node, says)) => tracing::warn!(%node, ?says, "no counts from there"),
+            Err(reason) if self.is_asked_again(&name, &reason, cx) => {
+                let delay = self.backoff.delay(before);
+                // Refused, the producer's next ping or its next `Up` tells.
+                let _ = cx.after(delay, Info::AskProducer(name, before.saturating_add(1)));
+            }
+            Err(_) => {}
+        }
+        self.ask_producers(cx);
+    }
+
+    /// Whether there is an answer to be had still (P14).
+    fn is_asked_again(&self, name: &NodeName, reason: &CallFailure, cx: &Context<Self>) -> bool {
+        match reason {
+            CallFailure::DeadlinePassed { .. } | CallFailure::NoRoomForReply { .. } => {
+                cx.list().iter().any(|node| node.name == *name)
+            }
+            // A starting server and an `Up` speak for themselves.
+            CallFailure::NoSuchServer
+            | CallFailure::ServerStopped
+            | CallFailure::NotLinked
+            | CallFailure::NodeDown { .. } => false,
+            reason => {
+                tracing::warn!(node = %name, %reason, "no counts from there");
+                false
             }
         }
-        self.gossip_later(cx);
+    }
+
+    /// A peer's counts may be others than this node's.
+    fn compare_with(&mut self, name: NodeName, sum: Option<Sum>, cx: &mut Context<Self>) {
+        if let Some(comparing) = self.comparing.get_mut(&name) {
+            comparing.once_more = sum;
+        } else if let Some(waiting) = self.to_compare.iter_mut().find(|(waiting, _)| *waiting == name) {
+            waiting.1 = sum;
+        } else {
+            self.to_compare.push_back((name, sum));
+        }
+        self.compare_more(cx);
+    }
+
+    fn compare_more(&mut self, cx: &mut Context<Self>) {
+        while self.comparing.len() < AT_ONCE
+            && let Some((name, sum)) = self.to_compare.pop_front()
+        {
+            if sum.is_some_and(|sum| sum == self.ledger.published().sum) {
+                continue;
+            }
+            let mut compare = Compare::new();
+            if let Some(asked) = compare.next() {
+                let comparing = Comparing { compare, asked, number: 0, before: 0, once_more: None };
+                self.comparing.insert(name.clone(), comparing);
+                self.ask_consumer(&name, cx);
+            }
+        }
+    }
+
+    fn ask_consumer(&mut self, name: &NodeName, cx: &mut Context<Self>) {
+        let Some(comparing) = self.comparing.get_mut(name) else { return };
+        self.questions += 1;
+        comparing.number = self.questions;
+        let number = comparing.number;
+        let (question, deadline, to) = (comparing.asked.clone(), self.settings.ask_deadline, name.clone());
+        let asked = cx.spawn(move |transport| async move {
+            let replies = transport.call(&Targets::node(to.clone()), &CONSUMER, &question, deadline).await;
+            Info::Consumer(to, number, one(replies))
+        });
+        if asked.is_err() {
+            tracing::error!("no room to ask a consumer; the counts may be behind until its next news");
+            self.comparing.remove(name);
+        }
+    }
+
+    /// Whether this is the question to that peer that is out.
+    fn is_out(&self, name: &NodeName, number: u64) -> bool {
+        self.comparing.get(name).is_some_and(|comparing| comparing.number == number)
+    }
+
+    fn consumer_answered(
+        &mut self,
+        name: &NodeName,
+        answer: Result<(Node, ConsumerSays), CallFailure>,
+        cx: &mut Context<Self>,
+    ) {
+        match answer {
+            Ok((node, ConsumerSays::Counts(counts))) => self.merge(Source::Relay(&node), &counts, cx),
+            Ok((_, ConsumerSays::Sums(sums))) => self.compare_sums(name, sums),
+            Err(reason) if self.is_asked_again(name, &reason, cx) => {
+                if let Some(comparing) = self.comparing.get_mut(name) {
+                    let delay = self.backoff.delay(comparing.before);
+                    comparing.before = comparing.before.saturating_add(1);
+                    if cx.after(delay, Info::AskConsumer(name.clone(), comparing.number)).is_ok() {
+                        return;
+                    }
+                }
+                self.comparing.remove(name);
+            }
+            Err(_) => drop(self.comparing.remove(name)),
+        }
+        self.next_question(name, cx);
+    }
+
+    fn compare_sums(&mut self, name: &NodeName, sums: Vec<(Part, Sum)>) {
+        let Some(Comparing { compare, asked: AskConsumer::Sums(asked), .. }) = self.comparing.get_mut(name) else {
+            return;
+        };
+        let mine: BTreeMap<Part, Sum> = self.ledger.sums(sums.iter().map(|(part, _)| *part)).into_iter().collect();
+        compare.compare(asked, sums, |part| mine.get(&part).copied().unwrap_or_default());
+    }
+
+    fn next_question(&mut self, name: &NodeName, cx: &mut Context<Self>) {
+        if let Some(comparing) = self.comparing.get_mut(name) {
+            if let Some(next) = comparing.compare.next() {
+                comparing.asked = next;
+                comparing.before = 0;
+                return self.ask_consumer(name, cx);
+            }
+            let once_more = self.comparing.remove(name).and_then(|comparing| comparing.once_more);
+            if once_more.is_some() {
+                self.to_compare.push_back((name.clone(), once_more));
+            }
+        }
+        self.compare_more(cx);
+    }
+
+    /// Waits for the next change, to tell it.
+    fn wait_for_change(&mut self, cx: &mut Context<Self>) {
+        if self.waiting {
+            return;
+        }
+        let (ledger, since) = (Arc::clone(&self.ledger), self.ledger.revision());
+        let waits = cx.spawn(move |_| async move {
+            ledger.changed_after(since).await;
+            Info::Changed
+        });
+        self.waiting = waits.is_ok();
+        if waits.is_err() {
+            // Then the timer looks.
+            self.gossip_later(cx);
+        }
+    }
+
+    fn gossip_later(&mut self, cx: &mut Context<Self>) {
+        if !self.armed {
+            self.armed = cx.after(self.settings.gossip_interval, Info::Gossip).is_ok();
+        }
+    }
+
+    fn send_news(&mut self, cx: &mut Context<Self>) {
+        let (news, now) = self.gossip.news(&self.ledger);
+        for News { peers, counts } in news {
+            let sum = || Told::Sum(self.ledger.published().sum);
+            self.tell(peers, &counts.map_or_else(sum, Told::News), now, cx);
+        }
+    }
+
+    /// Tells some peers what comes up to that revision.
+    fn tell(&mut self, peers: Vec<NodeName>, told: &Told, revision: u64, cx: &mut Context<Self>) {
+        match cx.try_abcast(&Targets::Nodes(peers.clone()), &CONSUMER, told) {
+            Ok(sent) => {
+                if !sent.refused.is_empty() {
+                    self.gossip_later(cx);
+                }
+                let told = peers.iter().filter(|name| !sent.refused.iter().any(|refused| refused.name == **name));
+                told.for_each(|name| self.gossip.told(name, revision));
+            }
+            // A node that leaves: nobody hears it any more.
+            Err(CastError::Send(SendError::ShuttingDown)) => {}
+            Err(error) => tracing::error!(%error, "other consumers cannot be told"),
+        }
+    }
+
+    fn counts_in(&self, parts: &[Part]) -> Counts {
+        let (counts, parts): (_, BTreeSet<Part>) = (self.ledger.counts(), parts.iter().copied().collect());
+        let asked = counts.iter().filter(|(slot, _)| Part::with(slot).any(|part| parts.contains(&part)));
+        asked.map(|(slot, count)| (slot.clone(), count)).collect()
+    }
+}
+
+/// The outcome of a call to one node.
+fn one<R, E>(replies: Result<crate::transport::Replies<R>, E>) -> Result<(Node, R), CallFailure> {
+    let mut replies = replies.map_err(|_| CallFailure::NotDecodable)?;
+    match (replies.replies.pop(), replies.failed.pop()) {
+        (Some(reply), _) => Ok((reply.node, reply.reply)),
+        (None, failed) => Err(failed.map_or(CallFailure::NotLinked, |failed| failed.reason)),
     }
 }
 
 impl Server for Consumer {
     type Cast = Told;
-    type Call = AskCounts;
+    type Call = AskConsumer;
     type Info = Info;
 
     const EVENTS: bool = true;
 
     async fn started(&mut self, cx: &mut Context<Self>) {
-        let nodes: Vec<NodeName> = cx.list().into_iter().map(|node| node.name).collect();
-        if nodes.is_empty() {
-            return;
+        self.wait_for_change(cx);
+        for Node { name, .. } in cx.list() {
+            self.to_ask.push_back((name.clone(), 0));
+            self.compare_with(name, None, cx);
         }
-        for whom in [Whom::Producers, Whom::Consumers] {
-            self.ask(Question { whom, nodes: nodes.clone(), before: 0 }, cx);
-        }
+        self.ask_producers(cx);
     }
 
     async fn cast(&mut self, from: &Node, message: Told, cx: &mut Context<Self>) {
         match message {
             Told::Pinged(counts) => {
-                self.merge(from, Source::Producer(from), &counts, cx);
+                self.merge(Source::Producer(from), &counts, cx);
                 self.watch(from, &counts);
             }
-            Told::News(counts) => self.merge(from, Source::Consumer, &counts, cx),
+            Told::News(counts) => self.merge(Source::Relay(from), &counts, cx),
+            Told::Sum(sum) => self.compare_with(from.name.clone(), Some(sum), cx),
         }
     }
 
-    async fn call(&mut self, _: &Node, AskCounts: AskCounts, _: &mut Context<Self>) -> Counts {
-        self.store.counts()
+    async fn call(&mut self, _: &Node, request: AskConsumer, _: &mut Context<Self>) -> ConsumerSays {
+        match request {
+            AskConsumer::Counts => ConsumerSays::Counts(self.ledger.counts().as_ref().clone()),
+            AskConsumer::Sums(parts) => {
+                let slots: u64 =
+                    self.ledger.sums(parts.iter().copied()).iter().map(|(_, sum)| u64::from(sum.slots)).sum();
+                if slots <= FEW as u64 {
+                    return ConsumerSays::Counts(self.counts_in(&parts));
+                }
+                let cut = parts.iter().filter(|part| part.exists()).filter_map(|part| part.cut()).flatten();
+                ConsumerSays::Sums(self.ledger.sums(cut))
+            }
+            AskConsumer::Parts(parts) => ConsumerSays::Counts(self.counts_in(&parts)),
+        }
     }
 
     async fn info(&mut self, info: Info, cx: &mut Context<Self>) {
         match info {
-            Info::Answered(question, answers, failed) => self.answered(question, answers, failed, cx),
-            Info::AskAgain(question) => self.ask_again(question, cx),
+            Info::Producer(name, before, answer) => self.producer_answered(name, before, answer, cx),
+            Info::AskProducer(name, before) => {
+                // Who went down meanwhile speaks for itself when it comes up.
+                if cx.list().iter().any(|node| node.name == name) {
+                    self.to_ask.push_back((name, before));
+                    self.ask_producers(cx);
+                }
+            }
+            Info::Consumer(name, number, answer) => {
+                if self.is_out(&name, number) {
+                    self.consumer_answered(&name, answer, cx);
+                }
+            }
+            Info::AskConsumer(name, number) => {
+                if self.is_out(&name, number) {
+                    self.ask_consumer(&name, cx);
+                }
+            }
+            Info::Begun(from, counts) => drop(self.ledger.merge(Source::Relay(&from), &counts)),
+            Info::Changed => {
+                self.waiting = false;
+                self.gossip_later(cx);
+            }
             Info::Gossip => {
-                self.gossip.set_timer(false);
-                let flagged = self.gossip.flagged();
-                self.send_news(flagged, cx);
+                self.armed = false;
+                self.wait_for_change(cx);
+                self.send_news(cx);
             }
         }
     }
 
     async fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) {
-        self.gossip.up(node.name.clone());
-        self.send_news(BTreeMap::from([(0, vec![node.name.clone()])]), cx);
+        self.contacts.now(&node.name);
+        let (counts, revision) = self.ledger.counts_at();
+        let told = if counts.len() <= FEW {
+            Told::News(counts.as_ref().clone())
+        } else {
+            Told::Sum(self.ledger.published().sum)
+        };
+        // What is not sent now, because its queue is full, is sent as news.
+        self.gossip.told(&node.name, 0);
+        self.tell(vec![node.name.clone()], &told, revision, cx);
     }
 
-    async fn node_down(&mut self, node: &Node, _: &DownReason, _: &mut Context<Self>) {
+    async fn node_down(&mut self, node: &Node, _: &DownReason, cx: &mut Context<Self>) {
+        self.contacts.now(&node.name);
         self.gossip.down(&node.name);
         self.said.retain(|slot, _| slot.producer != node.name);
+        self.to_compare.retain(|(name, _)| *name != node.name);
+        self.comparing.remove(&node.name);
+        self.compare_more(cx);
     }
 }

@@ -48,9 +48,7 @@ impl fmt::Debug for Slot {
 /// assert_eq!(mine.value(&slot(1).producer), 10, "epochs add up");
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    producers: BTreeMap<NodeName, BTreeMap<Incarnation, u64>>,
-}
+pub struct Counts(BTreeMap<Slot, u64>);
 
 impl Counts {
     /// No slots.
@@ -60,52 +58,58 @@ impl Counts {
 
     /// The count of a slot; `None` if the slot is not known.
     pub fn get(&self, slot: &Slot) -> Option<u64> {
-        self.producers.get(&slot.producer)?.get(&slot.epoch).copied()
+        self.0.get(slot).copied()
     }
 
     /// Raises a slot to `count`, unless it is there already. Returns whether anything changed; a new slot is a change.
     pub fn raise(&mut self, slot: &Slot, count: u64) -> bool {
-        // The name is cloned for a new one only.
-        if let Some(known) = self.producers.get_mut(&slot.producer).and_then(|epochs| epochs.get_mut(&slot.epoch)) {
+        // The slot is cloned for a new one only.
+        if let Some(known) = self.0.get_mut(slot) {
             let raised = *known < count;
             *known = count.max(*known);
             return raised;
         }
-        self.producers.entry(slot.producer.clone()).or_default().insert(slot.epoch, count);
+        self.0.insert(slot.clone(), count);
         true
     }
 
     /// Takes the greater count of each slot. Returns whether anything changed.
     pub fn merge(&mut self, other: &Self) -> bool {
-        other.iter().fold(false, |changed, (slot, count)| self.raise(&slot, count) || changed)
+        other.iter().fold(false, |changed, (slot, count)| self.raise(slot, count) || changed)
     }
 
-    pub(super) fn remove(&mut self, slot: &Slot) {
-        if let Some(epochs) = self.producers.get_mut(&slot.producer) {
-            epochs.remove(&slot.epoch);
-            if epochs.is_empty() {
-                self.producers.remove(&slot.producer);
-            }
-        }
+    /// Whether every slot of `other` is here, with at least its count.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.iter().all(|(slot, count)| self.get(slot).is_some_and(|known| known >= count))
+    }
+
+    /// What `self` has, and `other` has not, or less of.
+    #[must_use]
+    pub fn beyond(&self, other: &Self) -> Self {
+        let missing = |(slot, count): &(&Slot, u64)| other.get(slot).is_none_or(|known| known < *count);
+        self.iter().filter(missing).map(|(slot, count)| (slot.clone(), count)).collect()
+    }
+
+    pub(super) fn remove(&mut self, slot: &Slot) -> Option<u64> {
+        self.0.remove(slot)
     }
 
     /// All slots with their counts, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = (Slot, u64)> + '_ {
-        self.producers.iter().flat_map(|(producer, epochs)| {
-            epochs.iter().map(|(epoch, count)| (Slot { producer: producer.clone(), epoch: *epoch }, *count))
-        })
+    pub fn iter(&self) -> impl Iterator<Item = (&Slot, u64)> + '_ {
+        self.0.iter().map(|(slot, count)| (slot, *count))
     }
 
     /// The epochs of one producer with their counts, oldest first.
     pub fn epochs(&self, producer: &NodeName) -> impl DoubleEndedIterator<Item = (Incarnation, u64)> + '_ {
-        self.producers.get(producer).into_iter().flatten().map(|(epoch, count)| (*epoch, *count))
+        let at = |epoch| Slot { producer: producer.clone(), epoch };
+        let all = at(Incarnation::new(0, 0))..=at(Incarnation::new(u64::MAX, u64::MAX));
+        self.0.range(all).map(|(slot, count)| (slot.epoch, *count))
     }
 
     /// What is known of one producer alone.
     #[must_use]
     pub fn of(&self, producer: &NodeName) -> Self {
-        let epochs = self.producers.get(producer).cloned();
-        Self { producers: epochs.map(|epochs| (producer.clone(), epochs)).into_iter().collect() }
+        self.epochs(producer).map(|(epoch, count)| (Slot { producer: producer.clone(), epoch }, count)).collect()
     }
 
     /// The pings of one producer: the sum over its epochs. A producer that is not known has none.
@@ -115,22 +119,31 @@ impl Counts {
 
     /// The pings of each producer.
     pub fn values(&self) -> BTreeMap<NodeName, u128> {
-        self.producers.keys().map(|producer| (producer.clone(), self.value(producer))).collect()
+        let mut values = BTreeMap::new();
+        let mut slots = self.iter().peekable();
+        while let Some((slot, count)) = slots.next() {
+            let mut value = u128::from(count);
+            while let Some((_, count)) = slots.next_if(|(next, _)| next.producer == slot.producer) {
+                value += u128::from(count);
+            }
+            values.insert(slot.producer.clone(), value);
+        }
+        values
     }
 
     /// The pings of all producers. It does not wrap: that would need 2^64 slots.
     pub fn total(&self) -> u128 {
-        self.producers.values().flat_map(BTreeMap::values).map(|count| u128::from(*count)).sum()
+        self.0.values().map(|count| u128::from(*count)).sum()
     }
 
     /// Number of slots.
     pub fn len(&self) -> usize {
-        self.producers.values().map(BTreeMap::len).sum()
+        self.0.len()
     }
 
     /// Whether there is no slot.
     pub fn is_empty(&self) -> bool {
-        self.producers.values().all(BTreeMap::is_empty)
+        self.0.is_empty()
     }
 }
 
@@ -152,7 +165,7 @@ impl fmt::Debug for Counts {
 
 impl Message for Counts {
     const ID: u16 = 1;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
 #[cfg(test)]
@@ -201,7 +214,7 @@ mod tests {
         fn merge_is_monotone_and_loses_no_slot(a in counts(), b in counts()) {
             let after = merged(&a, &b);
             for (slot, count) in a.iter().chain(b.iter()) {
-                prop_assert!(after.get(&slot) >= Some(count));
+                prop_assert!(after.get(slot) >= Some(count));
             }
             prop_assert!(after.total() >= a.total() && after.total() >= b.total());
             for (producer, value) in a.values() {

@@ -1,95 +1,95 @@
-//! Whom a consumer must tell: one flag a peer, set by what others say, cleared on sending (P15).
+//! Whom a consumer must tell what: everything that has changed since a peer was told last, if any of it was brought by another one (P15).
 
-use super::store::Merged;
+use super::counts::Counts;
+use super::ledger::Ledger;
 use crate::name::NodeName;
 use std::collections::BTreeMap;
 
-/// What each linked peer was told, by the store's revisions.
-#[derive(Debug)]
+/// What each linked peer was told last, by the ledger's revisions.
+#[derive(Debug, Default)]
 pub(super) struct Gossip {
-    peers: BTreeMap<NodeName, Peer>,
-    /// The store's revision when this consumer looked last: what rose since then was this node's own producer.
-    seen: u64,
-    armed: bool,
+    told: BTreeMap<NodeName, u64>,
 }
 
-#[derive(Debug)]
-struct Peer {
-    flagged: bool,
-    told: u64,
+/// What some peers are to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) peers: Vec<NodeName>,
+    /// `None`: more has changed than is remembered.
+    pub(super) counts: Option<Counts>,
 }
 
 impl Gossip {
-    pub(super) fn new(seen: u64) -> Self {
-        Self { peers: BTreeMap::new(), seen, armed: false }
-    }
-
-    /// A peer that comes up is told everything.
-    pub(super) fn up(&mut self, name: NodeName) {
-        self.peers.insert(name, Peer { flagged: true, told: 0 });
+    /// A peer was told everything up to that revision, or will learn it by itself.
+    pub(super) fn told(&mut self, name: &NodeName, revision: u64) {
+        self.told.insert(name.clone(), revision);
     }
 
     pub(super) fn down(&mut self, name: &NodeName) {
-        self.peers.remove(name);
+        self.told.remove(name);
     }
 
-    /// Flags the peers that must hear of a merge of what `from` said.
-    pub(super) fn changed(&mut self, merged: Merged, from: &NodeName) {
-        let own = merged.before > self.seen;
-        let news = merged.after > merged.before;
-        self.seen = merged.after;
-        for (name, peer) in &mut self.peers {
-            peer.flagged |= own || (news && name != from);
+    /// What whom is to be told now, and the revision that this comes up to. Each piece of news is for all who were told the same before,
+    /// so that it is encoded once.
+    pub(super) fn news(&mut self, ledger: &Ledger) -> (Vec<News>, u64) {
+        let mut by_revision: BTreeMap<u64, Vec<NodeName>> = BTreeMap::new();
+        for (name, told) in &self.told {
+            by_revision.entry(*told).or_default().push(name.clone());
         }
-    }
-
-    /// The peers that must hear, by what they were told last.
-    pub(super) fn flagged(&self) -> BTreeMap<u64, Vec<NodeName>> {
-        let mut flagged: BTreeMap<u64, Vec<NodeName>> = BTreeMap::new();
-        for (name, peer) in self.peers.iter().filter(|(_, peer)| peer.flagged) {
-            flagged.entry(peer.told).or_default().push(name.clone());
+        let mut all = Vec::new();
+        let mut now = ledger.revision();
+        for (told, peers) in by_revision {
+            let (changed, revision) = ledger.changed_since(told);
+            now = now.min(revision);
+            let Some(changed) = changed else {
+                all.push(News { peers, counts: None });
+                continue;
+            };
+            let is_news = |peer: &NodeName| changed.iter().any(|changed| changed.by.as_ref() != Some(peer));
+            let (peers, informed): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_news);
+            informed.iter().for_each(|peer| self.told(peer, revision));
+            if !peers.is_empty() {
+                let counts = changed.into_iter().map(|changed| (changed.slot, changed.count)).collect();
+                all.push(News { peers, counts: Some(counts) });
+            }
         }
-        flagged
-    }
-
-    pub(super) fn told(&mut self, name: &NodeName, revision: u64) {
-        if let Some(peer) = self.peers.get_mut(name) {
-            *peer = Peer { flagged: false, told: revision };
-        }
-    }
-
-    /// Whether somebody is flagged, and no timer will see to it.
-    pub(super) fn wants_timer(&self) -> bool {
-        !self.armed && self.peers.values().any(|peer| peer.flagged)
-    }
-
-    pub(super) fn set_timer(&mut self, armed: bool) {
-        self.armed = armed;
+        (all, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exercise::counts::Slot;
+    use crate::exercise::ledger::Source;
+    use crate::node::{Incarnation, Node};
 
     fn name(name: &str) -> NodeName {
         NodeName::new(name).unwrap()
     }
 
-    #[test]
-    fn news_go_to_all_but_the_one_who_brought_them() {
-        let mut gossip = Gossip::new(1);
+    #[tokio::test]
+    async fn news_go_to_all_but_the_one_who_brought_them() {
+        let node = |text: &str| Node { name: name(text), incarnation: Incarnation::new(1, 0) };
+        let ledger = Ledger::in_memory(&node("a")).await.unwrap();
+        let mut gossip = Gossip::default();
         for peer in ["b", "c", "d"] {
-            gossip.up(name(peer));
-            gossip.told(&name(peer), 1);
+            gossip.told(&name(peer), ledger.revision());
         }
-        gossip.changed(Merged { before: 1, after: 1 }, &name("b"));
-        assert!(!gossip.wants_timer(), "nothing changed");
-        gossip.changed(Merged { before: 1, after: 2 }, &name("b"));
-        assert_eq!(gossip.flagged(), BTreeMap::from([(1, vec![name("c"), name("d")])]));
-        gossip.told(&name("c"), 2);
-        gossip.changed(Merged { before: 3, after: 3 }, &name("a"));
-        let all = BTreeMap::from([(1, vec![name("b"), name("d")]), (2, vec![name("c")])]);
-        assert_eq!(gossip.flagged(), all, "this node's own pings, which nobody brought");
+        assert_eq!(gossip.news(&ledger).0, [], "nothing changed");
+        let of = |text: &str, count| (Slot { producer: name(text), epoch: Incarnation::new(1, 0) }, count);
+        ledger.merge(Source::Producer(&node("b")), &Counts::from_iter([of("b", 1)]));
+        ledger.flush().await.unwrap();
+        let (news, now) = gossip.news(&ledger);
+        let expected = News { peers: vec![name("c"), name("d")], counts: Some(Counts::from_iter([of("b", 1)])) };
+        assert_eq!(news, [expected]);
+        gossip.told(&name("c"), now);
+        ledger.ping(1).await.unwrap();
+        let (news, _) = gossip.news(&ledger);
+        let all = [
+            News { peers: vec![name("d")], counts: Some(Counts::from_iter([of("a", 1), of("b", 1)])) },
+            News { peers: vec![name("b"), name("c")], counts: Some(Counts::from_iter([of("a", 1)])) },
+        ];
+        assert_eq!(news, all, "this node's own pings, which nobody brought");
     }
 }

@@ -1,7 +1,8 @@
-//! Pings, and a reader that waits for them, at one store, in many orders: see [`crate::sync`].
+//! Pings, a reader that waits for them, and the task that talks to the store, at one ledger, in many orders: see [`crate::sync`].
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests
 
+use super::ledger::Ledger;
 use super::store::MemoryStore;
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
@@ -14,25 +15,28 @@ use std::sync::Arc;
 fn pings_are_numbered_once_and_who_waits_for_them_is_woken() {
     explore(|| {
         let node = Node { name: NodeName::new("a").unwrap(), incarnation: Incarnation::new(1, 0) };
-        let store = Arc::new(MemoryStore::new(&node));
+        let (ledger, writer) = Ledger::with_writer(MemoryStore, &node);
+        let ledger = Arc::new(ledger);
+        let writer = shuttle::future::spawn(writer);
         let waits = {
-            let store = Arc::clone(&store);
+            let ledger = Arc::clone(&ledger);
             thread::spawn(move || {
                 block_on(async {
-                    let mut changes = store.changes();
-                    while store.counts().get(store.slot()) != Some(4) {
+                    let mut changes = ledger.changes();
+                    while ledger.counts().get(&ledger.slot()) != Some(4) {
                         changes.changed().await.unwrap();
                     }
                 });
             })
         };
         let producers = [(); 2].map(|()| {
-            let store = Arc::clone(&store);
-            thread::spawn(move || [(); 2].map(|()| store.ping(1).unwrap().count))
+            let ledger = Arc::clone(&ledger);
+            thread::spawn(move || [(); 2].map(|()| block_on(ledger.ping(1)).unwrap().count))
         });
         let mut numbers = producers.map(|producer| producer.join().unwrap()).concat();
         numbers.sort_unstable();
         assert_eq!(numbers, [1, 2, 3, 4], "no number twice (P4)");
         waits.join().unwrap();
+        writer.abort();
     });
 }

@@ -1,8 +1,13 @@
 //! What producers and consumers say to each other.
 
 use super::counts::{Counts, Slot};
+use super::digest::{Part, Sum};
+use super::members::{Fingerprint, Voice};
+use super::read::ReadError;
+use super::store::Origin;
 use crate::message::{Message, Request};
-use crate::name::ServerName;
+use crate::name::{ClusterName, NodeName, ServerName};
+use crate::node::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
@@ -15,32 +20,57 @@ fn literal(name: &str) -> ServerName {
 pub static PRODUCER: LazyLock<ServerName> = LazyLock::new(|| literal("producer"));
 /// The name of the server that keeps what all nodes pinged.
 pub static CONSUMER: LazyLock<ServerName> = LazyLock::new(|| literal("consumer"));
+/// The name of the server that votes; only members have it.
+pub static MEMBER: LazyLock<ServerName> = LazyLock::new(|| literal("member"));
 
 /// What a consumer is told. Counts are cumulative: the last message alone is enough (P1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Told {
     /// By a producer: its own slots.
     Pinged(Counts),
-    /// By another consumer: what it knows (P15).
+    /// By another consumer: what has changed, or all that it knows if that is little (P15).
     News(Counts),
+    /// By another consumer that knows more than fits in a message: what its counts come to. Who has others compares.
+    Sum(Sum),
 }
 
 impl Message for Told {
     const ID: u16 = 2;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
-/// Asks a consumer for its counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskCounts;
+/// What a consumer is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AskConsumer {
+    /// For all its counts.
+    Counts,
+    /// For the sums of the parts into which each of these is cut.
+    Sums(Vec<Part>),
+    /// For the counts in these parts.
+    Parts(Vec<Part>),
+}
 
-impl Message for AskCounts {
+impl Message for AskConsumer {
     const ID: u16 = 3;
+    const VERSION: u8 = 1;
+}
+
+/// A consumer's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConsumerSays {
+    /// All its counts, or those in the parts that were asked for.
+    Counts(Counts),
+    /// Parts with their sums.
+    Sums(Vec<(Part, Sum)>),
+}
+
+impl Message for ConsumerSays {
+    const ID: u16 = 6;
     const VERSION: u8 = 0;
 }
 
-impl Request for AskCounts {
-    type Reply = Counts;
+impl Request for AskConsumer {
+    type Reply = ConsumerSays;
 }
 
 /// What a producer is asked.
@@ -48,20 +78,36 @@ impl Request for AskCounts {
 pub enum AskProducer {
     /// For its own slots.
     Slots,
-    /// To ping this often. Only its own node may ask that.
-    Ping(u64),
+    /// To ping this often, and when to answer. Only its own node may ask that.
+    Ping(u64, When),
+}
+
+/// When a producer answers to pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// At once: they wait to be counted. A crash of the producer loses them.
+    Queued,
+    /// When they are in this node's store.
+    Stored,
 }
 
 impl Message for AskProducer {
     const ID: u16 = 4;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
 /// A producer's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProducerSays {
     /// Its own slots.
-    Slots(Counts),
+    Slots {
+        /// With their counts.
+        counts: Counts,
+        /// Whether these are all that there ever were of its name: its store was created by `init` (P18).
+        exact: bool,
+    },
+    /// The pings wait to be counted.
+    Queued,
     /// The pings are counted.
     Pinged(Pinged),
     /// Nothing was counted.
@@ -70,7 +116,7 @@ pub enum ProducerSays {
 
 impl Message for ProducerSays {
     const ID: u16 = 5;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
 impl Request for AskProducer {
@@ -87,7 +133,7 @@ pub struct Pinged {
 }
 
 /// Pings that were not counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PingRefused {
     /// The numbers of the slot would not suffice.
@@ -101,4 +147,95 @@ pub enum PingRefused {
     /// Another node asked.
     #[error("a producer pings for its own node only")]
     NotLocal,
+    /// The store takes nothing more for now (P6).
+    #[error("nothing was counted: {0}")]
+    StoreFull(String),
+    /// The store takes nothing more at all, and the node stops (P6). These pings may be counted, if the disk has them.
+    #[error("the node stops: {0}")]
+    StoreClosed(String),
+    /// As many pings wait as may.
+    #[error("{limit} pings wait for an answer, the limit; ping when some have got one")]
+    Busy {
+        /// How many may wait.
+        limit: usize,
+    },
+}
+
+/// What a member is asked, by nodes that have the same members (P28).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskMember {
+    /// Which members the asking node has.
+    pub members: Fingerprint,
+    /// What it asks.
+    pub ask: Ask,
+}
+
+/// The questions to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// To store these counts, and to say so once they are synced (P10, P19).
+    Hold(Counts),
+    /// What it has published. Counts that come to this sum are known (P19).
+    Read(Sum),
+    /// What it has published, whether it votes or not (P23, `accept_loss`).
+    Salvage,
+    /// To read at that level itself, for a node that is no member, and so must not write back what it has read (P19).
+    Agree(Agreement),
+    /// By another member that has a new store: to remember its epoch, and to help it recover (P23); or, if its store was created by `init`,
+    /// to say whether it was there before (P25).
+    Recover {
+        /// The epoch of its store.
+        epoch: Incarnation,
+        /// How the store came to be.
+        origin: Origin,
+    },
+}
+
+/// What a majority is to agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Agreement {
+    /// On each producer's value and on the total (P20, P21).
+    Values,
+    /// On all counts at one instant (P22).
+    Snapshot,
+}
+
+impl Message for AskMember {
+    const ID: u16 = 7;
+    const VERSION: u8 = 0;
+}
+
+/// A member's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberSays {
+    /// The counts are synced.
+    Held(Voice),
+    /// What it has published.
+    Counts(Voice, Counts),
+    /// What it has published comes to the sum in the question.
+    Same(Voice),
+    /// What a majority agreed on, or why it did not.
+    Agreed(Result<Counts, ReadError>),
+    /// It does not vote: it is recovering itself.
+    Recovering,
+    /// It could not store it (P6).
+    Refused(String),
+    /// Another store of the asking node's name had this epoch or a greater one, or any at all if it claims to be the first (P23, P25).
+    Known(Incarnation),
+    /// It has other members, or another cluster (P28).
+    ConfigMismatch {
+        /// Its cluster.
+        cluster: ClusterName,
+        /// Its members.
+        members: Vec<NodeName>,
+    },
+}
+
+impl Message for MemberSays {
+    const ID: u16 = 8;
+    const VERSION: u8 = 0;
+}
+
+impl Request for AskMember {
+    type Reply = MemberSays;
 }

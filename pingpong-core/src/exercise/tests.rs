@@ -16,10 +16,14 @@ fn counts(slots: &[(&str, u64)]) -> Counts {
     slots.iter().map(|(producer, count)| (slot(producer), *count)).collect()
 }
 
-fn start(double: &Arc<Double>) -> Exercise {
+async fn start(double: &Arc<Double>) -> Exercise {
     let transport: Arc<dyn Transport> = Arc::clone(double) as _;
-    let store = Arc::new(MemoryStore::new(&transport.node()));
-    Exercise::start(transport, store, Settings::default()).unwrap()
+    let ledger = Ledger::in_memory(&transport.node()).await.unwrap();
+    Exercise::start(transport, ledger, Settings::default()).unwrap()
+}
+
+fn slots(counts: Counts) -> ProducerSays {
+    ProducerSays::Slots { counts, exact: true }
 }
 
 fn pings_of(exercise: &Exercise, producer: &str) -> u128 {
@@ -47,7 +51,7 @@ async fn settle() {
 #[tokio::test(start_paused = true)]
 async fn the_consumer_is_registered_before_it_asks_anybody() {
     let double = Double::new("a", &["b", "c"]);
-    let _exercise = start(&double);
+    let _exercise = start(&double).await;
     double.until(|log| log.iter().filter(|seen| matches!(seen, Seen::Called(..))).count() == 4).await;
     let log = double.log();
     let registered = log.iter().position(|seen| *seen == Seen::Registered(CONSUMER.clone())).unwrap();
@@ -71,12 +75,12 @@ async fn a_ping_between_the_registration_and_the_answer_is_counted() {
         let double = inner.upgrade().unwrap();
         tokio::spawn(async move { double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 8)]))) });
         if *server == *PRODUCER {
-            Answer::reply(&ProducerSays::Slots(counts(&[("b", 7)])))
+            Answer::reply(&slots(counts(&[("b", 7)])))
         } else {
-            Answer::reply(&counts(&[("b", 6), ("c", 2)]))
+            Answer::reply(&ConsumerSays::Counts(counts(&[("b", 6), ("c", 2)])))
         }
     });
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     let mut asked = asked;
     tokio::time::timeout(Duration::from_secs(60), asked.wait_for(|asked| *asked == 2)).await.unwrap().unwrap();
     settle().await;
@@ -91,10 +95,10 @@ async fn who_does_not_answer_in_time_is_asked_again_until_it_does() {
     let counter = Arc::clone(&tries);
     double.script(move |server, from| match (from.as_str(), *server == *PRODUCER) {
         ("b", true) if counter.fetch_add(1, Ordering::SeqCst) < 3 => Answer::Silence,
-        ("b", true) => Answer::reply(&ProducerSays::Slots(counts(&[("b", 7)]))),
+        ("b", true) => Answer::reply(&slots(counts(&[("b", 7)]))),
         _ => Answer::Fails(CallFailure::NoSuchServer),
     });
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     let before = Instant::now();
     double.until(|log| log.iter().filter(|seen| seen.is_call(&PRODUCER, "b")).count() == 4).await;
     settle().await;
@@ -112,7 +116,7 @@ async fn who_does_not_answer_in_time_is_asked_again_until_it_does() {
 async fn who_goes_down_is_not_asked_again() {
     let double = Double::new("a", &["b"]);
     double.script(|_, _| Answer::Silence);
-    let _exercise = start(&double);
+    let _exercise = start(&double).await;
     double.until(|log| log.iter().filter(|seen| seen.is_call(&PRODUCER, "b")).count() == 2).await;
     double.down("b");
     tokio::time::sleep(Duration::from_secs(600)).await;
@@ -122,7 +126,7 @@ async fn who_goes_down_is_not_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn a_producer_tells_its_own_node_and_every_one_that_is_or_comes_up() {
     let double = Double::new("a", &["b"]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     let begun = Told::Pinged(counts(&[("a", 0)]));
     until_told(&double, "a", &begun, 1).await;
     until_told(&double, "b", &begun, 1).await;
@@ -137,7 +141,7 @@ async fn a_producer_tells_its_own_node_and_every_one_that_is_or_comes_up() {
 #[tokio::test(start_paused = true)]
 async fn a_node_whose_queue_was_full_gets_the_count_later() {
     let double = Double::new("a", &["b", "c"]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     settle().await;
     double.full(&["b"]);
     exercise.ping(1).await.unwrap();
@@ -155,7 +159,7 @@ async fn a_node_whose_queue_was_full_gets_the_count_later() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_tells_who_comes_up_and_passes_on_what_it_learns_but_not_to_who_brought_it() {
     let double = Double::new("a", &["b", "c"]);
-    let _exercise = start(&double);
+    let _exercise = start(&double).await;
     let all = Told::News(counts(&[("a", 0)]));
     until_told(&double, "b", &all, 1).await;
     until_told(&double, "c", &all, 1).await;
@@ -175,7 +179,7 @@ async fn a_consumer_tells_who_comes_up_and_passes_on_what_it_learns_but_not_to_w
 #[tokio::test(start_paused = true)]
 async fn news_are_passed_on_at_most_once_in_an_interval_and_none_is_lost() {
     let double = Double::new("a", &["b", "c"]);
-    let _exercise = start(&double);
+    let _exercise = start(&double).await;
     settle().await;
     let before = told(&double, "c").len();
     for count in 1..=100 {
@@ -190,7 +194,7 @@ async fn news_are_passed_on_at_most_once_in_an_interval_and_none_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_is_counted_and_both_servers_go_on() {
     let double = Double::new("a", &["b"]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 5)])));
     double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 4)])));
     double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("c", 4)])));
@@ -198,11 +202,11 @@ async fn what_is_wrong_is_counted_and_both_servers_go_on() {
     double.deliver(&CONSUMER, "b", &Told::Pinged(Counts::from_iter([(future, 1)])));
     double.deliver(&CONSUMER, "b", &Told::News(counts(&[("a", 9)])));
     settle().await;
-    let ignored = exercise.store().ignored();
+    let ignored = exercise.ledger().ignored();
     let seen = [ignored.backwards, ignored.foreign_slot, ignored.future_epoch, ignored.own_slot, ignored.stale];
     assert_eq!(seen, [1; 5]);
     assert_eq!(exercise.local().total, 5);
-    let body = AskProducer::Ping(1).encode().unwrap();
+    let body = AskProducer::Ping(1, When::Stored).encode().unwrap();
     let request = crate::message::Encoded { kind: AskProducer::KIND, body: &body };
     let answer = double.call_from(&PRODUCER, "b", request).await.unwrap().unwrap();
     let says = ProducerSays::decode(answer.kind, &answer.body).unwrap();
@@ -211,14 +215,14 @@ async fn what_is_wrong_is_counted_and_both_servers_go_on() {
     double.up("b");
     double.deliver(&CONSUMER, "b", &Told::Pinged(counts(&[("b", 4)])));
     settle().await;
-    assert_eq!(exercise.store().ignored().backwards, 1, "a new session begins anew: it is merely stale");
+    assert_eq!(exercise.ledger().ignored().backwards, 1, "a new session begins anew: it is merely stale");
     assert_eq!(exercise.ping(1).await.unwrap().count, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_is_used_up_is_refused_and_the_producer_goes_on() {
     let double = Double::new("a", &[]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     exercise.ping(u64::MAX - 1).await.unwrap();
     assert_eq!(exercise.ping(1).await.unwrap().count, u64::MAX);
     let refused = PingRefused::CountExhausted { count: u64::MAX, wanted: 1 };
@@ -232,21 +236,21 @@ async fn a_slot_that_is_used_up_is_refused_and_the_producer_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_crashes_too_often_ends_the_exercise_with_an_error() {
     let double = Double::new("a", &[]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     for _ in 0..4 {
         exercise.consumer().crash().await;
     }
     let error = exercise.stopped().await.unwrap_err();
-    assert!(matches!(error, ServerError::GaveUp { server, .. } if server == *CONSUMER));
+    assert!(matches!(error, ExerciseError::Server(ServerError::GaveUp { server, .. }) if server == *CONSUMER));
 }
 
 /// Counts of a crashed producer that were stored and never cast reach the others through the consumer.
 #[tokio::test(start_paused = true)]
 async fn what_was_stored_and_not_cast_is_told_by_the_next_life() {
     let double = Double::new("a", &["b"]);
-    let exercise = start(&double);
+    let exercise = start(&double).await;
     settle().await;
-    exercise.store().ping(2).unwrap();
+    exercise.ledger().ping(2).await.unwrap();
     exercise.producer().crash().await;
     until_told(&double, "b", &Told::Pinged(counts(&[("a", 2)])), 1).await;
     until_told(&double, "b", &Told::News(counts(&[("a", 2)])), 1).await;

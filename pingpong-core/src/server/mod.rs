@@ -14,6 +14,7 @@ mod context;
 #[cfg(test)]
 pub(crate) mod double;
 mod ext;
+mod reply;
 mod runner;
 mod supervisor;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 
 pub use context::{Busy, Context};
 pub use ext::{CastError, TransportExt};
+pub use reply::ReplyTo;
 pub use supervisor::{Restart, ServerError, ServerHandle, SpawnOptions, spawn};
 
 use crate::message::{Message, Request};
@@ -131,6 +133,23 @@ pub trait Server: Sized + Send + 'static {
         request: Self::Call,
         cx: &mut Context<Self>,
     ) -> impl Future<Output = <Self::Call as Request>::Reply> + Send;
+
+    /// Handles a request that may be answered later, while the server goes on: OTP's `{noreply, State}` with `gen_server:reply/2`. By
+    /// default it is handled by [`call`](Self::call), which it replaces for those requests that it does not hand on.
+    ///
+    /// Whoever keeps a [`ReplyTo`] bounds how many it keeps, and drops those whose callers no longer wait. Need not be cancel safe.
+    fn call_later(
+        &mut self,
+        from: &Node,
+        request: Self::Call,
+        reply: ReplyTo<Self::Call>,
+        cx: &mut Context<Self>,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            let answer = self.call(from, request, cx).await;
+            reply.send(answer).await;
+        }
+    }
 
     /// Handles what the server told itself. Need not be cancel safe.
     fn info(&mut self, info: Self::Info, cx: &mut Context<Self>) -> impl Future<Output = ()> + Send {

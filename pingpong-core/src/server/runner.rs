@@ -1,8 +1,8 @@
 //! One life of a server: from its registration until it is stopped, or crashes.
 
-use super::{Context, Server};
+use super::{Context, ReplyTo, Server};
 use crate::inbox::{Batch, Caller, Dropped, Entry, Inbox, InboxClosed};
-use crate::message::{Encoded, Message, Request};
+use crate::message::Message;
 use crate::transport::CallFailure;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
@@ -98,14 +98,6 @@ async fn answer<S: Server>(
             return caller.reply(Err(CallFailure::NotDecodable)).await;
         }
     };
-    let reply = server.call(batch.from(), request, cx).await.encode();
-    match reply {
-        Ok(body) => {
-            caller.reply(Ok(Encoded { kind: <S::Call as Request>::Reply::KIND, body: &body })).await;
-        }
-        Err(error) => {
-            tracing::error!(server = %cx.name(), %error, "an answer cannot be encoded");
-            caller.reply(Err(CallFailure::NotDecodable)).await;
-        }
-    }
+    let reply = ReplyTo::new(caller, cx.name().clone());
+    server.call_later(batch.from(), request, reply, cx).await;
 }

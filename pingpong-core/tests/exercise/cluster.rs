@@ -1,7 +1,7 @@
 //! Nodes with the exercise on a network in memory. The clock is paused, and chance comes from the network's seed.
 
 use pingpong_core::config::OutsideWorld;
-use pingpong_core::exercise::{Exercise, LocalRead, MemoryStore, Settings};
+use pingpong_core::exercise::{Exercise, Ledger, LocalRead, Settings};
 use pingpong_core::mesh::Mesh;
 use pingpong_core::{Address, ClusterName, MeshConfig, NodeName, Transport};
 use pingpong_transport_mem::{MemLink, MemNetwork};
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
     pub(crate) settings: Settings,
     outside: Arc<Outside>,
     meshes: BTreeMap<&'static str, Arc<Mesh<MemLink>>>,
-    stores: BTreeMap<&'static str, Arc<MemoryStore>>,
+    ledgers: BTreeMap<&'static str, Arc<Ledger>>,
     exercises: BTreeMap<&'static str, Exercise>,
 }
 
@@ -59,7 +59,7 @@ impl Cluster {
             settings,
             outside: Arc::default(),
             meshes: BTreeMap::new(),
-            stores: BTreeMap::new(),
+            ledgers: BTreeMap::new(),
             exercises: BTreeMap::new(),
         }
     }
@@ -82,14 +82,14 @@ impl Cluster {
         config.seeds = ["a", "b", "c", "d"].into_iter().filter(|seed| *seed != node).map(at).collect();
         config.outside = Arc::clone(&self.outside) as Arc<dyn OutsideWorld>;
         let mesh = Arc::new(Mesh::start(link, config).await.unwrap());
-        self.stores.insert(node, Arc::new(MemoryStore::new(&mesh.node())));
+        self.ledgers.insert(node, Ledger::in_memory(&mesh.node()).await.unwrap());
         self.meshes.insert(node, mesh);
     }
 
     /// The servers of a node start, on the store that it has.
     pub(crate) fn exercise(&mut self, node: &'static str) {
         let transport: Arc<dyn Transport> = Arc::clone(&self.meshes[node]) as _;
-        let exercise = Exercise::start(transport, Arc::clone(&self.stores[node]), self.settings.clone()).unwrap();
+        let exercise = Exercise::start(transport, Arc::clone(&self.ledgers[node]), self.settings.clone()).unwrap();
         self.exercises.insert(node, exercise);
     }
 
@@ -102,7 +102,7 @@ impl Cluster {
     pub(crate) fn kill(&mut self, node: &'static str) {
         self.network.crash(&at(node));
         self.exercises.remove(node);
-        self.stores.remove(node);
+        self.ledgers.remove(node);
         self.meshes.remove(node);
     }
 

@@ -84,7 +84,7 @@ async fn scenario_03_a_store_is_lost_during_a_partition() {
     cluster.knows("c", &[("c", 2)]).await;
     cluster.network.heal_all();
     cluster.all_know(&[("a", 10), ("b", 0), ("c", 7)]).await;
-    let c = cluster.on("c").store().counts();
+    let c = cluster.on("c").ledger().counts();
     assert_eq!(
         c.epochs(&name("c")).map(|(_, count)| count).collect::<Vec<_>>(),
         [5, 2],

@@ -5,11 +5,11 @@ use super::output::{Outcome, complain, say, say_json, size, table};
 use clap::{Args, Subcommand};
 use pingpong_node::daemon::{Daemon, DaemonError, End};
 use pingpong_node::exercise::{
-    AskCounts, AskProducer, CONSUMER, Exercise, MemoryStore, PRODUCER, ProducerSays, Settings as Times,
+    AskConsumer, AskProducer, CONSUMER, ConsumerSays, Exercise, Ledger, PRODUCER, ProducerSays, Settings as Times,
 };
 use pingpong_node::link::Endpoint;
 use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
-use pingpong_node::store::FileStore;
+use pingpong_node::store::DataDir;
 use sd_notify::NotifyState;
 use serde_json::json;
 use std::process::ExitCode;
@@ -94,15 +94,19 @@ async fn node(settings: Settings) -> ExitCode {
         Err(error @ DaemonError::System { .. }) => return complain(&error).into(),
         Err(error) => return needs_a_person(&error).into(),
     };
-    let exercise = match exercise(&daemon) {
+    let exercise = match exercise(&daemon).await {
         Ok(exercise) => exercise,
         Err(error) => return complain(&error).into(),
     };
     daemon.operate(Arc::clone(&exercise));
     // Slots are keys of maps in counts, which JSON does not know; the sums over them are what people ask for.
-    daemon.adapters().add_with::<AskCounts, _>(&CONSUMER, |counts| counts.values());
+    daemon.adapters().add_with::<AskConsumer, _>(&CONSUMER, |said| match said {
+        ConsumerSays::Counts(counts) => json!(counts.values()),
+        ConsumerSays::Sums(sums) => json!({ "sums": sums.len() }),
+    });
     daemon.adapters().add_with::<AskProducer, _>(&PRODUCER, |said| match said {
-        ProducerSays::Slots(counts) => json!({ "slots": counts.values() }),
+        ProducerSays::Slots { counts, .. } => json!({ "slots": counts.values() }),
+        ProducerSays::Queued => json!("queued"),
         ProducerSays::Pinged(pinged) => json!({ "pinged": pinged.count }),
         ProducerSays::Refused(refused) => json!({ "refused": refused.to_string() }),
     });
@@ -129,13 +133,13 @@ async fn node(settings: Settings) -> ExitCode {
     }
 }
 
-fn exercise(daemon: &Daemon) -> Result<Arc<Exercise>, pingpong_node::transport::RegisterError> {
+async fn exercise(daemon: &Daemon) -> Result<Arc<Exercise>, Box<dyn std::error::Error>> {
     let transport = daemon.transport();
-    let store = Arc::new(MemoryStore::new(&transport.node()));
+    let ledger = Ledger::in_memory(&transport.node()).await?;
     let mut times = Times::default();
     times.allow_consumer = daemon.spawn_options(&CONSUMER).allow;
     times.allow_producer = daemon.spawn_options(&PRODUCER).allow;
-    Exercise::start(transport, store, times).map(Arc::new)
+    Ok(Arc::new(Exercise::start(transport, ledger, times)?))
 }
 
 fn told(end: &End) -> ExitCode {
@@ -167,7 +171,7 @@ fn check(given: &Given) -> Result<Settings, String> {
     settings.check(&quic).map_err(|error| words(&error))?;
     // Nothing is taken: the node may be running.
     if let Some(data) = &settings.data {
-        FileStore::check(data, &settings.name).map_err(|error| words(&error))?;
+        DataDir::check(data, &settings.name).map_err(|error| words(&error))?;
     }
     Ok(settings)
 }

@@ -35,7 +35,7 @@ impl MemStage {
         let own = NodeName::new(&name).map_err(|error| refused(error.to_string()))?;
         let link = self.network.bind(own, address.clone()).map_err(|error| refused(error.to_string()))?;
         let mesh = Mesh::start(link, config).await.map_err(|error| refused(error.to_string()))?;
-        self.players[node] = Some(Player::on(Arc::new(mesh))?);
+        self.players[node] = Some(Player::on(Arc::new(mesh)).await?);
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl Stage for MemStage {
     }
 
     async fn recover(&mut self, node: usize) -> Result<(), ClusterError> {
-        self.player(node)?.recover()
+        self.player(node)?.recover().await
     }
 
     async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {

@@ -3,7 +3,7 @@
 use super::stage::{Counts, Look};
 use crate::cluster::ClusterError;
 use pingpong_node::config::Timeouts;
-use pingpong_node::exercise::{AskCounts, CONSUMER, Exercise, MemoryStore, Settings};
+use pingpong_node::exercise::{AskConsumer, CONSUMER, ConsumerSays, Exercise, Ledger, Settings};
 use pingpong_node::server::{Restart, TransportExt};
 use pingpong_node::transport::CallFailure;
 use pingpong_node::{Address, ClusterName, Incarnation, MeshConfig, Node, NodeName, Targets, Transport};
@@ -39,19 +39,19 @@ pub(crate) struct Player {
 
 impl Player {
     /// Starts both servers, with an empty store.
-    pub(crate) fn on(transport: Arc<dyn Transport>) -> Result<Self, ClusterError> {
+    pub(crate) async fn on(transport: Arc<dyn Transport>) -> Result<Self, ClusterError> {
         let name = transport.node().name.to_string();
         let mut player = Self { name, transport, exercise: None, losses: 0 };
-        player.start()?;
+        player.start().await?;
         Ok(player)
     }
 
-    fn start(&mut self) -> Result<(), ClusterError> {
+    async fn start(&mut self) -> Result<(), ClusterError> {
         let mut settings = Settings::default();
         settings.ping_deadline = NEVER;
         // A consumer that crashes stays down until it is told to recover; one that crashes unasked is found.
         settings.restart = Restart { max_restarts: 0, ..Restart::default() };
-        let exercise = Exercise::start(Arc::clone(&self.transport), self.store(), settings);
+        let exercise = Exercise::start(Arc::clone(&self.transport), self.ledger().await?, settings);
         self.exercise = Some(exercise.map_err(|error| ClusterError::node(&self.name, "start the exercise", error))?);
         Ok(())
     }
@@ -61,10 +61,11 @@ impl Player {
     /// A store that is lost while its node lives is followed by another one of the same incarnation, which must not number
     /// new pings like old ones (P4), and whose epoch may not be above the incarnation. So the epochs of one incarnation are
     /// numbered where its random bits would be: below the incarnation, and above all earlier ones, by the milliseconds.
-    fn store(&self) -> Arc<MemoryStore> {
+    async fn ledger(&self) -> Result<Arc<Ledger>, ClusterError> {
         let Node { name, incarnation } = self.transport.node();
         let epoch = Incarnation::new(incarnation.millis(), self.losses);
-        Arc::new(MemoryStore::new(&Node { name, incarnation: epoch }))
+        let ledger = Ledger::in_memory(&Node { name, incarnation: epoch }).await;
+        ledger.map_err(|error| ClusterError::node(&self.name, "open its store", error))
     }
 
     fn exercise(&self, what: &'static str) -> Result<&Exercise, ClusterError> {
@@ -92,17 +93,19 @@ impl Player {
     }
 
     /// Starts both servers again, with an empty store.
-    pub(crate) fn recover(&mut self) -> Result<(), ClusterError> {
-        self.start()
+    pub(crate) async fn recover(&mut self) -> Result<(), ClusterError> {
+        self.start().await
     }
 
     /// What the transport says of its links, and what the consumer answers when it is asked.
     pub(crate) async fn look(&self) -> Result<Look, ClusterError> {
         let failed = |error: &dyn std::fmt::Display| ClusterError::node(&self.name, "ask its consumer", error);
         let own = Targets::node(self.transport.node().name);
-        let answer = self.transport.call(&own, &CONSUMER, &AskCounts, NEVER).await.map_err(|error| failed(&error))?;
+        let answer =
+            self.transport.call(&own, &CONSUMER, &AskConsumer::Counts, NEVER).await.map_err(|error| failed(&error))?;
         let counts = match (answer.replies.first(), answer.failed.first()) {
-            (Some(answer), _) => answer.reply.values(),
+            (Some(pingpong_node::transport::Reply { reply: ConsumerSays::Counts(counts), .. }), _) => counts.values(),
+            (Some(_), _) => return Err(failed(&"it answered another question")),
             // It is down, and says nothing; one that went down meanwhile, too.
             (None, Some(none)) if matches!(none.reason, CallFailure::NoSuchServer | CallFailure::ServerStopped) => {
                 Default::default()

@@ -1,7 +1,7 @@
 //! What the Mesh and the backend are told.
 
 use super::{IdentityFiles, QuicSettings, Settings, words};
-use crate::store::{FileStore, StoreError};
+use crate::store::{DataDir, StoreError};
 use bytesize::ByteSize;
 use pingpong_core::MeshConfig;
 use pingpong_core::config::{ConfigError, Limits, Timeouts};
@@ -205,7 +205,7 @@ impl Settings {
     pub fn mesh_with_store(&self) -> Result<MeshConfig, SettingsError> {
         let mut config = self.mesh()?;
         if let Some(data) = &self.data {
-            config.incarnations = Arc::new(FileStore::open(data, &self.name)?);
+            config.incarnations = Arc::new(DataDir::open(data, &self.name)?);
         }
         Ok(config)
     }

@@ -12,7 +12,7 @@ pub(super) async fn fifty_nodes_join_at_once(c: &Cluster) {
     let names: Vec<String> = (0..NODES).map(|number| format!("n{number:02}")).collect();
     let mut players = Vec::new();
     for name in &names {
-        players.push(Player::on(c.start(name, &["n00"]).await));
+        players.push(Player::on(c.start(name, &["n00"]).await).await);
     }
     for player in &players {
         player.pings(2).await;

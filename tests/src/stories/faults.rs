@@ -20,7 +20,7 @@ pub(super) async fn a_consumer_that_loses_its_store_in_a_partition_gets_everythi
     c.crash(z.node.clone()).await;
     drop(z);
     y.pings(4).await;
-    let z = Player::on(c.start("z", &["x", "y"]).await);
+    let z = Player::on(c.start("z", &["x", "y"]).await).await;
     z.pings(1).await;
     z.knows(&[("z", 1)]).await;
     c.harness().heal_all().await;
@@ -66,9 +66,9 @@ pub(super) async fn the_counts_of_a_producer_that_is_gone_for_good_survive_with_
 /// `x` and `z` never see each other; what one pings reaches the other through `y`.
 pub(super) async fn counts_cross_a_bridge(c: &Cluster) {
     c.harness().cut(&Place::from("x"), &Place::from("z")).await;
-    let x = Player::on(c.start("x", &["y"]).await);
-    let y = Player::on(c.start("y", &[]).await);
-    let z = Player::on(c.start("z", &["y"]).await);
+    let x = Player::on(c.start("x", &["y"]).await).await;
+    let y = Player::on(c.start("y", &[]).await).await;
+    let z = Player::on(c.start("z", &["y"]).await).await;
     y.node.events().until_linked(&[node("x"), node("z")]).await;
     x.pings(5).await;
     z.pings(6).await;

@@ -1,10 +1,10 @@
 //! A node that plays the exercise.
 
 use crate::toolkit::{Cluster, TestNode, node};
+use futures_util::future::join_all;
 use pingpong_core::NodeName;
-use pingpong_core::exercise::{Exercise, MemoryStore, Settings};
+use pingpong_core::exercise::{Exercise, Ledger, Settings};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -17,10 +17,10 @@ pub(super) struct Player {
 
 impl Player {
     /// Starts both servers on a node, with an empty store.
-    pub(super) fn on(node: TestNode) -> Self {
-        let store = Arc::new(MemoryStore::new(&node.transport().node()));
+    pub(super) async fn on(node: TestNode) -> Self {
+        let ledger = Ledger::in_memory(&node.transport().node()).await.expect("memory takes everything");
         let exercise =
-            Exercise::start(node.transport(), store, Settings::default()).expect("nobody else took the names");
+            Exercise::start(node.transport(), ledger, Settings::default()).expect("nobody else took the names");
         let patience = node.timing().patience();
         Self { node, exercise, patience }
     }
@@ -49,7 +49,8 @@ impl Player {
 
 /// Starts players that are each other's seeds, and waits until all are linked.
 pub(super) async fn players<const N: usize>(c: &Cluster, names: [&str; N]) -> [Player; N] {
-    c.linked(names).await.map(Player::on)
+    let players = join_all(c.linked(names).await.map(Player::on)).await;
+    players.try_into().unwrap_or_else(|_| unreachable!("one of each"))
 }
 
 /// Waits until all of them know exactly these counts.

@@ -51,6 +51,6 @@ pub(super) async fn a_node_that_joins_learns_what_was_before(c: &Cluster) {
     let [x, y] = players(c, ["x", "y"]).await;
     x.pings(3).await;
     y.pings(4).await;
-    let z = Player::on(c.start("z", &["x"]).await);
+    let z = Player::on(c.start("z", &["x"]).await).await;
     all_know(&[&x, &y, &z], &[("x", 3), ("y", 4), ("z", 0)]).await;
 }

@@ -1,0 +1,196 @@
+//! What tells two maps of counts apart in a few bytes: sums of hashes, over all slots and over ever smaller parts of them.
+//!
+//! Slots fall into 4,096 buckets by a hash of their names, so that two nodes cut their slots alike. Each bucket has a sum over its
+//! slots with their counts, sixteen of them make up one above, and so on up to the root. Equal roots mean equal counts, but for a chance of
+//! one in 2^128. Where roots differ, a walk down finds the buckets that differ: it costs what differs, not what there is.
+//!
+//! A sum is kept up with each change, and never computed anew.
+
+use super::counts::Slot;
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
+
+/// Parts into which each part is cut.
+const FAN: usize = 16;
+/// Cuts from all slots down to a bucket.
+const DEPTH: u8 = 3;
+
+/// The sum over some slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sum {
+    /// Of the hashes of the slots with their counts.
+    hash: u128,
+    /// How many slots there are.
+    pub slots: u32,
+}
+
+/// A part of all slots: those whose hashes begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Part {
+    /// Cuts from all slots down to it: 0 to 3.
+    depth: u8,
+    /// Which of that depth.
+    index: u16,
+}
+
+impl Part {
+    /// All slots.
+    pub(super) const ALL: Self = Self { depth: 0, index: 0 };
+
+    /// The parts into which it is cut; `None` for a bucket.
+    pub(super) fn cut(self) -> Option<impl Iterator<Item = Self>> {
+        (self.depth < DEPTH).then(|| {
+            let first = self.index.saturating_mul(FAN as u16);
+            (0..FAN as u16).map(move |next| Self { depth: self.depth + 1, index: first.saturating_add(next) })
+        })
+    }
+
+    /// Whether there is such a part: a peer may say anything.
+    pub(super) fn exists(self) -> bool {
+        self.depth <= DEPTH && usize::from(self.index) < FAN.pow(u32::from(self.depth))
+    }
+
+    /// All parts that a slot is in.
+    pub(super) fn with(slot: &Slot) -> impl Iterator<Item = Self> {
+        let mut index = bucket(slot);
+        (0..=DEPTH).rev().map(move |depth| {
+            let part = Self { depth, index: index as u16 };
+            index /= FAN;
+            part
+        })
+    }
+
+    /// Whether a slot is in it.
+    #[cfg(test)]
+    pub(super) fn has(self, slot: &Slot) -> bool {
+        Self::with(slot).any(|part| part == self)
+    }
+}
+
+/// The sums over some counts.
+#[derive(Clone, Debug)]
+pub(super) struct Digest {
+    /// Of each depth, the sums of its parts.
+    sums: [Vec<Sum>; DEPTH as usize + 1],
+}
+
+impl Digest {
+    /// Of no counts.
+    pub(super) fn new() -> Self {
+        Self { sums: std::array::from_fn(|depth| vec![Sum::default(); FAN.pow(depth as u32)]) }
+    }
+
+    /// The sum over everything.
+    pub(super) fn root(&self) -> Sum {
+        self.sum(Part::ALL)
+    }
+
+    /// The sum over a part; nothing, if there is no such part.
+    pub(super) fn sum(&self, part: Part) -> Sum {
+        let sums = self.sums.get(usize::from(part.depth));
+        sums.and_then(|sums| sums.get(usize::from(part.index))).copied().unwrap_or_default()
+    }
+
+    /// A slot's count has changed; `None` where the slot is not.
+    pub(super) fn change(&mut self, slot: &Slot, before: Option<u64>, after: Option<u64>) {
+        let hash = |count: Option<u64>| count.map_or(0, |count| hash(slot, Some(count)));
+        let (minus, plus) = (hash(before), hash(after));
+        let mut index = bucket(slot);
+        for sums in self.sums.iter_mut().rev() {
+            if let Some(sum) = sums.get_mut(index) {
+                sum.hash = sum.hash.wrapping_sub(minus).wrapping_add(plus);
+                sum.slots = sum.slots + u32::from(after.is_some()) - u32::from(before.is_some());
+            }
+            index /= FAN;
+        }
+    }
+}
+
+/// The bucket of a slot, whatever its count.
+fn bucket(slot: &Slot) -> usize {
+    (hash(slot, None) % FAN.pow(u32::from(DEPTH)) as u128) as usize
+}
+
+/// The same on every node, whatever built it: SipHash-1-3 with a zero key, over fields of known length.
+fn hash(slot: &Slot, count: Option<u64>) -> u128 {
+    let mut hasher = SipHasher13::new();
+    let name = slot.producer.as_str().as_bytes();
+    hasher.write(&(name.len() as u64).to_le_bytes());
+    hasher.write(name);
+    hasher.write(&slot.epoch.to_bytes());
+    if let Some(count) = count {
+        hasher.write(&count.to_le_bytes());
+    }
+    hasher.finish128().as_u128()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Incarnation, NodeName};
+    use proptest::prelude::*;
+
+    fn slot(name: &str, epoch: u64) -> Slot {
+        Slot { producer: NodeName::new(name).unwrap(), epoch: Incarnation::new(epoch, 1) }
+    }
+
+    fn of(counts: &[(Slot, u64)]) -> Digest {
+        let mut digest = Digest::new();
+        counts.iter().for_each(|(slot, count)| digest.change(slot, None, Some(*count)));
+        digest
+    }
+
+    proptest! {
+        #[test]
+        fn the_way_to_the_counts_does_not_matter(
+            changes in prop::collection::vec(("[a-d]", 0..3_u64, prop::option::of(0..5_u64)), 0..40)
+        ) {
+            let (mut digest, mut counts) = (Digest::new(), std::collections::BTreeMap::new());
+            for (name, epoch, count) in changes {
+                let slot = slot(&name, epoch);
+                let before = match count {
+                    Some(count) => counts.insert(slot.clone(), count),
+                    None => counts.remove(&slot),
+                };
+                digest.change(&slot, before, count);
+            }
+            let straight = of(&counts.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(digest.sums, straight.sums);
+        }
+    }
+
+    #[test]
+    fn one_count_more_is_seen_from_the_root_to_the_bucket_and_nowhere_else() {
+        let many: Vec<(Slot, u64)> = (0..5_000).map(|epoch| (slot("a", epoch), epoch)).collect();
+        let (one, mut other) = (of(&many), of(&many));
+        let changed = slot("a", 77);
+        other.change(&changed, Some(77), Some(78));
+        let mut part = Part::ALL;
+        while let Some(parts) = part.cut() {
+            let differ: Vec<Part> = parts.filter(|part| one.sum(*part) != other.sum(*part)).collect();
+            assert_eq!(differ.len(), 1, "below {part:?}");
+            part = differ[0];
+            assert!(part.exists() && part.has(&changed));
+        }
+        assert_eq!(one.root().slots, 5_000);
+        assert_eq!(other.sum(part).slots as usize, many.iter().filter(|(slot, _)| part.has(slot)).count());
+    }
+
+    #[test]
+    fn parts_that_do_not_exist_are_told_apart() {
+        for (depth, index, exists) in [(0, 0, true), (0, 1, false), (3, 4_095, true), (3, 4_096, false), (4, 0, false)]
+        {
+            let part = Part { depth, index };
+            assert_eq!(part.exists(), exists);
+            assert!(exists || of(&[(slot("a", 1), 1)]).sum(part) == Sum::default());
+        }
+    }
+
+    /// Nodes of different builds must agree on it.
+    #[test]
+    fn sums_stay_what_they_are() {
+        let root = of(&[(slot("a", 1), 1), (slot("b", 2), 0)]).root();
+        assert_eq!(format!("{:032x} {}", root.hash, root.slots), "b19087319fd46dcecae59240d7d0baf0 2");
+    }
+}

@@ -1,0 +1,57 @@
+//! What the owners of counts say, and everybody else who can be reached (P18).
+
+use super::counts::Counts;
+use super::ledger::Ledger;
+use super::messages::{AskConsumer, AskProducer, CONSUMER, ConsumerSays, PRODUCER, ProducerSays};
+use super::read::{FreshRead, FreshValue};
+use crate::message::Unencodable;
+use crate::name::NodeName;
+use crate::server::TransportExt;
+use crate::transport::{Replies, Targets, Transport};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Asks all producers, and all consumers beside them. A producer that is the only one that its name ever had is exact.
+pub(super) async fn fresh(
+    transport: &dyn Transport,
+    ledger: &Ledger,
+    deadline: Duration,
+) -> Result<FreshRead, Unencodable> {
+    let producers = transport.call(&Targets::All, &PRODUCER, &AskProducer::Slots, deadline);
+    let consumers = transport.call(&Targets::All, &CONSUMER, &AskConsumer::Counts, deadline);
+    let (producers, consumers) = tokio::join!(producers, consumers);
+    Ok(put_together(ledger, producers?, consumers?))
+}
+
+fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Replies<ConsumerSays>) -> FreshRead {
+    let mut counts: Counts = ledger.counts().as_ref().clone();
+    let (mut exact, mut answered) = (BTreeSet::new(), BTreeSet::new());
+    for reply in consumers.replies {
+        if let ConsumerSays::Counts(said) = reply.reply {
+            counts.merge(&said);
+        }
+    }
+    let mut owned = Counts::new();
+    for reply in producers.replies {
+        if let ProducerSays::Slots { counts: said, exact: is_exact } = reply.reply {
+            let own = said.of(&reply.node.name);
+            counts.merge(&own);
+            owned.merge(&own);
+            answered.insert(reply.node.name.clone());
+            if is_exact {
+                exact.insert(reply.node.name);
+            }
+        }
+    }
+    let value = |(name, pings): (NodeName, u128)| {
+        // A consumer that has heard more than the owner said heard it later: what the owner said was true when it said so.
+        let value =
+            if exact.contains(&name) { FreshValue::Exact(owned.value(&name)) } else { FreshValue::AtLeast(pings) };
+        (name, value)
+    };
+    let values: std::collections::BTreeMap<_, _> = counts.values().into_iter().map(value).collect();
+    let members = ledger.members();
+    let names = values.keys().chain(members.iter().flat_map(|members| members.names()));
+    let missing = names.filter(|name| !answered.contains(*name)).cloned().collect();
+    FreshRead { total: values.values().map(|value| value.pings()).sum(), values, missing }
+}

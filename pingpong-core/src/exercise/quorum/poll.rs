@@ -1,0 +1,90 @@
+//! One question to the members, each asked on its own and asked again until it has answered: what the rounds of a quorum are made of.
+
+use super::Quorum;
+use super::desk::{self, Answer};
+use crate::exercise::backoff::Backoff;
+use crate::exercise::messages::{Ask, AskMember, MEMBER, MemberSays};
+use crate::name::NodeName;
+use crate::node::Node;
+use crate::server::TransportExt;
+use crate::transport::{CallFailure, Targets};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use tokio::time::Instant;
+
+/// What came of asking one member.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) member: NodeName,
+    pub(super) outcome: Result<(Node, MemberSays), CallFailure>,
+}
+
+type Asked<'a> = Pin<Box<dyn Future<Output = Said> + Send + 'a>>;
+
+/// Members that are being asked.
+pub(super) struct Poll<'a> {
+    quorum: &'a Quorum,
+    asked: FuturesUnordered<Asked<'a>>,
+    until: Instant,
+    backoff: Backoff,
+    /// How often each was asked again.
+    again: BTreeMap<NodeName, u32>,
+}
+
+impl<'a> Poll<'a> {
+    pub(super) fn new(quorum: &'a Quorum, until: Instant) -> Self {
+        let settings = &quorum.settings;
+        let node = quorum.transport.node();
+        let backoff = Backoff::new(settings.member_again_least, settings.member_again_most, &node);
+        Self { quorum, asked: FuturesUnordered::new(), until, backoff, again: BTreeMap::new() }
+    }
+
+    /// Asks a member.
+    pub(super) fn ask(&mut self, member: &NodeName, ask: Ask) {
+        self.asked.push(Box::pin(ask_one(self.quorum, member.clone(), ask, self.until, None)));
+    }
+
+    /// Asks a member again, a little later.
+    pub(super) fn ask_again(&mut self, member: &NodeName, ask: Ask) {
+        let before = self.again.entry(member.clone()).or_default();
+        let at = Instant::now() + self.backoff.delay(*before);
+        *before = before.saturating_add(1);
+        self.asked.push(Box::pin(ask_one(self.quorum, member.clone(), ask, self.until, Some(at))));
+    }
+
+    /// The next answer; `None` when the time is over, or nobody is asked.
+    pub(super) async fn next(&mut self) -> Option<Said> {
+        tokio::time::timeout_at(self.until, self.asked.next()).await.ok().flatten()
+    }
+}
+
+async fn ask_one(quorum: &Quorum, member: NodeName, ask: Ask, until: Instant, at: Option<Instant>) -> Said {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+    let own = quorum.transport.node();
+    if own.name == member {
+        let says = match desk::answer(&quorum.ledger, &own, ask) {
+            Answer::Now(says) => says,
+            Answer::Synced(ticket, then) => {
+                let settled = quorum.ledger.settled(ticket).await;
+                desk::then(&quorum.ledger, settled, then)
+            }
+        };
+        return Said { member, outcome: Ok((own, says)) };
+    }
+    let left = until.saturating_duration_since(Instant::now()).min(quorum.settings.ask_deadline);
+    let request = AskMember { members: quorum.members.fingerprint(), ask };
+    let outcome = match quorum.transport.call(&Targets::node(member.clone()), &MEMBER, &request, left).await {
+        Ok(mut replies) => match (replies.replies.pop(), replies.failed.pop()) {
+            (Some(reply), _) => Ok((reply.node, reply.reply)),
+            (None, failed) => Err(failed.map_or(CallFailure::NotLinked, |failed| failed.reason)),
+        },
+        Err(error) => {
+            tracing::error!(%error, "a question to a member has no encoded form");
+            Err(CallFailure::NotDecodable)
+        }
+    };
+    Said { member, outcome }
+}

@@ -1,0 +1,240 @@
+//! What is in the file.
+//!
+//! Two tables of redb. `slots` has (name, milliseconds and random bits of the epoch) -> count. `facts` has text -> text, so that any
+//! program can say what it found:
+//!
+//! | fact | what it says |
+//! | --- | --- |
+//! | `format` | the version of all the rest. Only this one, and that it is in a table of texts, holds in every version |
+//! | `cluster`, `node` | whose counts these are |
+//! | `opened-by` | the incarnation of the node that opened the store last |
+//! | `batches` | how many batches were kept, so that after a failure it can be told whether one was |
+//! | `epoch`, `origin`, `standing` | the identity, from the first batch on |
+
+use super::{FORMAT, FileStoreError, Owner};
+use pingpong_core::exercise::{Batch, Counts, Identity, Kept, Origin, Slot, Standing};
+use pingpong_core::{Incarnation, NodeName};
+use redb::{Database, Durability, Error, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction};
+use std::fmt::Display;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+const SLOTS: TableDefinition<(&str, u64, u64), u64> = TableDefinition::new("slots");
+const FACTS: TableDefinition<&str, &str> = TableDefinition::new("facts");
+
+/// What is known of a store before its slots are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) opened_by: Incarnation,
+    pub(super) batches: u64,
+    pub(super) identity: Option<Identity>,
+}
+
+/// What is wrong with a file, and not yet said of which.
+pub(super) enum Wrong {
+    Redb(Error),
+    Empty,
+    Words(String),
+    Newer(u32),
+    AnotherCluster(pingpong_core::ClusterName),
+    AnotherNode(NodeName),
+}
+
+impl<E: Into<Error>> From<E> for Wrong {
+    fn from(error: E) -> Self {
+        Self::Redb(error.into())
+    }
+}
+
+impl Wrong {
+    pub(super) fn of(self, path: &Path, owner: &Owner) -> FileStoreError {
+        let path = path.to_owned();
+        match self {
+            Self::Redb(error) => refused(path, error),
+            Self::Empty => FileStoreError::NotAStore { path, words: "it is empty".to_owned() },
+            Self::Words(words) => FileStoreError::Damaged { path, words },
+            Self::Newer(format) => FileStoreError::Newer { path, format },
+            Self::AnotherCluster(of) => FileStoreError::AnotherCluster { path, of, cluster: owner.cluster.clone() },
+            Self::AnotherNode(of) => FileStoreError::AnotherNode { path, of, name: owner.node.clone() },
+        }
+    }
+}
+
+fn refused(path: PathBuf, error: Error) -> FileStoreError {
+    match error {
+        // The second is a lock of another generation of redb.
+        Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => FileStoreError::InUse { path },
+        // This is how redb says it of a file without its mark.
+        Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            FileStoreError::NotAStore { path, words: error.to_string() }
+        }
+        Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            FileStoreError::Damaged { path, words: "it ends too early".to_owned() }
+        }
+        Error::Io(error) => FileStoreError::Io { path, what: "read", error },
+        Error::TableDoesNotExist(name) if name == "facts" => {
+            FileStoreError::NotAStore { path, words: "it is a database of another program".to_owned() }
+        }
+        error => FileStoreError::Damaged { path, words: error.to_string() },
+    }
+}
+
+/// What the system says.
+pub(super) fn system(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+/// Reads the facts, and whether they are those of this owner.
+pub(super) fn facts(db: &Database, owner: &Owner) -> Result<Facts, Wrong> {
+    let table = db.begin_read()?.open_table(FACTS)?;
+    // The version comes first: all others may be other ones in a newer format.
+    let format = fact(&table, "format")?;
+    if format > FORMAT {
+        return Err(Wrong::Newer(format));
+    }
+    if format < FORMAT {
+        return Err(Wrong::Words(format!("its format is {format}, and there never was one below {FORMAT}")));
+    }
+    let cluster = fact(&table, "cluster")?;
+    if cluster != owner.cluster {
+        return Err(Wrong::AnotherCluster(cluster));
+    }
+    let node = fact(&table, "node")?;
+    if node != owner.node {
+        return Err(Wrong::AnotherNode(node));
+    }
+    let identity = match table.get("epoch")? {
+        None => None,
+        Some(_) => Some(Identity {
+            epoch: fact(&table, "epoch")?,
+            origin: one_of(&table, "origin", [Origin::Init, Origin::Replacement], origin)?,
+            standing: one_of(&table, "standing", [Standing::Active, Standing::Recovering], standing)?,
+        }),
+    };
+    Ok(Facts { opened_by: fact(&table, "opened-by")?, batches: fact(&table, "batches")?, identity })
+}
+
+type FactTable = ReadOnlyTable<&'static str, &'static str>;
+
+fn fact<T: FromStr<Err: Display>>(table: &FactTable, name: &str) -> Result<T, Wrong> {
+    let Some(text) = table.get(name)? else {
+        return Err(Wrong::Words(format!("it does not say its {name}")));
+    };
+    text.value().parse().map_err(|error| Wrong::Words(format!("its {name} cannot be read: {error}")))
+}
+
+fn one_of<T: Copy>(table: &FactTable, name: &str, all: [T; 2], word: fn(T) -> &'static str) -> Result<T, Wrong> {
+    let text: String = fact(table, name)?;
+    let found = all.into_iter().find(|it| word(*it) == text);
+    found.ok_or_else(|| Wrong::Words(format!("its {name} is {text:?}, and this program knows no such")))
+}
+
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Init => "init",
+        Origin::Replacement => "replacement",
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Recovering => "recovering",
+    }
+}
+
+/// Everything that is kept; `None` before the first batch.
+pub(super) fn read(db: &Database, owner: &Owner) -> Result<Option<Kept>, Wrong> {
+    let identity = facts(db, owner)?.identity;
+    let slots = db.begin_read()?.open_table(SLOTS)?;
+    let mut counts = Counts::new();
+    for row in slots.range::<(&str, u64, u64)>(..)? {
+        let (key, count) = row?;
+        let (producer, millis, random) = key.value();
+        let producer = NodeName::new(producer).map_err(|error| Wrong::Words(error.to_string()))?;
+        counts.raise(&Slot { producer, epoch: Incarnation::new(millis, random) }, count.value());
+    }
+    match identity {
+        None if !counts.is_empty() => Err(Wrong::Words("it has counts, and does not say its epoch".to_owned())),
+        None => Ok(None),
+        Some(identity) => Ok(Some(Kept { identity, counts })),
+    }
+}
+
+/// Makes the tables of a new store.
+pub(super) fn found(
+    db: &Database,
+    owner: &Owner,
+    opened_by: Incarnation,
+    first: Option<Identity>,
+) -> Result<(), Error> {
+    let txn = begin(db)?;
+    {
+        let mut facts = txn.open_table(FACTS)?;
+        facts.insert("format", FORMAT.to_string().as_str())?;
+        facts.insert("cluster", owner.cluster.as_str())?;
+        facts.insert("node", owner.node.as_str())?;
+        facts.insert("opened-by", opened_by.to_string().as_str())?;
+        facts.insert("batches", "0")?;
+        txn.open_table(SLOTS)?;
+    }
+    if let Some(identity) = first {
+        put_identity(&txn, identity)?;
+    }
+    Ok(txn.commit()?)
+}
+
+pub(super) fn put_opened_by(db: &Database, opened_by: Incarnation) -> Result<(), Error> {
+    let txn = begin(db)?;
+    txn.open_table(FACTS)?.insert("opened-by", opened_by.to_string().as_str())?;
+    Ok(txn.commit()?)
+}
+
+/// Keeps the batch of that number: all of it, or nothing.
+pub(super) fn put(db: &Database, batch: &Batch, number: u64) -> Result<(), Error> {
+    let txn = begin(db)?;
+    {
+        let mut slots = txn.open_table(SLOTS)?;
+        for slot in &batch.forgotten {
+            slots.remove(key(slot)?)?;
+        }
+        for (slot, count) in &batch.raised {
+            slots.insert(key(slot)?, count)?;
+        }
+    }
+    if let Some(identity) = batch.identity {
+        put_identity(&txn, identity)?;
+    }
+    txn.open_table(FACTS)?.insert("batches", number.to_string().as_str())?;
+    Ok(txn.commit()?)
+}
+
+/// One phase: one sync for all that the commit changed. Both slots and all pages have checksums, so that a commit of which the disk has
+/// only a part is found out when it is opened, and the one before is taken. Nobody outside chooses what is in the pages, which is what
+/// two phases would be for.
+fn begin(db: &Database) -> Result<WriteTransaction, Error> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(Durability::Immediate)?;
+    txn.set_two_phase_commit(false);
+    Ok(txn)
+}
+
+fn key(slot: &Slot) -> Result<(&str, u64, u64), Error> {
+    // An incarnation shows its random bits in its text alone, which it promises to read again.
+    let text = slot.epoch.to_string();
+    let random = text.rsplit_once('-').and_then(|(_, random)| u64::from_str_radix(random, 16).ok());
+    let random = random.ok_or_else(|| Error::Corrupted(format!("{text} is no incarnation")))?;
+    Ok((slot.producer.as_str(), slot.epoch.millis(), random))
+}
+
+fn put_identity(txn: &WriteTransaction, identity: Identity) -> Result<(), Error> {
+    let mut facts = txn.open_table(FACTS)?;
+    facts.insert("epoch", identity.epoch.to_string().as_str())?;
+    facts.insert("origin", origin(identity.origin))?;
+    facts.insert("standing", standing(identity.standing))?;
+    Ok(())
+}

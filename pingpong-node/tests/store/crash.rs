@@ -1,0 +1,124 @@
+//! Power cuts: at every change that redb makes to the file, with any part of what was not synced.
+
+use crate::disk::{Disk, Model, Op, apply, crashed, new_content, open, shown, some_batch};
+use pingpong_core::exercise::{Kept, Store};
+use pingpong_node::store::counts::FileStoreError;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// A run of some batches: what the disk was told, and after how many of its changes how many batches were acknowledged.
+struct Run {
+    begin: Vec<u8>,
+    log: Vec<Op>,
+    /// What each batch left, the state before the first one first.
+    states: Vec<Option<Kept>>,
+    /// The changes that were made when that state was acknowledged.
+    acknowledged: Vec<usize>,
+}
+
+impl Run {
+    async fn new(seed: u64, batches: usize) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let begin = new_content();
+        let disk = Disk::of(begin.clone());
+        let mut model = Model::new();
+        let mut states = vec![model.kept()];
+        let mut store = open(&disk).unwrap();
+        let mut acknowledged = vec![0];
+        for _ in 0..batches {
+            let batch = some_batch(&mut random, &model);
+            model.take(&batch);
+            store.commit(batch).await.unwrap();
+            states.push(model.kept());
+            acknowledged.push(disk.changes());
+        }
+        drop(store);
+        let log = disk.state().log.clone();
+        Self { begin, log, states, acknowledged }
+    }
+
+    /// What the disk has when it is crashed after so many changes; `honest` says which syncs do what they should.
+    fn cut(&self, changes: usize, seed: u64, honest: impl Fn(usize) -> bool) -> Vec<u8> {
+        let made = &self.log[..changes];
+        let sync = |(index, op): (usize, &Op)| (matches!(op, Op::Sync) && honest(index)).then_some(index + 1);
+        let synced = made.iter().enumerate().rev().find_map(sync).unwrap_or(0);
+        let mut content = self.begin.clone();
+        made[..synced].iter().for_each(|op| apply(&mut content, op));
+        crashed(&content, &made[synced..], seed)
+    }
+
+    /// Which states were acknowledged after so many changes.
+    fn last(&self, changes: usize) -> usize {
+        self.acknowledged.iter().rposition(|made| *made <= changes).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_it_is_the_last_batch_or_the_one_in_flight() {
+    let (mut crashes, mut before, mut after) = (0, 0, 0);
+    for seed in 0..12 {
+        let run = Run::new(seed, 10).await;
+        for changes in 0..=run.log.len() {
+            for salt in 0..3 {
+                let content = run.cut(changes, seed << 32 | (changes as u64) << 8 | salt, |_| true);
+                let shown = shown(content).await;
+                let shown = shown.unwrap_or_else(|error| panic!("seed {seed}, change {changes}, salt {salt}: {error}"));
+                let last = run.last(changes);
+                let next = (last + 1).min(run.states.len() - 1);
+                let is = [last, next].into_iter().find(|state| run.states[*state] == shown);
+                match is {
+                    Some(is) if is == last => before += 1,
+                    Some(_) => after += 1,
+                    None => panic!("seed {seed}, change {changes}, salt {salt}: another state than {last} or {next}"),
+                }
+                crashes += 1;
+            }
+        }
+    }
+    assert!(crashes > 2_000 && before > 100 && after > 20, "{crashes} crashes, {before} before, {after} in flight");
+}
+
+/// What opening does to the file after a crash is crashed as well, and once more.
+#[tokio::test]
+async fn a_crash_while_a_crash_is_repaired_changes_nothing() {
+    for seed in 0..3 {
+        let run = Run::new(100 + seed, 6).await;
+        for changes in (0..=run.log.len()).step_by(3) {
+            let begin = run.cut(changes, seed + changes as u64, |_| true);
+            let first = shown(begin.clone()).await.unwrap();
+            let disk = Disk::of(begin.clone());
+            drop(open(&disk).unwrap());
+            let repair = Run { begin, log: disk.state().log.clone(), states: Vec::new(), acknowledged: Vec::new() };
+            for changes in 0..=repair.log.len() {
+                let again = shown(repair.cut(changes, seed + changes as u64, |_| true)).await.unwrap();
+                assert!(again == first, "seed {seed}, change {changes}");
+            }
+        }
+    }
+}
+
+/// It may come back older, which nobody could tell (CANNOT 7), or be refused; but it is the state after some batch.
+#[tokio::test]
+async fn a_disk_that_lied_about_a_sync_shows_an_earlier_batch_or_is_refused() {
+    let (mut older, mut refused) = (0, 0);
+    for seed in 0..12 {
+        let run = Run::new(1_000 + seed, 8).await;
+        for changes in 0..=run.log.len() {
+            let mut random = StdRng::seed_from_u64(seed << 32 | changes as u64);
+            let share = [0.0, 0.3, 0.7][random.random_range(0..3)];
+            let honest: Vec<bool> = run.log.iter().map(|_| random.random_bool(share)).collect();
+            let (last, content) = (run.last(changes), run.cut(changes, random.random(), |index| honest[index]));
+            match shown(content).await {
+                Ok(shown) => {
+                    let is =
+                        run.states[..=(last + 1).min(run.states.len() - 1)].iter().rposition(|state| *state == shown);
+                    let is = is.unwrap_or_else(|| panic!("seed {seed}, change {changes}: a state that never was"));
+                    older += usize::from(is < last);
+                }
+                Err(FileStoreError::Damaged { .. } | FileStoreError::NotAStore { .. }) => refused += 1,
+                Err(error) => panic!("seed {seed}, change {changes}: {error}"),
+            }
+        }
+    }
+    assert!(older > 100 && refused > 20, "{older} older, {refused} refused");
+}

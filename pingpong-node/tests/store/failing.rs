@@ -1,0 +1,199 @@
+//! Calls that fail while the store is in use (P6; scenarios 29 and 30).
+
+use crate::disk::{
+    Disk, Fault, Model, Op, identity, is_refused, is_unknown, new_content, open, raise, shown, some_batch,
+};
+use pingpong_core::exercise::{Batch, CommitError, Store};
+use pingpong_node::store::counts::FileStore;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A store with some batches in it, and a next batch, which makes the file grow if it is to.
+async fn begun(seed: u64, growing: bool) -> (Disk, FileStore, Model, Batch) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let disk = Disk::of(new_content());
+    let mut store = open(&disk).unwrap();
+    let mut model = Model::new();
+    for _ in 0..4 {
+        let batch = some_batch(&mut random, &model);
+        model.take(&batch);
+        store.commit(batch).await.unwrap();
+    }
+    let next = if growing { raise((0..2_000).map(|number| (number, 1_000))) } else { some_batch(&mut random, &model) };
+    (disk, store, model, next)
+}
+
+/// The changes that a batch makes.
+async fn changes(seed: u64, growing: bool) -> Vec<Op> {
+    let (disk, mut store, _, next) = begun(seed, growing).await;
+    let before = disk.changes();
+    store.commit(next).await.unwrap();
+    let log = disk.state().log.clone();
+    log[before..].to_vec()
+}
+
+#[tokio::test]
+async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
+    let (mut refused, mut kept) = (0, 0);
+    for (seed, growing) in [(1, false), (2, false), (3, false), (4, true)] {
+        let ops = changes(seed, growing).await;
+        for (index, _) in ops.iter().enumerate().filter(|(_, op)| !matches!(op, Op::Sync)) {
+            for fault in [Fault::Nothing, Fault::Half, Fault::All] {
+                let what = format!("seed {seed}, change {index}, {fault:?}");
+                let (disk, mut store, mut model, next) = begun(seed, growing).await;
+                let fails_at = disk.changes() + index;
+                disk.state().fault = Some((fails_at, fault));
+                let result = store.commit(next.clone()).await;
+                match result {
+                    // The last write did all, and said that it failed.
+                    Ok(()) => {
+                        model.take(&next);
+                        kept += 1;
+                    }
+                    result => {
+                        assert!(is_refused(&result), "{what}: {result:?}");
+                        refused += 1;
+                    }
+                }
+                assert_eq!(disk.state().fault, None, "{what}: it was not met");
+                assert!(store.load().await.unwrap() == model.kept(), "{what}: it shows another state");
+                // What a crash would leave now.
+                assert!(shown(disk.content()).await.unwrap() == model.kept(), "{what}: the file shows another state");
+                model.take(&next);
+                store.commit(next).await.unwrap();
+                assert!(store.load().await.unwrap() == model.kept(), "{what}: it does not go on");
+                drop(store);
+                assert!(shown(disk.content()).await.unwrap() == model.kept(), "{what}: it was not kept");
+            }
+        }
+    }
+    assert!(refused > 50 && kept > 0, "{refused} refused, {kept} kept");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_until_there_is_room_and_then_it_goes_on_without_a_gap() {
+    let (disk, mut store, mut model, next) = begun(5, true).await;
+    let limit = disk.content().len() as u64;
+    // What fits goes on, until the file must grow.
+    disk.state().limit = Some(limit);
+    for _ in 0..3 {
+        let result = store.commit(next.clone()).await;
+        assert!(is_refused(&result), "{result:?}");
+        let words = result.unwrap_err().to_string();
+        assert!(words.contains("counts.redb") && words.contains("make room"), "{words}");
+        assert!(store.load().await.unwrap() == model.kept());
+        let small = raise([(1, 5_000)]);
+        model.take(&small);
+        store.commit(small).await.unwrap();
+    }
+    // Nothing at all can be written, not even a repair.
+    disk.state().full = true;
+    for _ in 0..3 {
+        let before = disk.changes();
+        let result = store.commit(raise([(2, 7_000)])).await;
+        assert!(is_refused(&result), "{result:?}");
+        assert_eq!(disk.changes(), before);
+    }
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
+    disk.state().full = false;
+    disk.state().limit = None;
+    for batch in [raise([(2, 7_001)]), next] {
+        model.take(&batch);
+        store.commit(batch).await.unwrap();
+        assert!(store.load().await.unwrap() == model.kept());
+    }
+    drop(store);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_closes_the_store_and_the_file_tells() {
+    for (seed, growing) in [(1, false), (2, false), (4, true)] {
+        let ops = changes(seed, growing).await;
+        let syncs: Vec<_> = (0..ops.len()).filter(|index| matches!(ops[*index], Op::Sync)).collect();
+        assert_eq!(syncs.len() > 1, growing, "each growth is synced by itself");
+        for index in syncs {
+            for fault in [Fault::Nothing, Fault::All] {
+                let what = format!("seed {seed}, change {index}");
+                let (disk, mut store, model, next) = begun(seed, growing).await;
+                let fails_at = disk.changes() + index;
+                disk.state().fault = Some((fails_at, fault));
+                let first = store.commit(next.clone()).await;
+                assert!(is_unknown(&first), "{what}: {first:?}");
+                let after = disk.content();
+                // The very same batch, and others: all is refused with the same words, and nothing is written any more.
+                for batch in [next.clone(), raise([(1, 9_000)]), Batch::default()] {
+                    assert_eq!(store.commit(batch).await, first, "{what}");
+                }
+                assert!(store.load().await.unwrap_err().to_string().contains("a fault"), "{what}");
+                drop(store);
+                assert!(disk.content() == after, "{what}: it was written after the sync failed");
+                let shown = shown(after).await.unwrap();
+                let mut with = model.clone();
+                with.take(&next);
+                assert!(shown == model.kept() || shown == with.kept(), "{what}: another state");
+            }
+        }
+    }
+}
+
+/// The sync of the repair after a failed write counts as any other.
+#[tokio::test]
+async fn a_sync_that_fails_while_the_file_is_opened_again_closes_the_store() {
+    let (disk, mut store, model, next) = begun(1, false).await;
+    let fails_at = disk.changes();
+    disk.state().fault = Some((fails_at, Fault::Nothing));
+    assert!(is_refused(&store.commit(next.clone()).await));
+    let made = disk.state().log[fails_at + 1..].iter().position(|op| matches!(op, Op::Sync)).unwrap();
+
+    let (disk, mut store, _, _) = begun(1, false).await;
+    let fails_at = disk.changes();
+    disk.state().fault = Some((fails_at, Fault::Nothing));
+    // The first failure is done with when the second one is due: the log goes on from it.
+    disk.state().then = Some((fails_at + 1 + made, Fault::Nothing));
+    let result = store.commit(next.clone()).await;
+    assert!(is_unknown(&result), "{result:?}");
+    assert_eq!(store.commit(next).await, result);
+    drop(store);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_again_is_refused_where_it_was_not_written_and_else_unknown() {
+    // Growing comes first, before anything that names the batch.
+    let (disk, mut store, mut model, next) = begun(4, true).await;
+    let set = |full, blind| {
+        let mut state = disk.state();
+        (state.full, state.blind) = (full, blind);
+    };
+    set(true, true);
+    for _ in 0..2 {
+        let result = store.commit(next.clone()).await;
+        assert!(is_refused(&result), "{result:?}");
+    }
+    assert!(store.load().await.is_err());
+    set(false, false);
+    model.take(&next);
+    store.commit(next).await.unwrap();
+    assert!(store.load().await.unwrap() == model.kept());
+    // This one needs no growth: what names it may be in the file.
+    set(true, true);
+    let result = store.commit(raise([(1, 9_000)])).await;
+    assert!(is_unknown(&result), "{result:?}");
+    set(false, false);
+    assert_eq!(store.commit(raise([(1, 9_000)])).await, result);
+    drop(store);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
+}
+
+#[tokio::test]
+async fn a_first_batch_says_whose_the_store_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("counts.redb");
+    let mut store = FileStore::open(&path, &crate::disk::owner(), crate::disk::at(1)).unwrap();
+    let result = store.commit(raise([(1, 1)])).await;
+    assert!(matches!(&result, Err(CommitError::Refused { words, .. }) if words.contains("first batch")), "{result:?}");
+    assert_eq!(store.load().await, Ok(None));
+    store.commit(Batch { identity: Some(identity()), ..raise([(1, 1)]) }).await.unwrap();
+    store.commit(raise([(1, 2)])).await.unwrap();
+}
