@@ -39,7 +39,9 @@ use redb::backends::FileBackend;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::mem;
 use std::ops::Bound;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,6 +60,8 @@ pub struct Owner {
 }
 
 /// A file of counts, open and locked.
+///
+/// Dropping it closes the file, which waits for the disk. That makes the next opening no surer: all that was acknowledged is kept already.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
@@ -164,15 +168,15 @@ impl FileStore {
         let mut place = Arc::clone(&self.keeper).lock_owned().await;
         let work = move || {
             let mut keeper = place.take().ok_or(Lost::Halfway)?;
-            let done = work(&mut keeper);
+            let Ok(done) = panic::catch_unwind(AssertUnwindSafe(|| work(&mut keeper))) else {
+                // redb would panic once more when it is dropped. The lock stays until the process ends, as it should.
+                mem::forget(keeper);
+                return Err(Lost::Halfway);
+            };
             *place = Some(keeper);
             Ok(done)
         };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(error) if error.is_panic() => Err(Lost::Halfway),
-            Err(_) => Err(Lost::NotBegun),
-        }
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(Lost::NotBegun))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Power cuts: at every change that redb makes to the file, with any part of what was not synced.
 
-use crate::disk::{Disk, Model, Op, apply, crashed, new_content, open, shown, some_batch};
-use pingpong_core::exercise::{Kept, Store};
+use crate::disk::{Disk, Model, Op, apply, crashed, large, new_content, open, raise, shown, some_batch};
+use pingpong_core::exercise::{Batch, Kept, Store};
 use pingpong_node::store::counts::FileStoreError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -19,14 +19,24 @@ struct Run {
 impl Run {
     async fn new(seed: u64, batches: usize) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
+        let mut model = Model::new();
+        let batches = (0..batches).map(|_| {
+            let batch = some_batch(&mut random, &model);
+            model.take(&batch);
+            batch
+        });
+        let batches: Vec<_> = batches.collect();
+        Self::of(batches).await
+    }
+
+    async fn of(batches: Vec<Batch>) -> Self {
         let begin = new_content();
         let disk = Disk::of(begin.clone());
         let mut model = Model::new();
         let mut states = vec![model.kept()];
         let mut store = open(&disk).unwrap();
         let mut acknowledged = vec![0];
-        for _ in 0..batches {
-            let batch = some_batch(&mut random, &model);
+        for batch in batches {
             model.take(&batch);
             store.commit(batch).await.unwrap();
             states.push(model.kept());
@@ -76,6 +86,21 @@ async fn after_a_crash_it_is_the_last_batch_or_the_one_in_flight() {
         }
     }
     assert!(crashes > 2_000 && before > 100 && after > 20, "{crashes} crashes, {before} before, {after} in flight");
+}
+
+/// What is more than redb keeps in memory is written before the commit, and the file grows while it is.
+#[tokio::test]
+async fn a_crash_within_a_large_batch_shows_all_of_it_or_nothing() {
+    let run = Run::of(vec![large(1), raise([(1, 1)]), large(2)]).await;
+    let grown = run.log.iter().filter(|op| matches!(op, Op::SetLen(_))).count();
+    assert!(grown > 3 && run.log.len() > 500, "it grew {grown} times in {} changes", run.log.len());
+    for changes in
+        (0..=run.log.len()).step_by(29).chain(run.acknowledged.iter().flat_map(|made| made.saturating_sub(3)..=*made))
+    {
+        let shown = shown(run.cut(changes, changes as u64, |_| true)).await.unwrap();
+        let last = run.last(changes);
+        assert!(run.states[last..run.states.len().min(last + 2)].contains(&shown), "change {changes}: another state");
+    }
 }
 
 /// What opening does to the file after a crash is crashed as well, and once more.

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use redb::StorageBackend;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What tells whether a half of a write reached the disk.
 const SECTOR: usize = 512;
@@ -34,6 +34,8 @@ pub(crate) enum Fault {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) content: Vec<u8>,
+    /// What a crash cannot take away.
+    pub(crate) synced: Vec<u8>,
     /// Every change, since the disk was made; unless it is to be forgotten.
     pub(crate) log: Vec<Op>,
     pub(crate) forgetful: bool,
@@ -46,6 +48,10 @@ pub(crate) struct State {
     pub(crate) full: bool,
     /// Nothing can be read.
     pub(crate) blind: bool,
+    /// How often it was closed, which lets its lock go.
+    pub(crate) closed: usize,
+    /// Whoever writes panics.
+    pub(crate) panics: bool,
     /// What the file must not grow beyond.
     pub(crate) limit: Option<u64>,
 }
@@ -66,7 +72,7 @@ impl Disk {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn content(&self) -> Vec<u8> {
@@ -78,6 +84,7 @@ impl Disk {
     }
 
     fn change(&self, op: Op) -> io::Result<()> {
+        assert!(!self.state().panics, "a write that panics");
         let mut state = self.state();
         let number = state.log.len();
         let sync = matches!(op, Op::Sync);
@@ -95,6 +102,9 @@ impl Disk {
                 apply(&mut state.content, &op);
                 state.syncs += usize::from(sync);
                 if !state.forgetful {
+                    if sync {
+                        state.synced = state.content.clone();
+                    }
                     state.log.push(op);
                 }
                 return Ok(());
@@ -181,6 +191,11 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.change(Op::Write(offset, data.to_vec()))
     }
+
+    fn close(&self) -> io::Result<()> {
+        self.state().closed += 1;
+        Ok(())
+    }
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
@@ -197,6 +212,17 @@ pub(crate) fn at(millis: u64) -> Incarnation {
 
 pub(crate) fn slot(number: u64) -> Slot {
     Slot { producer: name(&format!("n{}", number / 3 + 1)), epoch: Incarnation::new(number % 3, number) }
+}
+
+/// As long as a slot can be: some thousands of them are more than redb keeps in memory.
+pub(crate) fn long_slot(number: u64) -> Slot {
+    let label = "x".repeat(63);
+    let producer = name(&format!("n{number:062}.{label}.{label}.{}", "x".repeat(61)));
+    Slot { producer, epoch: Incarnation::new(u64::MAX, number) }
+}
+
+pub(crate) fn large(count: u64) -> Batch {
+    Batch { raised: (0..6_000).map(|number| (long_slot(number), count)).collect(), ..Batch::default() }
 }
 
 pub(crate) fn identity() -> Identity {

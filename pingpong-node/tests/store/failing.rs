@@ -1,7 +1,7 @@
 //! Calls that fail while the store is in use (P6; scenarios 29 and 30).
 
 use crate::disk::{
-    Disk, Fault, Model, Op, identity, is_refused, is_unknown, new_content, open, raise, shown, some_batch,
+    Disk, Fault, Model, Op, identity, is_refused, is_unknown, large, new_content, open, raise, shown, some_batch,
 };
 use pingpong_core::exercise::{Batch, CommitError, Store};
 use pingpong_node::store::counts::FileStore;
@@ -38,11 +38,12 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
     for (seed, growing) in [(1, false), (2, false), (3, false), (4, true)] {
         let ops = changes(seed, growing).await;
         for (index, _) in ops.iter().enumerate().filter(|(_, op)| !matches!(op, Op::Sync)) {
-            for fault in [Fault::Nothing, Fault::Half, Fault::All] {
+            let all = [Fault::Nothing, Fault::Half, Fault::All];
+            for fault in if growing { &all[index % 3..=index % 3] } else { &all[..] } {
                 let what = format!("seed {seed}, change {index}, {fault:?}");
                 let (disk, mut store, mut model, next) = begun(seed, growing).await;
                 let fails_at = disk.changes() + index;
-                disk.state().fault = Some((fails_at, fault));
+                disk.state().fault = Some((fails_at, *fault));
                 let result = store.commit(next.clone()).await;
                 match result {
                     // The last write did all, and said that it failed.
@@ -57,8 +58,11 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
                 }
                 assert_eq!(disk.state().fault, None, "{what}: it was not met");
                 assert!(store.load().await.unwrap() == model.kept(), "{what}: it shows another state");
-                // What a crash would leave now.
-                assert!(shown(disk.content()).await.unwrap() == model.kept(), "{what}: the file shows another state");
+                // What a crash would leave now: all that was written, or only what was synced.
+                let synced = disk.state().synced.clone();
+                for content in [disk.content(), synced] {
+                    assert!(shown(content).await.unwrap() == model.kept(), "{what}: the file shows another state");
+                }
                 model.take(&next);
                 store.commit(next).await.unwrap();
                 assert!(store.load().await.unwrap() == model.kept(), "{what}: it does not go on");
@@ -68,6 +72,54 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
         }
     }
     assert!(refused > 50 && kept > 0, "{refused} refused, {kept} kept");
+}
+
+/// redb writes what is more than it may hold in memory before the commit, and after it tidies up. What fails there comes too late.
+#[tokio::test]
+async fn a_write_that_fails_within_a_large_batch_refuses_it_unless_it_comes_too_late() {
+    let begun = async || {
+        let disk = Disk::of(new_content());
+        let mut store = open(&disk).unwrap();
+        store.commit(raise([(1, 1)])).await.unwrap();
+        (disk, store)
+    };
+    let (disk, mut store) = begun().await;
+    let before = disk.changes();
+    store.commit(large(1)).await.unwrap();
+    let changes = disk.changes() - before;
+    let (mut refused, mut kept) = (0, 0);
+    for index in (0..changes).step_by(47).chain(changes - 4..changes) {
+        let (disk, mut store) = begun().await;
+        let fails_at = disk.changes() + index;
+        disk.state().fault = Some((fails_at, Fault::Half));
+        let mut model = Model::new();
+        model.take(&raise([(1, 1)]));
+        match store.commit(large(1)).await {
+            Ok(()) => {
+                model.take(&large(1));
+                kept += 1;
+            }
+            Err(CommitError::Refused { .. }) => refused += 1,
+            // It was a sync.
+            Err(_) => continue,
+        }
+        assert!(store.load().await.unwrap() == model.kept(), "change {index}: another state");
+        assert!(shown(disk.content()).await.unwrap() == model.kept(), "change {index}: the file shows another state");
+    }
+    assert!(refused > 5 && kept > 0, "{refused} refused, {kept} kept");
+}
+
+#[tokio::test]
+async fn a_panic_closes_the_store() {
+    let (disk, mut store, model, next) = begun(1, false).await;
+    disk.state().panics = true;
+    let first = store.commit(next.clone()).await;
+    assert!(is_unknown(&first), "{first:?}");
+    disk.state().panics = false;
+    assert_eq!(store.commit(next).await, first);
+    assert!(store.load().await.unwrap_err().to_string().contains("panic"));
+    drop(store);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
 }
 
 #[tokio::test]
@@ -102,6 +154,25 @@ async fn a_full_disk_refuses_until_there_is_room_and_then_it_goes_on_without_a_g
         store.commit(batch).await.unwrap();
         assert!(store.load().await.unwrap() == model.kept());
     }
+    assert_eq!(disk.state().closed, 0, "its lock was let go in between");
+    drop(store);
+    assert_eq!(disk.state().closed, 1);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
+}
+
+#[tokio::test]
+async fn a_repair_that_fails_is_left_to_the_next_batch() {
+    let (disk, mut store, mut model, next) = begun(1, false).await;
+    let fails_at = disk.changes();
+    disk.state().fault = Some((fails_at, Fault::Nothing));
+    disk.state().then = Some((fails_at + 1, Fault::Nothing));
+    let result = store.commit(next.clone()).await;
+    assert!(is_refused(&result), "{result:?}");
+    assert_eq!(disk.changes(), fails_at + 2, "nothing was written by what was given up");
+    assert!(store.load().await.is_err(), "it is closed");
+    model.take(&next);
+    store.commit(next).await.unwrap();
+    assert!(store.load().await.unwrap() == model.kept());
     drop(store);
     assert!(shown(disk.content()).await.unwrap() == model.kept());
 }
@@ -135,6 +206,22 @@ async fn a_sync_that_fails_closes_the_store_and_the_file_tells() {
             }
         }
     }
+}
+
+/// Whatever else cannot be told.
+#[tokio::test]
+async fn a_sync_that_fails_closes_the_store_also_where_nothing_of_the_batch_was_written() {
+    let (disk, mut store, model, next) = begun(4, true).await;
+    let grows = changes(4, true).await.iter().position(|op| matches!(op, Op::Sync)).unwrap();
+    let fails_at = disk.changes() + grows;
+    disk.state().fault = Some((fails_at, Fault::Nothing));
+    disk.state().blind = true;
+    let result = store.commit(next.clone()).await;
+    assert!(is_unknown(&result), "{result:?}");
+    disk.state().blind = false;
+    assert_eq!(store.commit(next).await, result);
+    drop(store);
+    assert!(shown(disk.content()).await.unwrap() == model.kept());
 }
 
 /// The sync of the repair after a failed write counts as any other.

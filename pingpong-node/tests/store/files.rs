@@ -1,24 +1,22 @@
-//! Real files: whose they are, who has them, what is refused and left as it is (scenarios 28 and 32).
+//! Real files: who makes them, who has them, what they keep (scenario 28).
 
-use crate::disk::{Model, at, identity, name, owner, raise, slot};
-use crate::full::{skip, without_root};
+use crate::disk::{Model, at, identity, owner, raise, slot};
 use futures_util::FutureExt;
 use pingpong_core::exercise::{Batch, Identity, Kept, Origin, Slot, Standing, Store};
 use pingpong_core::{Incarnation, NodeName};
 use pingpong_node::store::counts::{FileStore, FileStoreError, Owner};
-use redb::{Database, TableDefinition};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-fn place() -> (TempDir, PathBuf) {
+pub(crate) fn place() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("counts.redb");
     (dir, path)
 }
 
-fn open(path: &Path) -> Result<FileStore, FileStoreError> {
+pub(crate) fn open(path: &Path) -> Result<FileStore, FileStoreError> {
     FileStore::open(path, &owner(), at(3))
 }
 
@@ -80,6 +78,38 @@ async fn init_makes_a_store_that_knows_itself_and_never_replaces_one() {
     assert_eq!(names(&dir), ["counts.redb"]);
 }
 
+/// Of those that make a store at the same time, one does; nobody replaces it.
+#[tokio::test]
+async fn one_of_many_inits_at_once_makes_the_store() {
+    for _ in 0..20 {
+        let (dir, path) = place();
+        let begin = std::sync::Barrier::new(4);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..5)
+                .map(|number| {
+                    let (begin, path) = (&begin, &path);
+                    scope.spawn(move || {
+                        begin.wait();
+                        FileStore::init(path, &owner(), Identity { epoch: at(number), ..identity() })
+                            .map(|()| at(number))
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let winner: Vec<_> = made.iter().filter_map(|made| made.as_ref().ok()).collect();
+        assert!(
+            matches!(winner[..], [epoch] if open(&path).unwrap().load().await.unwrap().unwrap().identity.epoch == *epoch)
+        );
+        assert!(
+            made.iter()
+                .flat_map(|made| made.as_ref().err())
+                .all(|error| matches!(error, FileStoreError::Exists { .. }))
+        );
+        assert_eq!(names(&dir), ["counts.redb"]);
+    }
+}
+
 #[tokio::test]
 async fn a_file_is_moved_aside_to_a_free_name_and_never_deleted() {
     let (dir, path) = place();
@@ -103,167 +133,6 @@ async fn a_file_is_moved_aside_to_a_free_name_and_never_deleted() {
     // What is no store is moved as well: it is in the way.
     fs::write(dir.path().join("other"), "x").unwrap();
     assert!(FileStore::set_aside(&dir.path().join("other")).unwrap().unwrap().exists());
-}
-
-const FACTS: TableDefinition<&str, &str> = TableDefinition::new("facts");
-
-/// Opens it with redb itself.
-fn with_redb(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let db = Database::create(path).unwrap();
-    let txn = db.begin_write().unwrap();
-    change(&txn);
-    txn.commit().unwrap();
-    db.close().unwrap();
-}
-
-fn with_fact(name: &str, text: Option<&str>) -> (TempDir, PathBuf) {
-    let (dir, path) = place();
-    FileStore::init(&path, &owner(), identity()).unwrap();
-    with_redb(&path, |txn| {
-        let mut facts = txn.open_table(FACTS).unwrap();
-        match text {
-            Some(text) => drop(facts.insert(name, text).unwrap()),
-            None => drop(facts.remove(name).unwrap()),
-        }
-    });
-    (dir, path)
-}
-
-/// Tries all that reads a store, and returns why it was refused; the file is as it was.
-fn refused(path: &Path, by: &Owner) -> FileStoreError {
-    let read = || (fs::read(path).ok(), fs::metadata(path).unwrap().modified().unwrap());
-    let before = read();
-    let checked = FileStore::check(path, by).unwrap_err();
-    let opened = FileStore::open(path, by, at(3)).unwrap_err();
-    assert_eq!(checked.to_string(), opened.to_string());
-    assert!(read() == before, "it was changed: {opened}");
-    let beside = fs::read_dir(path.parent().unwrap()).unwrap().count();
-    assert_eq!(beside, 1, "something was left beside it");
-    assert!(opened.to_string().contains("counts.redb"), "{opened}");
-    opened
-}
-
-#[test]
-fn a_newer_format_is_refused_with_both_versions_and_left_as_it_is() {
-    let (_dir, path) = with_fact("format", Some("2"));
-    let error = refused(&path, &owner());
-    assert!(matches!(error, FileStoreError::Newer { format: 2, .. }), "{error}");
-    assert!(error.to_string().contains("format 2") && error.to_string().contains("reads 1"), "{error}");
-    // The version is all that a newer program must keep.
-    let (_dir, path) = place();
-    with_redb(&path, |txn| {
-        txn.open_table(FACTS).unwrap().insert("format", "4000000000").unwrap();
-        let slots: TableDefinition<u128, &[u8]> = TableDefinition::new("slots");
-        txn.open_table(slots).unwrap();
-    });
-    let error = refused(&path, &owner());
-    assert!(matches!(error, FileStoreError::Newer { format: 4_000_000_000, .. }), "{error}");
-}
-
-/// Also a file that a crash left, which redb would repair first.
-#[tokio::test]
-async fn what_a_crash_left_is_refused_before_it_is_repaired() {
-    let (_dir, path) = place();
-    let mut store = open(&path).unwrap();
-    store.commit(Batch { identity: Some(identity()), ..raise([(1, 1)]) }).await.unwrap();
-    let (_other, crashed) = place();
-    fs::copy(&path, &crashed).unwrap();
-    drop(store);
-    assert!(fs::read(&path).unwrap() != fs::read(&crashed).unwrap());
-    let error = refused(&crashed, &Owner { node: name("n2"), ..owner() });
-    assert!(matches!(error, FileStoreError::AnotherNode { .. }), "{error}");
-    let before = fs::read(&crashed).unwrap();
-    FileStore::check(&crashed, &owner()).unwrap();
-    assert!(fs::read(&crashed).unwrap() == before, "a check repairs nothing");
-    open(&crashed).unwrap();
-}
-
-#[test]
-fn the_file_of_another_node_or_cluster_is_refused_and_left_as_it_is() {
-    let (_dir, path) = place();
-    FileStore::init(&path, &owner(), identity()).unwrap();
-    let error = refused(&path, &Owner { node: name("n2"), ..owner() });
-    assert!(matches!(error, FileStoreError::AnotherNode { .. }), "{error}");
-    assert!(error.to_string().contains("node n1") && error.to_string().contains("n2"), "{error}");
-    let error = refused(&path, &Owner { cluster: "c2".parse().unwrap(), ..owner() });
-    assert!(matches!(error, FileStoreError::AnotherCluster { .. }), "{error}");
-    assert!(error.to_string().contains("cluster c1") && error.to_string().contains("c2"), "{error}");
-    open(&path).unwrap();
-}
-
-#[test]
-fn what_is_no_store_is_refused_and_left_as_it_is() {
-    let texts = ["".to_owned(), "x".to_owned(), "not a database at all\n".repeat(1_000)];
-    for text in texts {
-        let (_dir, path) = place();
-        fs::write(&path, text).unwrap();
-        let error = refused(&path, &owner());
-        assert!(matches!(error, FileStoreError::NotAStore { .. }), "{error}");
-    }
-    let (_dir, path) = place();
-    fs::create_dir(&path).unwrap();
-    let error = refused(&path, &owner());
-    assert!(matches!(error, FileStoreError::NotAStore { .. }) && error.to_string().contains("directory"), "{error}");
-    let (_dir, path) = place();
-    let other: TableDefinition<u64, u64> = TableDefinition::new("other");
-    with_redb(&path, |txn| drop(txn.open_table(other).unwrap()));
-    let error = refused(&path, &owner());
-    assert!(matches!(error, FileStoreError::NotAStore { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn facts_that_make_no_sense_are_damage() {
-    let wrong = [
-        ("format", None),
-        ("format", Some("one")),
-        ("format", Some("0")),
-        ("cluster", None),
-        ("cluster", Some("Not A Name")),
-        ("node", None),
-        ("node", Some("")),
-        ("opened-by", None),
-        ("batches", Some("-1")),
-        ("epoch", Some("now")),
-        ("origin", None),
-        ("origin", Some("elsewhere")),
-        ("standing", Some("")),
-    ];
-    for (fact, text) in wrong {
-        let (_dir, path) = with_fact(fact, text);
-        let error = refused(&path, &owner());
-        assert!(matches!(error, FileStoreError::Damaged { .. }) && error.to_string().contains(fact), "{error}");
-    }
-    // The facts are read on opening, the counts when they are loaded.
-    let (_dir, path) = place();
-    FileStore::init(&path, &owner(), identity()).unwrap();
-    with_redb(&path, |txn| {
-        let slots: TableDefinition<(&str, u64, u64), u64> = TableDefinition::new("slots");
-        txn.open_table(slots).unwrap().insert(("Not A Name", 1, 1), 1).unwrap();
-    });
-    assert!(matches!(FileStore::check(&path, &owner()), Err(FileStoreError::Damaged { .. })));
-    let error = open(&path).unwrap().load().await.unwrap_err().to_string();
-    assert!(error.contains("Not A Name") && error.contains("counts.redb"), "{error}");
-}
-
-#[test]
-fn a_file_that_may_not_be_read_or_written_is_refused_and_left_as_it_is() {
-    use std::os::unix::fs::PermissionsExt;
-    let (_dir, path) = place();
-    FileStore::init(&path, &owner(), identity()).unwrap();
-    if without_root().is_none() {
-        return skip("a_file_that_may_not_be_read_or_written_is_refused_and_left_as_it_is", "root may do all");
-    }
-    for mode in [0o000, 0o444] {
-        let before = fs::read(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let error = open(&path).unwrap_err();
-        assert!(matches!(error, FileStoreError::Io { what: "opened", .. }), "{error}");
-        // What may be read can be checked.
-        assert_eq!(FileStore::check(&path, &owner()).is_ok(), mode != 0);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(fs::read(&path).unwrap() == before);
-    }
-    open(&path).unwrap();
 }
 
 const PATH: &str = "STORE_TEST_PATH";

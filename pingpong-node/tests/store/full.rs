@@ -2,7 +2,7 @@
 
 use crate::disk::{Model, at, identity, owner, raise};
 use pingpong_core::exercise::{CommitError, Store};
-use pingpong_node::store::counts::FileStore;
+use pingpong_node::store::counts::{FileStore, FileStoreError};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -58,6 +58,9 @@ async fn on_a_small_disk() {
             assert!(words.contains("No space left on device"), "{words}");
             assert!(store.load().await.unwrap() == model.kept());
             refused += 1;
+            // It was closed and opened again, and nobody could come in between.
+            let other = FileStore::open(&path, &owner(), at(2));
+            assert!(matches!(other, Err(FileStoreError::InUse { .. })), "{other:?}");
         }
         fs::remove_file(ballast).unwrap();
         model.take(&large);

@@ -8,5 +8,7 @@ mod disk;
 mod failing;
 mod files;
 mod full;
+mod kill;
 mod model;
+mod refused;
 mod size;

@@ -1,7 +1,7 @@
 //! For each rule of linearizable answers a history that breaks it and nothing else, and a sibling that keeps it.
 
 use super::script::{Script, name, refused, refuses, slot, values};
-use pingpong_conformance::history::{Ack, Level, Limit, Of, Torn, Violation};
+use pingpong_conformance::history::{Ack, History, Level, Limit, Of, Torn, Violation, check};
 
 // Majority reads of one producer.
 
@@ -130,6 +130,17 @@ refuses!(
         h.all(if wrong { 21 } else { 19 }..40, Level::Snapshot, "x", values([("a", 1), ("b", 1)]));
     }
 );
+
+/// The rules allow it: p's ping and q's are at different members when the snapshot asks them (P19, P22).
+#[test]
+fn a_snapshot_and_reads_of_single_producers_need_no_common_order() {
+    let mut h = History::new();
+    h.unknown(1..2, "p");
+    h.all(5..50, Level::Snapshot, "x", values([("p", 1), ("q", 0)]));
+    h.acked(10..20, "q", 1);
+    h.value(30..40, Level::Majority, "p", 0);
+    check(&h).unwrap();
+}
 
 refuses!(a_later_snapshot_without_a_ping, Violation::Missed { .. }, |h, wrong| {
     h.acked(10..20, "a", 1);

@@ -50,6 +50,7 @@ impl QuicHarness {
 
     /// For the stories. One of them has fifty nodes on this machine: with the default of 2 s for a failure the heartbeats of their 1,225
     /// links take most of a core, and where other work leaves no more than that, the last handshakes do not end in time.
+    #[allow(dead_code)] // not every test file uses all of it
     pub(crate) fn patient() -> Self {
         Self::with(Duration::from_secs(5), Timeouts::default().stall)
     }

@@ -222,6 +222,11 @@ impl Ledger {
         }
     }
 
+    /// Waits until this node may vote, if it is a member: it has recovered, or had nothing to recover (P23). Cancel safe.
+    pub async fn until_active(&self) {
+        self.until(Standing::Active).await;
+    }
+
     /// Waits until everything that was accepted is in the store. Cancel safe.
     ///
     /// # Errors
@@ -369,9 +374,12 @@ impl Ledger {
 
     /// Waits until this node has to recover. Cancel safe.
     pub(super) async fn until_recovering(&self) {
+        self.until(Standing::Recovering).await;
+    }
+
+    async fn until(&self, standing: Standing) {
         let mut progress = self.shared.progress.subscribe();
-        let recovering = |_: &Progress| self.identity().standing == Standing::Recovering;
-        if progress.wait_for(recovering).await.is_err() {
+        if progress.wait_for(|_| self.identity().standing == standing).await.is_err() {
             // Not reached: the sender is in the ledger itself.
             std::future::pending::<()>().await;
         }

@@ -115,7 +115,11 @@ pub(super) fn facts(db: &Database, owner: &Owner) -> Result<Facts, Wrong> {
             standing: one_of(&table, "standing", [Standing::Active, Standing::Recovering], standing)?,
         }),
     };
-    Ok(Facts { opened_by: fact(&table, "opened-by")?, batches: fact(&table, "batches")?, identity })
+    let batches = fact(&table, "batches")?;
+    if identity.is_none() && batches > 0 {
+        return Err(Wrong::Words("it does not say its epoch".to_owned()));
+    }
+    Ok(Facts { opened_by: fact(&table, "opened-by")?, batches, identity })
 }
 
 type FactTable = ReadOnlyTable<&'static str, &'static str>;
@@ -158,11 +162,7 @@ pub(super) fn read(db: &Database, owner: &Owner) -> Result<Option<Kept>, Wrong> 
         let producer = NodeName::new(producer).map_err(|error| Wrong::Words(error.to_string()))?;
         counts.raise(&Slot { producer, epoch: Incarnation::new(millis, random) }, count.value());
     }
-    match identity {
-        None if !counts.is_empty() => Err(Wrong::Words("it has counts, and does not say its epoch".to_owned())),
-        None => Ok(None),
-        Some(identity) => Ok(Some(Kept { identity, counts })),
-    }
+    Ok(identity.map(|identity| Kept { identity, counts }))
 }
 
 /// Makes the tables of a new store.
