@@ -6,11 +6,14 @@
 //! | `certs` | an authority and its certificates |
 //! | `given` | settings as flags and environment variables |
 //! | `run` | a node: `run`, `config` |
+//! | `counts` | the file of a node's counts: `init` |
 //! | `operate` | a running node is asked: `status`, `nodes`, `ping`, ... |
 //! | `output` | tables for people, JSON for programs |
 
 #[cfg(all(feature = "daemon", unix))]
 mod certs;
+#[cfg(all(feature = "daemon", unix))]
+mod counts;
 #[cfg(all(feature = "daemon", unix))]
 mod given;
 #[cfg(all(feature = "daemon", unix))]
@@ -77,6 +80,13 @@ enum Command {
     /// Runs a node, with the ping exercise on it, until it is asked to stop.
     #[cfg(all(feature = "daemon", unix))]
     Run(run::Options),
+    /// Makes the empty store of a node that was never started before, in its data directory: once for each member, before the cluster's
+    /// first start.
+    ///
+    /// A node that finds no store where `init` has not made one takes it for lost: it begins a new one, and if it is a member, it does not
+    /// vote before it has recovered from the others. Never say it of a node that was there before: it would vote at once.
+    #[cfg(all(feature = "daemon", unix))]
+    Init(InitOptions),
     /// Shows, or checks, a configuration file.
     #[cfg(all(feature = "daemon", unix))]
     #[command(subcommand)]
@@ -93,6 +103,14 @@ enum Command {
     },
 }
 
+/// Which node's store is made.
+#[cfg(all(feature = "daemon", unix))]
+#[derive(Debug, clap::Args)]
+struct InitOptions {
+    #[command(flatten)]
+    given: given::Given,
+}
+
 /// Reads the command line, and does what it says.
 pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
@@ -106,6 +124,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Certs(certs) => certs::run(certs),
         #[cfg(all(feature = "daemon", unix))]
         Command::Run(options) => run::run(options),
+        #[cfg(all(feature = "daemon", unix))]
+        Command::Init(options) => counts::init(&options.given),
         #[cfg(all(feature = "daemon", unix))]
         Command::Config(config) => run::config(config),
         #[cfg(all(feature = "daemon", unix))]

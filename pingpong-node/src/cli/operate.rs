@@ -3,7 +3,8 @@
 use super::output::{BAD, DIM, GOOD, Outcome, complain, counted, say, say_json, size, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::control::{
-    Answer, CalledNode, Client, ClientError, LinkStatus, NodeStatus, RATES, Reading, Request, WatchEvent,
+    AckLevel, Answer, CalledNode, Client, ClientError, CountsRead, LinkStatus, NodeStatus, RATES, ReadLevel, Reading,
+    Request, SlotCount, ValueRead, WatchEvent, Worth,
 };
 use pingpong_node::{NodeName, ServerName};
 use serde_json::Value;
@@ -42,7 +43,8 @@ pub(super) enum Operate {
     },
     /// Pings all consumers of the cluster.
     ///
-    /// It answers with the slot that counts them, NODE@EPOCH: the epoch is the node's incarnation when its store was created.
+    /// It answers with the slot that counts them, NODE@EPOCH: the epoch is the node's incarnation when its store was created. Pings that
+    /// are counted, and that no majority has confirmed in time, must not be sent again: `confirm` asks for them.
     Ping {
         /// How many pings.
         #[arg(value_name = "COUNT", default_value_t = 1)]
@@ -50,11 +52,47 @@ pub(super) enum Operate {
         /// Pings a second; without it all at once.
         #[arg(long, value_name = "R", value_parser = rate)]
         rate: Option<f64>,
+        /// What must be certain of them before they are answered.
+        #[arg(long, value_name = "LEVEL", value_enum, default_value_t = AckLevel::Local)]
+        ack: AckLevel,
+        /// How long to wait for a majority.
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        deadline: Duration,
         #[command(flatten)]
         asked: Asked,
     },
-    /// Asks every consumer what it has counted. Fails if one does not answer.
+    /// Waits until a majority of the members has pings that were counted, and all before them. Fails if they do not say so in time; it may
+    /// be asked again and again, and counts nothing.
+    Confirm {
+        /// What `ping` said: the slot that counts them.
+        #[arg(value_name = "NODE@EPOCH", value_parser = slot)]
+        slot: (NodeName, String),
+        /// The number of the last of them.
+        count: u64,
+        /// How long to wait for a majority.
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+        deadline: Duration,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Lets a member vote that has lost its store and cannot recover, since too many others have lost theirs.
+    ///
+    /// A member that starts on an empty store asks a majority of the others what it may have said before, and does not vote until they have
+    /// answered. If a majority of all stores is lost at once, they wait for each other for ever: only a person can know that the stores will
+    /// not come back. What only they had is gone then, also pings that a majority had acknowledged. Give it on as few members as it takes;
+    /// the rest recover from them.
+    Recover {
+        /// Yes: what only lost stores had is gone.
+        #[arg(long, required = true)]
+        accept_loss: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Asks every consumer what it has counted, and fails if one does not answer; or, with a level, gives one answer and what it is worth.
     Counts {
+        /// Who is asked, and so what the answer is worth.
+        #[arg(long, value_name = "LEVEL", value_enum)]
+        read: Option<ReadLevel>,
         /// How long to wait for the answers.
         #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
         deadline: Duration,
@@ -93,7 +131,7 @@ pub(super) enum Operate {
     },
     /// Calls a server that takes JSON on all nodes, or on some, and shows each answer. Fails if one node fails.
     ///
-    /// `call consumer null` asks the consumers for their counts.
+    /// `call consumer '"Counts"'` asks the consumers for their counts.
     Call {
         /// The server.
         server: ServerName,
@@ -118,6 +156,11 @@ pub(super) enum Operate {
 
 fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("{error}; a text stands in quotes, as in '\"text\"'"))
+}
+
+fn slot(text: &str) -> Result<(NodeName, String), String> {
+    let (node, epoch) = text.split_once('@').ok_or("it is NODE@EPOCH, as `ping` says it")?;
+    Ok((NodeName::new(node).map_err(|error| error.to_string())?, epoch.to_owned()))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -150,8 +193,14 @@ async fn ask(operate: Operate) -> Result<Outcome, ClientError> {
         Operate::Status { asked } => (asked, Request::Status {}),
         Operate::Nodes { asked } => (asked, Request::Nodes {}),
         Operate::Watch { asked } => return watch(&asked).await,
-        Operate::Ping { count, rate, asked } => return ping(&asked, count, rate).await,
-        Operate::Counts { deadline, asked } => (asked, Request::Counts { deadline_ms: millis(deadline) }),
+        Operate::Ping { count, rate, ack, deadline, asked } => {
+            return ping(&asked, Request::Ping { count, rate, ack, deadline_ms: Some(millis(deadline)) }).await;
+        }
+        Operate::Confirm { slot: (node, epoch), count, deadline, asked } => {
+            (asked, Request::Confirm { slot: SlotCount { node, epoch, count }, deadline_ms: millis(deadline) })
+        }
+        Operate::Recover { accept_loss: _, asked } => (asked, Request::AcceptLoss {}),
+        Operate::Counts { read, deadline, asked } => (asked, Request::Counts { deadline_ms: millis(deadline), read }),
         Operate::Disconnect { node, asked } => (asked, Request::Disconnect { node }),
         Operate::Forget { node, asked } => (asked, Request::Forget { node }),
         #[cfg(feature = "faults")]
@@ -194,10 +243,37 @@ fn show(answer: &Answer, json: bool) -> Outcome {
             false,
         ),
         Answer::Pinged { pings, slot, .. } => {
-            let text = slot.as_ref().map_or_else(
-                || "no ping\n".to_owned(),
-                |slot| format!("{}; {} of {}@{} by now\n", counted(*pings, "ping"), slot.count, slot.node, slot.epoch),
+            let text = match slot {
+                Some(slot) => format!("{}; {} by now\n", counted(*pings, "ping"), of_slot(slot)),
+                None if *pings > 0 => format!("{} wait to be counted\n", counted(*pings, "ping")),
+                None => "no ping\n".to_owned(),
+            };
+            (if json { say_json(answer) } else { say(&text) }, true)
+        }
+        Answer::Unconfirmed { slot, have, need, .. } => {
+            let words = format!(
+                "counted, {}; {have} of the {need} members that it needs have said that they have it; do not ping again: \
+                 pingpong-node confirm {}@{} {}",
+                of_slot(slot),
+                slot.node,
+                slot.epoch,
+                slot.count
             );
+            let said = if json { say_json(answer) } else { Outcome::Done };
+            complain(&words);
+            (said, false)
+        }
+        Answer::Confirmed(slot) => {
+            (if json { say_json(slot) } else { say(&format!("a majority has {}\n", of_slot(slot))) }, true)
+        }
+        Answer::Read(read) => (if json { say_json(read) } else { say(&of_read(read)) }, true),
+        Answer::Accepted(from) => {
+            let from: Vec<&str> = from.iter().map(NodeName::as_str).collect();
+            let text = if from.is_empty() {
+                "it votes, with what it has alone\n".to_owned()
+            } else {
+                format!("it votes, with what it has and took over from {}\n", from.join(", "))
+            };
             (if json { say_json(answer) } else { say(&text) }, true)
         }
         Answer::Stopping {} => (if json { say_json(answer) } else { say("it leaves the cluster\n") }, true),
@@ -217,14 +293,14 @@ async fn watch(asked: &Asked) -> Result<Outcome, ClientError> {
     Ok(complain(&"the node has stopped"))
 }
 
-async fn ping(asked: &Asked, count: u64, rate: Option<f64>) -> Result<Outcome, ClientError> {
-    let mut client = Client::ask(&asked.socket, &Request::Ping { count, rate }).await?;
+async fn ping(asked: &Asked, request: Request) -> Result<Outcome, ClientError> {
+    let mut client = Client::ask(&asked.socket, &request).await?;
     while let Some(answer) = client.next().await? {
         match &answer {
             Answer::Pinged { done: false, pings, .. } => {
                 use std::io::Write;
                 // For whoever waits; it is no part of the result.
-                let _ = writeln!(anstream::stderr(), "{}", styled(DIM, format!("{pings} of {count}")));
+                let _ = writeln!(anstream::stderr(), "{}", styled(DIM, format!("{pings} so far")));
             }
             answer => return Ok(show(answer, asked.json)),
         }
@@ -244,6 +320,16 @@ fn of_status(status: &NodeStatus) -> String {
         if status.advertise.is_empty() { "nothing".to_owned() } else { status.advertise.join(", ") },
         pingpong_node::quic::date(status.certificate_expires),
     );
+    if let Some(store) = &status.store {
+        let standing = match (store.member, store.recovering) {
+            (true, true) => styled(BAD, "a member that recovers, and does not vote"),
+            (true, false) => "a member".to_owned(),
+            (false, _) => "no member".to_owned(),
+        };
+        let first = if store.first { ", its first" } else { "" };
+        text +=
+            &format!("store of epoch {}{first}: {}; {standing}\n", store.epoch, counted(store.slots as u64, "slot"));
+    }
     let counted = status.counters.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = counted.map(|(name, count)| vec![name.clone(), count.to_string()]).collect();
     if !rows.is_empty() {
@@ -290,6 +376,48 @@ fn of_counts(reading: &Reading) -> String {
     let mut text = table(&head, rows.collect::<Vec<_>>());
     for (node, reason) in &reading.failed {
         text += &format!("{node}: {}\n", styled(BAD, reason));
+    }
+    text
+}
+
+fn of_slot(slot: &SlotCount) -> String {
+    format!("{} of {}@{}", slot.count, slot.node, slot.epoch)
+}
+
+const fn of_worth(worth: Worth) -> &'static str {
+    match worth {
+        Worth::AtLeast => "at least",
+        Worth::Exact => "exact",
+        Worth::Agreed => "a majority agrees",
+        Worth::OneInstant => "at one instant",
+    }
+}
+
+fn of_read(read: &CountsRead) -> String {
+    let is_local = read.level == ReadLevel::Local;
+    let heard = |value: &ValueRead| match value.heard_ms {
+        Some(0) => "now".to_owned(),
+        Some(millis) => format!("{} ago", humantime::format_duration(Duration::from_secs(millis.div_ceil(1_000)))),
+        None => "not in this life".to_owned(),
+    };
+    let rows = read.values.iter().map(|value| {
+        let mut row = vec![value.node.to_string(), value.pings.to_string(), of_worth(value.worth).to_owned()];
+        row.extend(is_local.then(|| heard(value)));
+        row
+    });
+    let mut total = vec!["total".to_owned(), read.total.to_string(), of_worth(read.worth).to_owned()];
+    total.extend(is_local.then(String::new));
+    let head: &[&str] = if is_local { &["producer", "pings", "", "heard of"] } else { &["producer", "pings", ""] };
+    let mut text = table(head, rows.chain([total]).collect::<Vec<_>>());
+    if read.recovering {
+        text += &format!("{}\n", styled(BAD, "this node has lost its store, and has not recovered yet"));
+    }
+    if !read.missing.is_empty() {
+        let missing: Vec<&str> = read.missing.iter().map(NodeName::as_str).collect();
+        text += &format!("did not answer: {}\n", styled(BAD, missing.join(", ")));
+    }
+    if !is_local {
+        text += &styled(DIM, format!("as of an instant within the {} ms that it took\n", read.took_ms));
     }
     text
 }

@@ -1,11 +1,13 @@
 //! A node with the ping exercise on it, and its configuration file.
 
+use super::counts::{self, Start};
 use super::given::{Given, GivenError};
 use super::output::{Outcome, complain, say, say_json, size, table};
 use clap::{Args, Subcommand};
 use pingpong_node::daemon::{Daemon, DaemonError, End};
 use pingpong_node::exercise::{
-    AskConsumer, AskProducer, CONSUMER, ConsumerSays, Exercise, Ledger, PRODUCER, ProducerSays, Settings as Times,
+    AskConsumer, AskProducer, CONSUMER, ConsumerSays, Exercise, ExerciseError, Ledger, MEMBER, PRODUCER, ProducerSays,
+    Settings as Times, Trouble,
 };
 use pingpong_node::link::Endpoint;
 use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
@@ -22,6 +24,14 @@ use tracing_subscriber::filter::LevelFilter;
 pub(super) struct Options {
     #[command(flatten)]
     given: Given,
+    /// Sets the file of counts aside, and begins with an empty one: after its disk was found to lie, or the file is damaged. What only it
+    /// had is gone, unless others have seen it. A member recovers before it votes. At every start, if the disk is never to be trusted.
+    #[arg(long)]
+    forget_store: bool,
+    /// For a node without a data directory: this is its very first start, in a cluster that starts for the first time. (With a data
+    /// directory, `pingpong-node init` says so.) Said of a member that was there before, answers may be wrong: it votes at once.
+    #[arg(long)]
+    init: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,7 +61,14 @@ pub(super) fn run(options: Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime cannot be started: {error}; close other programs")).into(),
     };
-    let code = runtime.block_on(node(settings));
+    let start = if options.forget_store {
+        Start::Forget
+    } else if options.init {
+        Start::First
+    } else {
+        Start::Again
+    };
+    let code = runtime.block_on(node(settings, start));
     runtime.shutdown_background();
     code
 }
@@ -88,13 +105,17 @@ fn log(settings: &LogSettings) -> Result<(), String> {
     Ok(())
 }
 
-async fn node(settings: Settings) -> ExitCode {
-    let daemon = match Daemon::start(settings).await {
+async fn node(settings: Settings, start: Start) -> ExitCode {
+    let daemon = match Daemon::start(settings.clone()).await {
         Ok(daemon) => daemon,
         Err(error @ DaemonError::System { .. }) => return complain(&error).into(),
         Err(error) => return needs_a_person(&error).into(),
     };
-    let exercise = match exercise(&daemon).await {
+    let ledger = match counts::open(&settings, &daemon.transport().node(), start).await {
+        Ok(ledger) => ledger,
+        Err(error) => return needs_a_person(&error).into(),
+    };
+    let exercise = match exercise(&daemon, ledger) {
         Ok(exercise) => exercise,
         Err(error) => return complain(&error).into(),
     };
@@ -127,19 +148,22 @@ async fn node(settings: Settings) -> ExitCode {
     match failed {
         Some(error) => {
             daemon.stop().await;
+            drop(exercise);
+            if let ExerciseError::Trouble(Trouble::EpochTaken { known, .. }) = error {
+                counts::rise_above(&settings, known).await;
+            }
             complain(&error).into()
         }
         None => told(&daemon.run().await),
     }
 }
 
-async fn exercise(daemon: &Daemon) -> Result<Arc<Exercise>, Box<dyn std::error::Error>> {
-    let transport = daemon.transport();
-    let ledger = Ledger::in_memory(&transport.node()).await?;
+fn exercise(daemon: &Daemon, ledger: Arc<Ledger>) -> Result<Arc<Exercise>, pingpong_node::transport::RegisterError> {
     let mut times = Times::default();
     times.allow_consumer = daemon.spawn_options(&CONSUMER).allow;
     times.allow_producer = daemon.spawn_options(&PRODUCER).allow;
-    Ok(Arc::new(Exercise::start(transport, ledger, times)?))
+    times.allow_member = daemon.spawn_options(&MEMBER).allow;
+    Exercise::start(daemon.transport(), ledger, times).map(Arc::new)
 }
 
 fn told(end: &End) -> ExitCode {
@@ -173,6 +197,8 @@ fn check(given: &Given) -> Result<Settings, String> {
     if let Some(data) = &settings.data {
         DataDir::check(data, &settings.name).map_err(|error| words(&error))?;
     }
+    settings.voters().map_err(|error| words(&error))?;
+    counts::check(&settings).map_err(|error| words(&error))?;
     Ok(settings)
 }
 

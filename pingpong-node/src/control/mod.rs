@@ -7,12 +7,16 @@
 //! | --- | --- |
 //! | `protocol` | requests and answers |
 //! | `socket` | the socket's file: whose it is, and what becomes of an old one |
+//! | `levels` | what answers about counts are worth |
+//! | `counting` | answers about pings and counts |
 //! | `server` | answers requests, a bounded number at a time |
 //! | `client` | asks |
 //! | `adapter` | servers that take calls in JSON |
 
 mod adapter;
 mod client;
+mod counting;
+mod levels;
 mod protocol;
 mod server;
 mod socket;
@@ -21,9 +25,10 @@ mod tests;
 
 pub use adapter::{AdapterError, Adapters};
 pub use client::{Client, ClientError};
+pub use levels::{AckLevel, CountsRead, ReadLevel, ValueRead, Worth};
 pub use protocol::{
     Answer, CalledNode, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, RATES, Reading, Request,
-    SlotCount, WatchEvent,
+    SlotCount, StoreStatus, WatchEvent,
 };
 pub use socket::SocketError;
 

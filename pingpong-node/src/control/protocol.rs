@@ -1,6 +1,8 @@
 //! What is asked of a running node, and what it answers.
 
-use pingpong_core::exercise::{Counts, Pinged};
+use super::levels::{AckLevel, CountsRead, ReadLevel};
+use pingpong_core::exercise::{Counts, Pinged, Slot};
+use pingpong_core::node::IncarnationError;
 use pingpong_core::{NodeName, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,12 +29,30 @@ pub enum Request {
         /// Pings a second, within [`RATES`]; at once if none is given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rate: Option<f64>,
+        /// What must be certain of them before they are answered.
+        #[serde(default, skip_serializing_if = "AckLevel::is_default")]
+        ack: AckLevel,
+        /// How long to wait for a majority, in milliseconds; 5 s if it is not said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_ms: Option<u64>,
     },
-    /// What each consumer has counted.
-    Counts {
-        /// How long to wait for their answers, in milliseconds.
+    /// Waits until a majority of the members has these pings, and all before them in their slot.
+    Confirm {
+        /// As what they were counted.
+        slot: SlotCount,
+        /// How long to wait for a majority, in milliseconds.
         deadline_ms: u64,
     },
+    /// What each consumer has counted; or, with a level, one answer, and what it is worth.
+    Counts {
+        /// How long to wait for answers, in milliseconds.
+        deadline_ms: u64,
+        /// The level; each consumer is asked if none is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read: Option<ReadLevel>,
+    },
+    /// Lets a member vote that waits for stores which will not come back: what only they had is gone.
+    AcceptLoss {},
     /// Resets a link; it comes back.
     Disconnect {
         /// The peer.
@@ -91,8 +111,25 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         slot: Option<SlotCount>,
     },
-    /// To `counts`: each node that was asked is in one of the two.
+    /// To `ping` and `confirm`: the pings are counted, and whether a majority has them is not known. They must not be sent again.
+    Unconfirmed {
+        /// How many of the pings are counted.
+        pings: u64,
+        /// As what.
+        slot: SlotCount,
+        /// Members that have them for certain.
+        have: usize,
+        /// Members that must.
+        need: usize,
+    },
+    /// To `confirm`: a majority has them.
+    Confirmed(SlotCount),
+    /// To `counts` without a level: each node that was asked is in one of the two.
     Counts(Reading),
+    /// To `counts` with a level.
+    Read(CountsRead),
+    /// To `accept_loss`: from these it has taken over what they have.
+    Accepted(Vec<NodeName>),
     /// To `disconnect`: whether there was a link. To `forget`: whether the name was known.
     Done {
         /// Whether there was anything to do.
@@ -121,6 +158,15 @@ impl From<Pinged> for SlotCount {
     fn from(pinged: Pinged) -> Self {
         let Pinged { slot, count } = pinged;
         Self { node: slot.producer, epoch: slot.epoch.to_string(), count }
+    }
+}
+
+impl TryFrom<SlotCount> for Pinged {
+    type Error = IncarnationError;
+
+    fn try_from(slot: SlotCount) -> Result<Self, IncarnationError> {
+        let SlotCount { node, epoch, count } = slot;
+        Ok(Self { slot: Slot { producer: node, epoch: epoch.parse()? }, count })
     }
 }
 
@@ -176,8 +222,26 @@ pub struct NodeStatus {
     pub tasks: usize,
     /// Until when its certificate holds, in seconds since 1970 (UTC).
     pub certificate_expires: i64,
-    /// What was counted instead of delivered.
+    /// What was counted instead of delivered, and what was heard of counts and not taken over.
     pub counters: BTreeMap<String, u64>,
+    /// Its store of counts, if it plays the exercise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreStatus>,
+}
+
+/// The store of a node's counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// The node's incarnation when the store was created.
+    pub epoch: String,
+    /// Whether it is the first one of the node, and there can be no earlier epoch.
+    pub first: bool,
+    /// Whether the node votes.
+    pub member: bool,
+    /// Whether it is a member that has lost its store, and does not vote before it has recovered.
+    pub recovering: bool,
+    /// How many slots are in it.
+    pub slots: usize,
 }
 
 /// A link.

@@ -4,14 +4,12 @@
 //! answers, is ended at a deadline.
 
 use super::adapter::{AdapterError, Adapters};
-use super::protocol::{
-    Answer, ConsumerCounts, Failure, FailureKind, LinkStatus, NodeStatus, RATES, Reading, Request, SlotCount,
-    WatchEvent,
-};
+use super::counting;
+use super::protocol::{Answer, Failure, FailureKind, LinkStatus, NodeStatus, Request, StoreStatus, WatchEvent};
 use super::socket::ControlSocket;
 #[cfg(feature = "faults")]
 use pingpong_core::NodeName;
-use pingpong_core::exercise::{Exercise, PingError};
+use pingpong_core::exercise::{Exercise, Ignored, Origin, Standing};
 use pingpong_core::mesh::LinkInfo;
 use pingpong_core::transport::Counters;
 use pingpong_core::{Mesh, NodeChange, NodeEvent, Targets, Transport};
@@ -24,7 +22,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::timeout;
 
 /// Requests that are answered at once.
 const REQUESTS: usize = 32;
@@ -33,7 +31,7 @@ const LONGEST: u64 = 4 << 20;
 /// How long a request may take to come in, and a line of an answer to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a ping that takes its time says how far it is.
-const PROGRESS: Duration = Duration::from_secs(1);
+pub(super) const PROGRESS: Duration = Duration::from_secs(1);
 /// The longest time that a caller may wait for answers.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(3_600);
 
@@ -80,19 +78,36 @@ impl Desk {
             ready: self.readiness().is_ready(),
             tasks: self.runtime.metrics().num_alive_tasks(),
             certificate_expires: *self.certificate_expires.borrow(),
-            counters: self.counters().map(|counter| (counter.name.to_owned(), counter.count)).into(),
+            counters: self.counters().into_iter().map(|counter| (counter.name.to_owned(), counter.count)).collect(),
+            store: self.store(),
         }
     }
 
-    pub(crate) fn counters(&self) -> [Counter; 8] {
-        counters(&self.mesh.counters())
+    pub(crate) fn counters(&self) -> Vec<Counter> {
+        let mut all: Vec<Counter> = counters(&self.mesh.counters()).into();
+        if let Some(exercise) = self.exercise.get() {
+            all.extend(ignored(&exercise.ledger().ignored()));
+        }
+        all
+    }
+
+    pub(crate) fn store(&self) -> Option<StoreStatus> {
+        let exercise = self.exercise.get()?;
+        let identity = exercise.ledger().identity();
+        Some(StoreStatus {
+            epoch: identity.epoch.to_string(),
+            first: identity.origin == Origin::Init,
+            member: exercise.member().is_some(),
+            recovering: identity.standing == Standing::Recovering,
+            slots: exercise.ledger().counts().len(),
+        })
     }
 
     pub(crate) async fn links(&self) -> Vec<LinkStatus> {
         self.mesh.links().await.into_iter().map(link_status).collect()
     }
 
-    fn exercise(&self) -> Result<&Arc<Exercise>, Failure> {
+    pub(super) fn exercise(&self) -> Result<&Arc<Exercise>, Failure> {
         self.exercise.get().ok_or_else(|| {
             let words = "this node runs no producer and no consumer; ask one that was started by `pingpong-node run`";
             Failure::new(FailureKind::Request, words)
@@ -154,6 +169,19 @@ fn counters(counters: &Counters) -> [Counter; 8] {
             counters.replies_without_room,
             "Answers that were dropped since those of calls in flight took all their room",
         ),
+    ]
+}
+
+/// Counts that a ledger has heard and not taken over.
+fn ignored(ignored: &Ignored) -> [Counter; 6] {
+    let counter = |name, count, help| Counter { name, help, count };
+    [
+        counter("stale", ignored.stale, "Counts below what was known, which is normal after heals"),
+        counter("backwards", ignored.backwards, "Counts below what that very producer had said in the same session"),
+        counter("foreign_slot", ignored.foreign_slot, "Counts of another name than the sender's, which is no member"),
+        counter("future_epoch", ignored.future_epoch, "Counts of an epoch that their producer has not reached"),
+        counter("too_many_slots", ignored.too_many_slots, "Counts that there was no room for"),
+        counter("own_slot", ignored.own_slot, "Counts of this node's own slot above what it has counted"),
     ]
 }
 
@@ -221,7 +249,7 @@ async fn refuse(stream: UnixStream) -> io::Result<()> {
     say(&mut { stream }, &Answer::Failed(Failure::new(FailureKind::Busy, words))).await
 }
 
-async fn say(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+pub(super) async fn say(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     timeout(PATIENCE, stream.write_all(&line)).await.map_err(io::Error::from)?
@@ -246,10 +274,16 @@ async fn answer(stream: UnixStream, desk: &Desk) -> io::Result<()> {
     }
     let answer = match request {
         Request::Watch {} => return watch(stream, desk).await,
-        Request::Ping { count, rate } => return ping(stream, desk, count, rate).await,
+        Request::Ping { count, rate, ack, deadline_ms } => {
+            let patience = deadline_ms.map_or(counting::PATIENCE, deadline);
+            return counting::ping(stream, desk, count, rate, (ack, patience)).await;
+        }
         Request::Status {} => Ok(Answer::Status(desk.status())),
         Request::Nodes {} => Ok(Answer::Nodes(desk.links().await)),
-        Request::Counts { deadline_ms } => counts(desk, deadline(deadline_ms)).await,
+        Request::Confirm { slot, deadline_ms } => counting::confirm(desk, slot, deadline(deadline_ms)).await,
+        Request::Counts { deadline_ms, read: None } => counting::counts(desk, deadline(deadline_ms)).await,
+        Request::Counts { deadline_ms, read: Some(level) } => counting::read(desk, level, deadline(deadline_ms)).await,
+        Request::AcceptLoss {} => counting::accept_loss(desk).await,
         Request::Disconnect { node } => Ok(Answer::Done { known: desk.mesh.disconnect(&node).await }),
         Request::Forget { node } => Ok(Answer::Done { known: desk.mesh.forget(&node).await }),
         #[cfg(feature = "faults")]
@@ -288,14 +322,6 @@ fn deadline(millis: u64) -> Duration {
     Duration::from_millis(millis).min(LONGEST_DEADLINE)
 }
 
-async fn counts(desk: &Desk, deadline: Duration) -> Result<Answer, Failure> {
-    let replies = desk.exercise()?.ask_consumers(deadline).await;
-    let replies = replies.map_err(|error| Failure::new(FailureKind::Refused, error))?;
-    let answered = replies.replies.into_iter().map(|answer| ConsumerCounts::new(answer.node.name, &answer.reply));
-    let failed = replies.failed.into_iter().map(|failed| (failed.name, failed.reason.to_string()));
-    Ok(Answer::Counts(Reading { consumers: answered.collect(), failed: failed.collect() }))
-}
-
 /// Tells events until the node stops, or the other side goes.
 async fn watch(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
     let mut events = desk.mesh.monitor();
@@ -311,69 +337,4 @@ async fn watch(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
             None => return Ok(()),
         }
     }
-}
-
-async fn ping(mut stream: UnixStream, desk: &Desk, count: u64, rate: Option<f64>) -> io::Result<()> {
-    let exercise = match desk.exercise() {
-        Ok(exercise) => exercise,
-        Err(failure) => return say(&mut stream, &Answer::Failed(failure)).await,
-    };
-    let pace = match rate.map(pace).transpose() {
-        Ok(pace) => pace,
-        Err(failure) => return say(&mut stream, &Answer::Failed(failure)).await,
-    };
-    let mut sent: u64 = 0;
-    let mut slot: Option<SlotCount> = None;
-    let (began, mut said) = (Instant::now(), Instant::now());
-    let mut ticks = interval(pace.map_or(PROGRESS, |pace| pace.tick));
-    let mut nothing = [0; 1];
-    while sent < count {
-        let batch = match pace {
-            None => count,
-            Some(pace) => {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    // Nobody waits for the rest of them.
-                    _ = stream.read(&mut nothing) => return Ok(()),
-                }
-                // How many should have been sent by now, so that a late tick is made up for.
-                let due = (began.elapsed().as_secs_f64() * pace.rate) as u64 + 1;
-                due.min(count).saturating_sub(sent)
-            }
-        };
-        if batch > 0 {
-            match exercise.ping(batch).await {
-                Ok(pinged) => (sent, slot) = (sent + batch, Some(pinged.into())),
-                Err(error) => return say(&mut stream, &Answer::Failed(ping_failure(&error, sent, count))).await,
-            }
-        }
-        if sent < count && said.elapsed() >= PROGRESS {
-            said = Instant::now();
-            say(&mut stream, &Answer::Pinged { pings: sent, done: false, slot: slot.clone() }).await?;
-        }
-    }
-    say(&mut stream, &Answer::Pinged { pings: sent, done: true, slot }).await
-}
-
-#[derive(Clone, Copy)]
-struct Pace {
-    rate: f64,
-    tick: Duration,
-}
-
-fn pace(rate: f64) -> Result<Pace, Failure> {
-    if !RATES.contains(&rate) {
-        let words = format!("the rate is {rate}, allowed are {} to {} pings a second", RATES.start(), RATES.end());
-        return Err(Failure::new(FailureKind::Request, words));
-    }
-    // Faster ones go in groups.
-    Ok(Pace { rate, tick: Duration::from_secs_f64(1.0 / rate).max(Duration::from_millis(5)) })
-}
-
-fn ping_failure(error: &PingError, sent: u64, count: u64) -> Failure {
-    let kind = match error {
-        PingError::Unanswered(reason) if reason.was_sent() => FailureKind::Unknown,
-        _ => FailureKind::Refused,
-    };
-    Failure::new(kind, format!("{sent} of {count} pings are counted, then: {error}"))
 }

@@ -44,7 +44,10 @@ async fn a_socket_that_is_in_use_stays_and_one_that_was_left_behind_is_replaced(
 fn requests_and_answers_are_plain_json() {
     let text = |request: &Request| serde_json::to_string(request).unwrap();
     assert_eq!(text(&Request::Status {}), r#"{"status":{}}"#);
-    assert_eq!(text(&Request::Ping { count: 3, rate: None }), r#"{"ping":{"count":3}}"#);
+    assert_eq!(
+        text(&Request::Ping { count: 3, rate: None, ack: AckLevel::Local, deadline_ms: None }),
+        r#"{"ping":{"count":3}}"#
+    );
     for wrong in ["", "status", r#"{"status":{"x":1}}"#, r#"{"ping":{}}"#, r#"{"disconnect":{"node":"UPPER"}}"#] {
         assert!(serde_json::from_str::<Request>(wrong).is_err(), "{wrong}");
     }

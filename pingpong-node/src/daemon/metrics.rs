@@ -30,6 +30,14 @@ pub(super) async fn text(desk: &Desk) -> Result<String, fmt::Error> {
     registry.register("links", "Nodes with a session right now", gauge(status.links as i64));
     registry.register("ready", "1 if the node is ready", gauge(i64::from(status.ready)));
     registry.register("tasks", "Tasks that are alive on the node's own thread", gauge(status.tasks as i64));
+    if let Some(store) = &status.store {
+        registry.register(
+            "recovering",
+            "1 if the node has lost its store and does not vote",
+            gauge(i64::from(store.recovering)),
+        );
+        registry.register("slots", "Slots in the node's store of counts", gauge(store.slots as i64));
+    }
     registry.register_with_unit(
         "certificate_expires",
         "When the node's certificate expires, since 1970",

@@ -1,10 +1,11 @@
 //! What the Mesh and the backend are told.
 
 use super::{IdentityFiles, QuicSettings, Settings, words};
-use crate::store::{DataDir, StoreError};
+use crate::store::{DataDir, Owner, StoreError};
 use bytesize::ByteSize;
 use pingpong_core::MeshConfig;
 use pingpong_core::config::{ConfigError, Limits, Timeouts};
+use pingpong_core::exercise::{Members, MembersError};
 use pingpong_core::inbox::Allow;
 use pingpong_core::link::DialError;
 use pingpong_core::{NodeName, ServerName};
@@ -139,6 +140,9 @@ pub enum SettingsError {
     /// The identity cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The members make no sense.
+    #[error("members: {0}")]
+    Members(#[from] MembersError),
     /// The directory of the node's data cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -208,6 +212,26 @@ impl Settings {
             config.incarnations = Arc::new(DataDir::open(data, &self.name)?);
         }
         Ok(config)
+    }
+
+    /// Who votes; nobody, if no members are named.
+    ///
+    /// # Errors
+    /// [`SettingsError::Members`].
+    pub fn voters(&self) -> Result<Option<Members>, SettingsError> {
+        let names = self.members.iter().cloned();
+        let members = (!self.members.is_empty()).then(|| Members::new(self.cluster.clone(), names));
+        Ok(members.transpose()?)
+    }
+
+    /// The file of the node's counts, in its data directory.
+    pub fn counts_file(&self) -> Option<PathBuf> {
+        self.data.as_ref().map(|data| data.join("counts.redb"))
+    }
+
+    /// Whose counts are in it.
+    pub fn owner(&self) -> Owner {
+        Owner { cluster: self.cluster.clone(), node: self.name.clone() }
     }
 
     /// Reads the identity, and checks that it is this node's and its key nobody else's.

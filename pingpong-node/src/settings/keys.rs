@@ -74,8 +74,16 @@ pub const KEYS: &[Key] = &[
         "data",
         "DIR",
         "\"/var/lib/pingpong\"",
-        "Directory, for this node alone, in which it keeps its incarnation: a restart is then greater than its last life, whatever \
-         the clock says. Default: none, the clock and the peers' memory decide",
+        "Directory, for this node alone, in which it keeps its incarnation, so that a restart is greater than its last life whatever \
+         the clock says; and what it has counted. Default: none; the clock and the peers' memory decide, and counts end with the process",
+    ),
+    list(
+        "members",
+        "NODE,...",
+        "[\"n1\", \"n2\", \"n3\"]",
+        "The nodes that vote on counts, at most 31: what a majority of them has stored survives the loss of the others, and reads at level \
+         `majority` are right even during a partition. The same on every node; changed only while all members are stopped. With three of \
+         them one may fail; an even number tolerates no more than one less. Default: none, nobody votes",
     ),
     key(
         "leave",

@@ -54,6 +54,9 @@ pub struct Settings {
     /// Links that there must be for the node to be ready.
     #[serde(default)]
     pub min_links: usize,
+    /// The nodes that vote on counts: the same on every node (P28). None: nobody does.
+    #[serde(default)]
+    pub members: Vec<NodeName>,
     /// A directory in which the node keeps what must survive it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,

@@ -129,7 +129,6 @@ impl Producer {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Reader<const N: usize> {
-    Idle,
     Collects {
         question: Question,
         /// What was acknowledged or answered before it began.
@@ -145,6 +144,8 @@ pub(crate) enum Reader<const N: usize> {
         votes: Voices,
     },
     Done,
+    /// The last in order: readers begin one after the other.
+    Idle,
 }
 
 /// What a reader has from a member.

@@ -12,7 +12,7 @@ const JOINT: &[Question] = &[Question::Value(0), Question::Total];
 const VECTOR: &[Question] = &[Question::All];
 
 /// One ping each, two reads of the total, and no fault.
-fn quiet<const N: usize>() -> Cluster<N> {
+pub(crate) fn quiet<const N: usize>() -> Cluster<N> {
     Cluster {
         pings: [1, 1],
         reads: 2,
@@ -112,8 +112,12 @@ pub(crate) fn amnesia_twice() -> Cluster<3> {
     Cluster { pings: [2, 0], budget: losses(2), questions: VALUE, ..quiet() }
 }
 
-/// A member loses its store, and its clock is set back.
+/// The same, and its clock may be set back.
 pub(crate) fn clock_back() -> Cluster<3> {
+    Cluster { clock_back: true, pings: [2, 0], questions: VALUE, ..amnesia() }
+}
+
+pub(crate) fn clock_back_small() -> Cluster<3> {
     Cluster { clock_back: true, ..amnesia_small() }
 }
 
@@ -168,9 +172,10 @@ pub(crate) fn first_start_small<const N: usize>() -> Cluster<N> {
     Cluster { pings: [1, 0], first_start: true, budget, ..amnesia_small() }
 }
 
-/// The same of five members, without a read.
-pub(crate) fn first_start_five() -> Cluster<5> {
-    Cluster { reads: usize::from(full()), ..first_start_small() }
+/// Of five members whose first start is done one is initialised once more, or two with the large bounds.
+pub(crate) fn init_five() -> Cluster<5> {
+    let budget = Budget { inits: 1 + u8::from(full()), ..Budget::default() };
+    Cluster { first_start: false, budget, ..first_start_small() }
 }
 
 /// The producer loses its store, and goes on in a new slot.
@@ -209,10 +214,11 @@ pub(crate) fn snapshot() -> Cluster<3> {
     Cluster { pings: [2, 1], level: Level::Snapshot, questions: VECTOR, ..quiet() }
 }
 
-pub(crate) fn snapshot_amnesia() -> Cluster<3> {
-    Cluster { budget: losses(1), ..vector() }
+/// Two snapshots, of one ping each.
+pub(crate) fn snapshot_small() -> Cluster<3> {
+    Cluster { pings: [1, 1], ..snapshot() }
 }
 
-pub(crate) fn vector() -> Cluster<3> {
-    Cluster { pings: [1, 1], ..snapshot() }
+pub(crate) fn snapshot_amnesia() -> Cluster<3> {
+    Cluster { budget: losses(1), ..snapshot_small() }
 }

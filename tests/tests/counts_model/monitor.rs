@@ -164,8 +164,8 @@ impl Monitor {
         });
     }
 
-    /// Readers in another order: the one at each place is the one that was at that place of `order`.
-    pub(crate) fn sort_readers(&mut self, order: [usize; READERS]) {
+    /// At each place is the reader that was at that place of the order.
+    pub(crate) fn place_readers(&mut self, order: [usize; READERS]) {
         let before = self.operations;
         for (at, from) in order.iter().enumerate() {
             self.operations[PRODUCERS + at] = before[PRODUCERS + from];

@@ -60,7 +60,7 @@ impl<const N: usize> State<N> {
         looks
     }
 
-    fn exchange_producers(&mut self) {
+    pub(crate) fn exchange_producers(&mut self) {
         self.producers.swap(0, 1);
         self.owed.swap(0, 1);
         for (at, producer) in self.producers.iter_mut().enumerate() {
@@ -132,7 +132,7 @@ impl<const N: usize> State<N> {
     }
 
     /// Each member is called by its new name.
-    fn rename(&mut self, names: &[u8; N]) {
+    pub(crate) fn rename(&mut self, names: &[u8; N]) {
         let rename = |voice: Voice| voice.renamed(names);
         self.members = placed(&self.members, names);
         for member in &mut self.members {
@@ -165,8 +165,13 @@ impl<const N: usize> State<N> {
         }
         let mut order: [usize; READERS] = std::array::from_fn(|at| at);
         order.sort_by(|one, other| self.readers[*one].cmp(&self.readers[*other]));
-        self.readers.sort();
-        self.history.monitor.edit().sort_readers(order);
+        self.place_readers(order);
+    }
+
+    /// At each place is the reader that was at that place of the order.
+    pub(crate) fn place_readers(&mut self, order: [usize; READERS]) {
+        self.readers = order.map(|from| self.readers[from].clone());
+        self.history.monitor.edit().place_readers(order);
     }
 }
 
@@ -179,7 +184,7 @@ fn placed<T: Copy, const N: usize>(values: &[T; N], names: &[u8; N]) -> [T; N] {
 }
 
 fn mix(bits: u64) -> u64 {
-    let bits = (bits ^ bits >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let bits = (bits ^ bits >> 32).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     bits ^ bits >> 29
 }
 
