@@ -126,14 +126,16 @@ impl Consumer {
         let now = cx.node().incarnation;
         match self.ledger.begin(now) {
             Ok(begun) => {
-                tracing::error!(
-                    %slot, count, seen, %from, epoch = %now,
-                    "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
-                );
+                if begun.now {
+                    tracing::error!(
+                        %slot, count, seen, %from, epoch = %now,
+                        "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
+                    );
+                }
                 let (ledger, from, counts) = (Arc::clone(&self.ledger), from.clone(), counts.clone());
                 let later = cx.spawn(move |_| async move {
                     // A store that has failed stops the node.
-                    let _ = ledger.synced(begun).await;
+                    let _ = ledger.synced(begun.ticket).await;
                     Info::Begun(from, counts)
                 });
                 if later.is_err() {
@@ -196,7 +198,7 @@ impl Consumer {
         self.asking -= 1;
         match answer {
             Ok((node, ProducerSays::Slots { counts, .. })) => self.merge(Source::Producer(&node), &counts, cx),
-            Ok((node, says)) => tracing::warn!(%node, ?says, "no counts from there"),
+            Ok((node, says)) => tracing::debug!(%node, ?says, "it answered another question"),
             Err(reason) if self.is_asked_again(&name, &reason, cx) => {
                 let delay = self.backoff.delay(before);
                 // Refused, the producer's next ping or its next `Up` tells.
@@ -208,7 +210,7 @@ impl Consumer {
     }
 
     /// Whether there is an answer to be had still (P14).
-    fn is_asked_again(&self, name: &NodeName, reason: &CallFailure, cx: &Context<Self>) -> bool {
+    fn is_asked_again(&mut self, name: &NodeName, reason: &CallFailure, cx: &Context<Self>) -> bool {
         match reason {
             CallFailure::DeadlinePassed { .. } | CallFailure::NoRoomForReply { .. } => {
                 cx.list().iter().any(|node| node.name == *name)
@@ -219,7 +221,9 @@ impl Consumer {
             | CallFailure::NotLinked
             | CallFailure::NodeDown { .. } => false,
             reason => {
-                tracing::warn!(node = %name, %reason, "no counts from there");
+                if let Some(left_out) = self.repeats.write(name.as_str(), &reason.to_string(), self.began.elapsed()) {
+                    tracing::warn!(node = %name, %reason, left_out, "no counts from there");
+                }
                 false
             }
         }

@@ -1,6 +1,6 @@
 //! The member: it votes, and does not before it may (P10, P19, P23).
 
-use super::ledger::Ledger;
+use super::ledger::{Begun, Ledger};
 use super::messages::{Ask, AskMember, MemberSays};
 use super::quorum::{Announced, Answer, Quorum, Then, answer, then};
 use super::reads::Reads;
@@ -9,9 +9,11 @@ use super::trouble::{Trouble, Troubles};
 use crate::message::Never;
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
+use crate::repeats::Repeats;
 use crate::server::{Context, ReplyTo, Server};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Answers that may wait for a sync. The node that asks gives its question up in time, and asks again.
 const MAX_WAITING: usize = 4_096;
@@ -26,6 +28,8 @@ pub(super) struct Member {
     waiting: VecDeque<Waiting>,
     /// Whether [`Info::Settled`] is on its way.
     settling: bool,
+    began: Instant,
+    repeats: Repeats,
 }
 
 struct Waiting {
@@ -47,7 +51,16 @@ pub(super) enum Info {
 
 impl Member {
     pub(super) fn new(ledger: Arc<Ledger>, quorum: Quorum, reads: Arc<Reads>, troubles: Troubles) -> Self {
-        Self { ledger, quorum, reads, troubles, waiting: VecDeque::new(), settling: false }
+        Self {
+            ledger,
+            quorum,
+            reads,
+            troubles,
+            waiting: VecDeque::new(),
+            settling: false,
+            began: Instant::now(),
+            repeats: Repeats::default(),
+        }
     }
 
     fn settle(&mut self, cx: &mut Context<Self>) {
@@ -107,9 +120,9 @@ impl Member {
     /// Another store of this name was there, with an epoch that is not below this one's: a new epoch begins (P23). Returns the change.
     fn begin_above(&self, by: &NodeName, known: Incarnation, now: Incarnation) -> Option<u64> {
         match self.ledger.begin(now).ok().filter(|_| now > known) {
-            Some(begun) => {
+            Some(Begun { ticket, .. }) => {
                 tracing::warn!(%by, %known, epoch = %now, "another store of this node is known: this one begins a new epoch");
-                Some(begun)
+                Some(ticket)
             }
             None => {
                 self.troubles.tell(Trouble::EpochTaken { slot: self.ledger.slot(), known });
@@ -125,7 +138,7 @@ impl Member {
         }
         tracing::error!(
             %by, %known,
-            "this node was started with `init`, but has been there before: it recovers before it votes"
+            "this node was said to start for the first time, and has been there before: it recovers before it votes"
         );
         if known > identity.epoch {
             self.begin_above(by, known, now);
@@ -166,7 +179,9 @@ impl Server for Member {
     async fn call(&mut self, from: &Node, request: AskMember, _: &mut Context<Self>) -> MemberSays {
         let members = self.quorum.members();
         if request.members != members.fingerprint() {
-            tracing::warn!(%from, "a node asks that is configured with other members, or another cluster");
+            if let Some(left_out) = self.repeats.write(from.name.as_str(), "mismatch", self.began.elapsed()) {
+                tracing::warn!(%from, left_out, "a node asks that is configured with other members, or another cluster");
+            }
             let (cluster, members) = (members.cluster().clone(), members.names().to_vec());
             return MemberSays::ConfigMismatch { cluster, members };
         }

@@ -39,7 +39,7 @@ impl<P: Protocol> Processes<P> {
             program: program()?,
             authority: authority.certificate_pem(),
             identities: (0..nodes).map(issue).collect::<Result<_, _>>()?,
-            logs: vec![Log::default(); nodes],
+            logs: (0..nodes).map(|_| Log::default()).collect(),
         })
     }
 

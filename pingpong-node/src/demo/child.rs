@@ -18,15 +18,16 @@ impl Child for Player {
         let link = QuicLink::bind(quic).map_err(|error| refused(&error))?;
         let address = link.local_address();
         let mesh = Mesh::start(link, mesh).await.map_err(|error| refused(&error))?;
-        Ok((Player::on(Arc::new(mesh)).await?, address))
+        Ok((Player::on(Arc::new(mesh)), address))
     }
 
     async fn obey(&mut self, order: Order) -> Result<Option<Said>, ClusterError> {
         match order {
+            Order::Play(part) => self.play(part).await?,
             Order::Ping(pings) => self.ping(pings).await?,
             Order::Crash => self.crash().await?,
             Order::Recover => self.recover().await?,
-            Order::Look => return Ok(Some(Said::Seen(self.look().await?))),
+            Order::Look { majority } => return Ok(Some(Said::Seen(self.look(majority).await?))),
         }
         Ok(None)
     }

@@ -1,7 +1,8 @@
 //! A stage within this process: nodes on the in-memory network, on the real clock.
 
-use super::player::{self, Player};
-use super::stage::{Look, Stage, name};
+use super::player::{self, Part, Player};
+use super::shelf::Shelf;
+use super::stage::{Disk, Look, Stage, name};
 use crate::cluster::ClusterError;
 use pingpong_node::mem::MemNetwork;
 use pingpong_node::{Address, Mesh, NodeName};
@@ -12,6 +13,7 @@ pub(crate) struct MemStage {
     players: Vec<Option<Player>>,
     network: MemNetwork,
     addresses: Vec<Address>,
+    shelf: Shelf,
 }
 
 impl MemStage {
@@ -24,10 +26,11 @@ impl MemStage {
             players: (0..nodes).map(|_| None).collect(),
             network: MemNetwork::new(1),
             addresses: (0..nodes).map(address).collect::<Result<_, _>>()?,
+            shelf: Shelf::new()?,
         })
     }
 
-    async fn start(&mut self, node: usize) -> Result<(), ClusterError> {
+    async fn start(&mut self, node: usize, first: bool) -> Result<(), ClusterError> {
         let (name, address) = (name(node), &self.addresses[node]);
         let refused = |words: String| ClusterError::Start { node: name.clone(), words };
         let seeds = self.addresses.iter().filter(|other| *other != address).map(Address::as_str);
@@ -35,8 +38,8 @@ impl MemStage {
         let own = NodeName::new(&name).map_err(|error| refused(error.to_string()))?;
         let link = self.network.bind(own, address.clone()).map_err(|error| refused(error.to_string()))?;
         let mesh = Mesh::start(link, config).await.map_err(|error| refused(error.to_string()))?;
-        self.players[node] = Some(Player::on(Arc::new(mesh)).await?);
-        Ok(())
+        let part = Part { nodes: self.addresses.len(), dir: self.shelf.of(&name)?, first };
+        self.players[node].insert(Player::on(Arc::new(mesh))).play(part).await
     }
 
     fn player(&mut self, node: usize) -> Result<&mut Player, ClusterError> {
@@ -47,7 +50,7 @@ impl MemStage {
 impl Stage for MemStage {
     async fn open(&mut self) -> Result<(), ClusterError> {
         for node in 0..self.addresses.len() {
-            self.start(node).await?;
+            self.start(node, true).await?;
         }
         Ok(())
     }
@@ -64,18 +67,21 @@ impl Stage for MemStage {
         self.player(node)?.recover().await
     }
 
-    async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {
+    async fn kill(&mut self, node: usize, disk: Disk) -> Result<(), ClusterError> {
         self.network.crash(&self.addresses[node]);
         // It stays in its place until it has ended, so that it is waited for even if this is not.
         if let Some(player) = &mut self.players[node] {
             player.end().await;
         }
         self.players[node] = None;
-        Ok(())
+        match disk {
+            Disk::Lost => self.shelf.lose(&name(node)),
+            Disk::Kept => Ok(()),
+        }
     }
 
     async fn restart(&mut self, node: usize) -> Result<(), ClusterError> {
-        self.start(node).await
+        self.start(node, false).await
     }
 
     async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), ClusterError> {
@@ -91,8 +97,8 @@ impl Stage for MemStage {
         Ok(())
     }
 
-    async fn look(&mut self, node: usize) -> Result<Look, ClusterError> {
-        self.player(node)?.look().await
+    async fn look(&mut self, node: usize, majority: bool) -> Result<Look, ClusterError> {
+        self.player(node)?.look(majority).await
     }
 
     /// Nobody: a node of this process does not hang alone.
@@ -111,7 +117,7 @@ impl Stage for MemStage {
 
     async fn close(&mut self) -> Result<(), ClusterError> {
         for node in 0..self.addresses.len() {
-            self.kill(node).await?;
+            self.kill(node, Disk::Kept).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! | `direct` | a play from the first to the last; what may end it before |
 //! | `play`, `truth`, `error` | the steps, and what must be seen after each |
 //! | `stage`, `mem`, `quic` | nodes and faults: as a trait, within this process, and as processes |
-//! | `player` | a node with its producer and its consumer |
+//! | `player`, `shelf` | a node with its servers, and where its counts outlive its process |
 //! | `protocol`, `child` | a node's process: what is said on its pipes, what runs in it |
 //! | `outcome`, `report`, `table`, `output` | what came of it, and how that is told |
 //!
@@ -26,6 +26,7 @@ mod protocol;
 #[cfg(feature = "quic")]
 mod quic;
 mod report;
+mod shelf;
 mod stage;
 mod table;
 #[cfg(test)]
@@ -58,7 +59,8 @@ Exit codes:
   128+n  interrupted by signal n (SIGHUP 129, SIGINT 130, SIGQUIT 131, SIGTERM 143); a second signal does not wait for
          the nodes to end
 
-The demo writes no files, and its nodes end when it does, even when it is killed. It goes on when the reader of its output
+The nodes keep their counts in a directory of their own among the temporary files, which is removed when the demo ends, unless it is killed; its
+nodes end even then. It goes on when the reader of its output
 has gone: the exit code still tells how it went. NO_COLOR and TERM=dumb make the output plain.")]
 pub(crate) struct Options {
     /// What the nodes talk over: QUIC between processes, or memory within one.

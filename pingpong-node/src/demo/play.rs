@@ -1,7 +1,7 @@
 //! The play: what happens on a stage, and what must be seen after each step.
 
 use super::error::Late;
-use super::stage::{Stage, name};
+use super::stage::{Disk, Stage, name};
 use super::truth::{Truth, Views};
 use crate::cluster::{ClusterError, within};
 use std::ops::Range;
@@ -17,6 +17,7 @@ const CRASHED: usize = 1;
 
 /// A step of the play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "daemon"), allow(dead_code, reason = "the last three need a disk"))]
 pub(crate) enum Scene {
     Meet,
     Ping,
@@ -25,12 +26,30 @@ pub(crate) enum Scene {
     Restart,
     Partition,
     Heal,
+    CutCrash,
+    AllKilled,
+    CutKill,
+    Majority,
 }
 
 impl Scene {
-    /// In the order in which they are played.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Meet, Self::Ping, Self::Crash, Self::Kill, Self::Restart, Self::Partition, Self::Heal];
+    /// In the order in which they are played. A build whose nodes keep nothing on a disk ends before those that need one.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Meet,
+        Self::Ping,
+        Self::Crash,
+        Self::Kill,
+        Self::Restart,
+        Self::Partition,
+        Self::Heal,
+        Self::CutCrash,
+        #[cfg(feature = "daemon")]
+        Self::AllKilled,
+        #[cfg(feature = "daemon")]
+        Self::CutKill,
+        #[cfg(feature = "daemon")]
+        Self::Majority,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +60,10 @@ impl Scene {
             Self::Restart => "it starts again",
             Self::Partition => "partition: each side counts its own",
             Self::Heal => "heal: all catch up",
+            Self::CutCrash => "a consumer crashes in a partition",
+            Self::AllKilled => "all are killed, and start again on their disks",
+            Self::CutKill => "a producer is killed in a partition",
+            Self::Majority => "partition: what a majority says",
         }
     }
 
@@ -48,13 +71,14 @@ impl Scene {
     pub(crate) fn title(self, nodes: usize) -> String {
         let last = || name(nodes.saturating_sub(1));
         match self {
-            Self::Crash => format!("{}: that of {}", self.name(), name(CRASHED)),
-            Self::Kill | Self::Restart => format!("{}: {}", self.name(), last()),
+            Self::Crash | Self::CutCrash => format!("{}: that of {}", self.name(), name(CRASHED)),
+            Self::Kill | Self::Restart | Self::CutKill => format!("{}: {}", self.name(), last()),
+            Self::Majority => format!("{}: {} | {}", self.name(), side(0..nodes.saturating_sub(1)), last()),
             Self::Partition => {
                 let (one, other) = (side(0..half(nodes)), side(half(nodes)..nodes));
                 format!("{}: {one} | {other}", self.name())
             }
-            Self::Meet | Self::Ping | Self::Heal => self.name().to_owned(),
+            Self::Meet | Self::Ping | Self::Heal | Self::AllKilled => self.name().to_owned(),
         }
     }
 }
@@ -125,7 +149,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
 
     /// Plays to the end, or to the first step that goes wrong.
     pub(crate) async fn perform(&mut self) {
-        for scene in Scene::ALL {
+        for scene in Scene::ALL.iter().copied() {
             let began = Instant::now();
             (self.expected, self.seen) = Default::default();
             self.audience.begins(scene);
@@ -161,6 +185,10 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
             Scene::Restart => self.start_it_again(scene).await,
             Scene::Partition => self.partition(scene).await,
             Scene::Heal => self.heal(scene).await,
+            Scene::CutCrash => self.crash_in_a_partition(scene).await,
+            Scene::AllKilled => self.kill_all(scene).await,
+            Scene::CutKill => self.kill_in_a_partition(scene).await,
+            Scene::Majority => self.ask_a_majority(scene).await,
         }
     }
 
@@ -210,7 +238,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
     /// The others see it go, go on, and keep what it has pinged.
     async fn kill_a_node(&mut self, scene: Scene) -> Result<(), ClusterError> {
         let last = self.last();
-        self.stage.kill(last).await?;
+        self.stage.kill(last, Disk::Lost).await?;
         self.truth.ends(last);
         self.truth.regroup(vec![(0..last).collect()]);
         self.settle(scene).await?;
@@ -252,6 +280,63 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
         self.settle(scene).await
     }
 
+    async fn cut(&mut self, first: usize, scene: Scene) -> Result<(), ClusterError> {
+        self.truth.regroup(vec![(0..first).collect(), (first..self.nodes).collect()]);
+        self.stage.partition(self.truth.groups()).await?;
+        self.settle(scene).await
+    }
+
+    /// It loses what it knew while the other side pings on. What its own side has comes back at once, the rest after the heal.
+    async fn crash_in_a_partition(&mut self, scene: Scene) -> Result<(), ClusterError> {
+        self.cut(half(self.nodes), scene).await?;
+        self.stage.crash(CRASHED).await?;
+        self.truth.ends(CRASHED);
+        for node in (0..self.nodes).filter(|node| *node != CRASHED) {
+            self.ping(node, 1_000).await?;
+        }
+        self.stage.recover(CRASHED).await?;
+        self.truth.starts(CRASHED);
+        self.settle(scene).await?;
+        self.heal(scene).await
+    }
+
+    /// Nobody is left who could tell them: what they know is from their disks.
+    async fn kill_all(&mut self, scene: Scene) -> Result<(), ClusterError> {
+        self.expected = self.truth.views();
+        for node in 0..self.nodes {
+            self.stage.kill(node, Disk::Kept).await?;
+        }
+        for node in 0..self.nodes {
+            self.stage.restart(node).await?;
+        }
+        self.settle(scene).await?;
+        self.ping(self.last(), 5).await?;
+        self.settle(scene).await
+    }
+
+    /// It pings where nobody hears it, is killed, and starts again, alone: it goes on where it was, and after the heal all have its pings.
+    async fn kill_in_a_partition(&mut self, scene: Scene) -> Result<(), ClusterError> {
+        let last = self.last();
+        self.cut(last, scene).await?;
+        self.ping(last, 40).await?;
+        self.ping(0, 2).await?;
+        self.stage.kill(last, Disk::Kept).await?;
+        self.stage.restart(last).await?;
+        self.settle(scene).await?;
+        self.ping(last, 2).await?;
+        self.settle(scene).await?;
+        self.heal(scene).await
+    }
+
+    /// The side with more than half of the nodes answers, and is right; the other one refuses, and shows what it knows only if it is asked
+    /// for that.
+    async fn ask_a_majority(&mut self, scene: Scene) -> Result<(), ClusterError> {
+        self.cut(self.last(), scene).await?;
+        self.ping(0, 6).await?;
+        self.truth.ask(true);
+        self.settle(scene).await
+    }
+
     async fn ping(&mut self, node: usize, pings: u64) -> Result<(), ClusterError> {
         self.stage.ping(node, pings).await?;
         self.truth.pings(node, pings);
@@ -273,7 +358,7 @@ impl<'a, S: Stage, A: Audience> Play<'a, S, A> {
 
     async fn look(&mut self) -> Result<(), ClusterError> {
         for node in self.truth.groups().concat() {
-            let view = self.stage.look(node).await?;
+            let view = self.stage.look(node, self.truth.asks()).await?;
             self.seen.insert(name(node), view);
         }
         self.seen.retain(|node, _| self.expected.contains_key(node));

@@ -1,5 +1,6 @@
 //! What the demo and the process of a node say to each other, beside what all nodes say.
 
+use super::player::Part;
 use super::stage::Look;
 use crate::cluster::{Protocol, Start};
 use serde::{Deserialize, Serialize};
@@ -19,14 +20,19 @@ impl Protocol for Demo {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
+    /// Start the servers.
+    Play(Part),
     /// Ping all consumers this often.
     Ping(u64),
     /// Let the consumer crash, and lose what was kept.
     Crash,
     /// Start again what crashed.
     Recover,
-    /// Say what you see.
-    Look,
+    /// Say what you see, and what a majority says, if it is to be asked.
+    Look {
+        /// Whether it is.
+        majority: bool,
+    },
 }
 
 /// What a node answers.

@@ -1,21 +1,28 @@
 //! A stage of processes: each node is one, they talk QUIC with mutual TLS, and a relay between them makes the cuts.
 
-use super::player::CLUSTER;
+use super::player::{CLUSTER, Part};
 use super::protocol::{Demo, Order, Said};
-use super::stage::{Look, Stage};
+use super::shelf::Shelf;
+use super::stage::{Disk, Look, Stage, name};
 use crate::cluster::{ClusterError, Processes, Relay};
 
 /// Nodes that are processes. When it is dropped they are killed, and then the relay ends.
 pub(crate) struct QuicStage {
     processes: Processes<Demo>,
     relay: Relay,
+    shelf: Shelf,
     nodes: usize,
 }
 
 impl QuicStage {
     /// Makes certificates, and the network; no node is started.
     pub(crate) async fn new(nodes: usize) -> Result<Self, ClusterError> {
-        Ok(Self { processes: Processes::new(CLUSTER, nodes)?, relay: Relay::start(nodes).await?, nodes })
+        Ok(Self {
+            processes: Processes::new(CLUSTER, nodes)?,
+            relay: Relay::start(nodes).await?,
+            shelf: Shelf::new()?,
+            nodes,
+        })
     }
 
     async fn start(&mut self, node: usize) -> Result<(), ClusterError> {
@@ -26,10 +33,11 @@ impl QuicStage {
         self.processes.start(node, how).await
     }
 
-    async fn started(&mut self, node: usize) -> Result<(), ClusterError> {
+    async fn started(&mut self, node: usize, first: bool) -> Result<(), ClusterError> {
         let address = self.processes.started(node).await?;
         self.relay.set_real(node, Some(address));
-        Ok(())
+        let part = Part { nodes: self.nodes, dir: self.shelf.of(&name(node))?, first };
+        self.ask(node, "play", Order::Play(part)).await
     }
 
     async fn ask(&mut self, node: usize, what: &'static str, order: Order) -> Result<(), ClusterError> {
@@ -47,7 +55,7 @@ impl Stage for QuicStage {
             self.start(node).await?;
         }
         for node in 0..self.nodes {
-            self.started(node).await?;
+            self.started(node, true).await?;
         }
         Ok(())
     }
@@ -64,16 +72,19 @@ impl Stage for QuicStage {
         self.ask(node, "start its consumer again", Order::Recover).await
     }
 
-    async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {
+    async fn kill(&mut self, node: usize, disk: Disk) -> Result<(), ClusterError> {
         self.processes.kill(node).await?;
         // Its port is anybody's now.
         self.relay.set_real(node, None);
-        Ok(())
+        match disk {
+            Disk::Lost => self.shelf.lose(&name(node)),
+            Disk::Kept => Ok(()),
+        }
     }
 
     async fn restart(&mut self, node: usize) -> Result<(), ClusterError> {
         self.start(node).await?;
-        self.started(node).await
+        self.started(node, false).await
     }
 
     async fn partition(&mut self, groups: &[Vec<usize>]) -> Result<(), ClusterError> {
@@ -86,8 +97,8 @@ impl Stage for QuicStage {
         Ok(())
     }
 
-    async fn look(&mut self, node: usize) -> Result<Look, ClusterError> {
-        self.processes.tell(node, "say what it sees", Order::Look).await?;
+    async fn look(&mut self, node: usize, majority: bool) -> Result<Look, ClusterError> {
+        self.processes.tell(node, "say what it sees", Order::Look { majority }).await?;
         match self.processes.answer(node).await? {
             Some(Said::Seen(look)) => Ok(look),
             said => Err(self.processes.unexpected(node, said)),

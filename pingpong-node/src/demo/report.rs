@@ -133,7 +133,8 @@ impl Audience for Report {
         }
         if !self.json {
             let tables = table::links(&step.expected, &step.seen)
-                + &table::counts(&step.expected, &step.seen, self.style == Style::Terminal);
+                + &table::counts(&step.expected, &step.seen, self.style == Style::Terminal)
+                + &table::majority(&step.expected, &step.seen);
             text += &format!("\n{}", tables.trim_end());
         }
         self.say(text.trim_end()).await;
@@ -187,7 +188,7 @@ mod tests {
 
     #[test]
     fn titles_name_the_nodes_that_they_are_about() {
-        let titles = |nodes| Scene::ALL.map(|scene| scene.title(nodes));
+        let titles = |nodes| Scene::ALL.iter().map(|scene| scene.title(nodes)).collect::<Vec<_>>();
         let of_three = titles(3);
         assert_eq!(of_three[2], "a consumer crashes and recovers: that of n2");
         assert_eq!((of_three[3].as_str(), of_three[4].as_str()), ("a node is killed: n3", "it starts again: n3"));

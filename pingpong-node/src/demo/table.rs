@@ -1,6 +1,6 @@
 //! What nodes said beside what they should have said, for people.
 
-use super::stage::{Counts, Look};
+use super::stage::{Counts, Look, Verdict};
 use super::truth::Views;
 use std::collections::BTreeSet;
 
@@ -19,6 +19,30 @@ pub(crate) fn links(expected: &Views, seen: &Views) -> String {
             text += &format!("      {node} links: {}{WRONG} expected: {}\n", words(found), words(wanted));
         } else if let (true, Some(found)) = (all, found) {
             text += &format!("      {node} links: {found}\n");
+        }
+    }
+    text
+}
+
+/// What a majority said through each node, where it was asked; and who does not vote, where that is wrong.
+pub(crate) fn majority(expected: &Views, seen: &Views) -> String {
+    let mut text = String::new();
+    for node in nodes(expected, seen) {
+        let recovers = |views: &Views| views.get(node).is_some_and(|look| look.recovering);
+        if recovers(expected) != recovers(seen) {
+            let words = |recovers| if recovers { "does not vote yet" } else { "votes" };
+            text += &format!("      {node} {}{WRONG} expected: {}\n", words(recovers(seen)), words(recovers(expected)));
+        }
+        let verdict = |views: &Views| views.get(node).and_then(|look| look.majority);
+        let words = |verdict: Option<Verdict>| verdict.map_or("not asked".to_owned(), |verdict| verdict.to_string());
+        match (verdict(expected), verdict(seen)) {
+            (None, None) => {}
+            (wanted, found) if wanted == found => {
+                text += &format!("      {node} asks a majority: {}/{}\n", words(found), words(wanted));
+            }
+            (wanted, found) => {
+                text += &format!("      {node} asks a majority: {}/{}{WRONG}\n", words(found), words(wanted));
+            }
         }
     }
     text
@@ -94,7 +118,7 @@ mod tests {
         let look = |(node, links, counts): &Said<'_>| {
             let links = links.iter().map(|link| (*link).to_owned()).collect();
             let counts = counts.iter().map(|(producer, count)| ((*producer).to_owned(), *count)).collect();
-            ((*node).to_owned(), Look { links, counts })
+            ((*node).to_owned(), Look { links, counts, ..Look::default() })
         };
         said.iter().map(look).collect()
     }

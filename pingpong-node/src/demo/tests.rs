@@ -3,7 +3,7 @@
 use super::direct::direct;
 use super::outcome::Outcome;
 use super::play::{Audience, Play, Scene, Step};
-use super::stage::{Counts, Look, Stage, name};
+use super::stage::{Counts, Disk, Look, Stage, Verdict, name};
 use crate::cluster::{ClusterError, Interrupts, Signal};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,6 +39,23 @@ enum Flaw {
     HealForgets,
     /// After the heal the sides do not find each other.
     HealStaysCut,
+    /// A consumer that crashes within a partition is told nothing afterwards.
+    CutCrashForgets,
+    /// A node that starts again finds its disk empty.
+    #[cfg(feature = "daemon")]
+    DiskIsEmpty,
+    /// A node that was alone when it was killed finds a ping less on its disk.
+    #[cfg(feature = "daemon")]
+    DiskIsOld,
+    /// The smaller side answers as a majority.
+    #[cfg(feature = "daemon")]
+    MinorityAnswers,
+    /// The larger side refuses.
+    #[cfg(feature = "daemon")]
+    MajorityRefuses,
+    /// What a majority says lacks a ping.
+    #[cfg(feature = "daemon")]
+    MajorityIsOld,
     /// The nodes do not all end.
     NeverCloses,
     /// A node cannot be ended.
@@ -52,6 +69,10 @@ struct Model {
     up: Vec<bool>,
     /// None while there is no consumer.
     counts: Vec<Option<Counts>>,
+    /// What is on the disks of nodes that were killed.
+    disks: Vec<Option<Counts>>,
+    /// Nodes that have lost their disks, and have not learned from a majority of others what was on them.
+    lost: Vec<bool>,
     /// Nodes that are told nothing that happened before.
     deaf: Vec<bool>,
 }
@@ -63,8 +84,19 @@ impl Model {
             groups: vec![0; nodes],
             up: vec![true; nodes],
             counts: vec![None; nodes],
+            disks: vec![None; nodes],
+            lost: vec![false; nodes],
             deaf: vec![false; nodes],
         }
+    }
+
+    fn flawed(&self, flaw: Flaw) -> bool {
+        self.flaw == flaw
+    }
+
+    /// Whether there is a cut.
+    fn is_cut(&self) -> bool {
+        self.groups.iter().any(|group| *group != self.groups[0])
     }
 
     fn begin(&mut self, node: usize) {
@@ -73,6 +105,20 @@ impl Model {
 
     fn talk(&self, a: usize, b: usize) -> bool {
         self.up[a] && self.up[b] && self.groups[a] == self.groups[b]
+    }
+
+    fn votes(&self, node: usize) -> bool {
+        self.counts[node].is_some() && !self.lost[node]
+    }
+
+    fn recover(&mut self) {
+        let most = self.up.len() / 2 + 1;
+        for _ in 0..self.up.len() {
+            for node in (0..self.up.len()).filter(|node| self.counts[*node].is_some()).collect::<Vec<_>>() {
+                let others = (0..self.up.len()).filter(|other| *other != node && self.talk(node, *other));
+                self.lost[node] &= others.filter(|other| self.votes(*other)).count() < most;
+            }
+        }
     }
 
     /// Everybody who can is told everything, or what one producer pinged alone.
@@ -116,6 +162,7 @@ impl Stage for Model {
     async fn crash(&mut self, node: usize) -> Result<(), ClusterError> {
         if self.flaw != Flaw::CrashIsNone {
             self.counts[node] = None;
+            self.lost[node] = true;
         }
         Ok(())
     }
@@ -124,6 +171,7 @@ impl Stage for Model {
         match self.flaw {
             Flaw::CrashIsNone => return Ok(()),
             Flaw::CrashForgets => self.deaf[node] = true,
+            Flaw::CutCrashForgets if self.is_cut() => self.deaf[node] = true,
             _ => {}
         }
         self.begin(node);
@@ -135,9 +183,16 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn kill(&mut self, node: usize) -> Result<(), ClusterError> {
+    async fn kill(&mut self, node: usize, disk: Disk) -> Result<(), ClusterError> {
         self.up[node] = self.flaw == Flaw::KilledStaysLinked;
-        self.counts[node] = None;
+        self.disks[node] = self.counts[node].take().filter(|_| disk == Disk::Kept);
+        self.lost[node] |= disk == Disk::Lost;
+        #[cfg(feature = "daemon")]
+        if self.flawed(Flaw::DiskIsEmpty) {
+            self.disks[node] = None;
+        } else if self.flawed(Flaw::DiskIsOld) && self.is_cut() {
+            *self.disks[node].as_mut().unwrap().get_mut(&name(node)).unwrap() -= 1;
+        }
         if self.flaw == Flaw::ForgetsTheKilled {
             for counts in self.counts.iter_mut().flatten() {
                 counts.insert(name(node), 0);
@@ -149,6 +204,9 @@ impl Stage for Model {
     async fn restart(&mut self, node: usize) -> Result<(), ClusterError> {
         self.up[node] = self.flaw != Flaw::RestartStaysAlone;
         self.begin(node);
+        if let Some(disk) = self.disks[node].take() {
+            self.counts[node] = Some(disk);
+        }
         if self.flaw == Flaw::RestartForgetsItself {
             (0..node).for_each(|other| self.spread(Some(other)));
             self.deaf[node] = true;
@@ -174,11 +232,25 @@ impl Stage for Model {
         Ok(())
     }
 
-    async fn look(&mut self, node: usize) -> Result<Look, ClusterError> {
+    async fn look(&mut self, node: usize, majority: bool) -> Result<Look, ClusterError> {
         let uncut = self.flaw == Flaw::CutStaysLinked;
         let linked = |other: &usize| *other != node && (self.talk(node, *other) || uncut && self.up[*other]);
-        let links = (0..self.up.len()).filter(linked).map(name).collect();
-        Ok(Look { links, counts: self.counts[node].clone().unwrap_or_default() })
+        let links: std::collections::BTreeSet<String> = (0..self.up.len()).filter(linked).map(name).collect();
+        let counts = self.counts[node].clone().unwrap_or_default();
+        self.recover();
+        let total = counts.values().sum::<u64>();
+        let all = (0..self.up.len()).filter(|other| *other == node || self.talk(node, *other));
+        let is_most = all.filter(|other| self.votes(*other)).count() > self.up.len() / 2;
+        #[cfg(feature = "daemon")]
+        let (is_most, total) = match self.flaw {
+            Flaw::MinorityAnswers => (true, total),
+            Flaw::MajorityRefuses => (false, total),
+            Flaw::MajorityIsOld => (is_most, total - 1),
+            _ => (is_most, total),
+        };
+        let verdict = if is_most { Verdict::Total(total) } else { Verdict::Refused };
+        let recovering = self.lost[node] && self.counts[node].is_some();
+        Ok(Look { links, counts, recovering, majority: majority.then_some(verdict) })
     }
 
     fn silent(&self) -> Option<ClusterError> {
@@ -221,7 +293,7 @@ async fn play(nodes: usize, flaw: Flaw) -> Vec<Step> {
 async fn nodes_that_do_right_are_found_right_however_many_they_are() {
     for nodes in [2, 3, 4, 16] {
         let steps = play(nodes, Flaw::None).await;
-        assert_eq!((steps.len(), steps.iter().all(Step::ok)), (7, true), "{nodes}: {steps:?}");
+        assert_eq!((steps.len(), steps.iter().all(Step::ok)), (Scene::ALL.len(), true), "{nodes}: {steps:?}");
     }
 }
 
@@ -241,9 +313,22 @@ async fn every_flaw_is_found_in_the_step_where_it_shows_and_the_play_ends_there(
         (Flaw::LeakyPartition, Scene::Partition),
         (Flaw::HealForgets, Scene::Heal),
         (Flaw::HealStaysCut, Scene::Heal),
+        (Flaw::CutCrashForgets, Scene::CutCrash),
+        #[cfg(feature = "daemon")]
+        (Flaw::DiskIsEmpty, Scene::AllKilled),
+        #[cfg(feature = "daemon")]
+        (Flaw::DiskIsOld, Scene::CutKill),
+        #[cfg(feature = "daemon")]
+        (Flaw::MinorityAnswers, Scene::Majority),
+        #[cfg(feature = "daemon")]
+        (Flaw::MajorityRefuses, Scene::Majority),
+        #[cfg(feature = "daemon")]
+        (Flaw::MajorityIsOld, Scene::Majority),
     ];
     for (flaw, scene) in flaws {
-        for nodes in [2, 3, 5] {
+        // Of two nodes neither side is a majority.
+        let least = if scene == Scene::Majority && !format!("{flaw:?}").starts_with("Minority") { 3 } else { 2 };
+        for nodes in [2, 3, 5].into_iter().filter(|nodes| *nodes >= least) {
             let steps = play(nodes, flaw).await;
             let (last, before) = steps.split_last().unwrap();
             assert!(before.iter().all(Step::ok), "{flaw:?}: {before:?}");
@@ -298,7 +383,7 @@ async fn what_was_right_and_could_not_be_cleaned_up_is_told_and_is_not_ok() {
     for (flaw, error) in [(Flaw::CannotClose, "cannot end"), (Flaw::NeverCloses, "have not ended within 5 s")] {
         let outcome = directed(flaw, &[]).await;
         let value = json(&outcome);
-        assert!(outcome.played() && value["steps"].as_array().unwrap().len() == 7, "{value}");
+        assert!(outcome.played() && value["steps"].as_array().unwrap().len() == Scene::ALL.len(), "{value}");
         assert_eq!((&value["ok"], outcome.code()), (&false.into(), 1), "{value}");
         assert!(value["error"].as_str().unwrap().contains(error), "{value}");
     }

@@ -1,11 +1,13 @@
 //! A node that plays: with a disk that outlives it, and members that vote.
 
 use crate::disk::Disk;
-use pingpong_conformance::Place;
 use pingpong_conformance::toolkit::{Cluster, TestNode, node};
-use pingpong_core::exercise::{Exercise, Ledger, LedgerOptions, MajorityRead, Members, Pinged, ReadError, Settings};
+use pingpong_core::exercise::{
+    Exercise, Ledger, LedgerOptions, MajorityRead, Members, Pinged, ReadError, Settings, Store,
+};
 use pingpong_core::{ClusterName, NodeName};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -34,11 +36,35 @@ impl<'a> World<'a> {
     }
 
     pub(crate) async fn start_with(&self, name: &str, disk: &Disk, first: First, members: Members) -> Actor {
+        let node = self.boot(name).await;
+        let exercise = self.play(&node, disk.store(), first, members).await;
+        self.actor(node, exercise, disk)
+    }
+
+    /// Starts a node without servers.
+    pub(crate) async fn boot(&self, name: &str) -> TestNode {
         let others: Vec<&str> = XYZ.into_iter().filter(|other| *other != name).collect();
-        let node = self.cluster.start(name, &others).await;
+        self.cluster.start(name, &others).await
+    }
+
+    /// Nodes without servers, linked all with all.
+    pub(crate) async fn booted(&self) -> [TestNode; 3] {
+        self.cluster.linked(XYZ).await
+    }
+
+    /// The servers of a node start, on this disk.
+    pub(crate) async fn act(&self, node: &TestNode, disk: &Disk, first: First) -> Actor {
+        let exercise = self.play(node, disk.store(), first, self.members.clone()).await;
+        self.actor(node.clone(), exercise, disk)
+    }
+
+    pub(crate) async fn play(&self, node: &TestNode, store: impl Store, first: First, members: Members) -> Exercise {
         let options = LedgerOptions { members: Some(members), init: first == First::Yes, ..LedgerOptions::default() };
-        let ledger = Ledger::open(disk.store(), &node.transport().node(), options).await.expect("the disk works");
-        let exercise = Exercise::start(node.transport(), ledger, self.settings.clone()).expect("the names are free");
+        let ledger = Ledger::open(store, &node.transport().node(), options).await.expect("the disk works");
+        Exercise::start(node.transport(), ledger, self.settings.clone()).expect("the names are free")
+    }
+
+    pub(crate) fn actor(&self, node: TestNode, exercise: Exercise, disk: &Disk) -> Actor {
         Actor { node, exercise, disk: disk.clone(), patience: self.cluster.timing().patience() }
     }
 
@@ -64,14 +90,7 @@ impl<'a> World<'a> {
 
     /// Cuts one off from all others, and waits until everybody has noticed.
     pub(crate) async fn cut_off(&self, one: &Actor, others: &[&Actor]) {
-        let place = |actor: &Actor| Place::from(actor.node.name().as_str());
-        let groups = [vec![place(one)], others.iter().map(|other| place(other)).collect()];
-        self.cluster.harness().partition(&groups).await;
-        one.node.events().until_linked_only(&[]).await;
-        for other in others {
-            let rest = others.iter().map(|rest| rest.node.name().clone()).filter(|rest| rest != other.node.name());
-            other.node.events().until_linked_only(&rest.collect::<Vec<_>>()).await;
-        }
+        self.split(&[&[one], others]).await;
     }
 
     pub(crate) async fn heal(&self, actors: &[&Actor]) {
@@ -79,11 +98,31 @@ impl<'a> World<'a> {
         self.linked(actors).await;
     }
 
+    /// Cuts the cluster into these groups, and waits until everybody has noticed.
+    pub(crate) async fn split(&self, groups: &[&[&Actor]]) {
+        let places = |group: &&[&Actor]| group.iter().map(|actor| actor.node.place().clone()).collect();
+        self.cluster.harness().partition(&groups.iter().map(places).collect::<Vec<_>>()).await;
+        for group in groups {
+            for actor in *group {
+                let rest = group.iter().map(|rest| rest.node.name().clone()).filter(|name| name != actor.node.name());
+                actor.node.events().until_linked_only(&rest.collect::<Vec<_>>()).await;
+            }
+        }
+    }
+
     /// The process of a node is killed. Its disk stays.
     pub(crate) async fn kill(&self, actor: Actor) -> Disk {
-        let Actor { node, exercise, disk, .. } = actor;
+        let Actor { node, exercise, disk, patience } = actor;
+        let ledger = Arc::downgrade(exercise.ledger());
         drop(exercise);
         self.cluster.crash(node).await;
+        // A process that is gone touches its disk no more.
+        let gone = async {
+            while ledger.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(patience, gone).await.expect("nothing keeps the ledger of a node that is gone");
         disk
     }
 }
@@ -156,6 +195,18 @@ impl Actor {
         let name = self.node.name();
         timeout(self.patience * 2, future).await.unwrap_or_else(|_| panic!("{name}: it hangs: {what}"))
     }
+}
+
+/// Waits until all of them know exactly these counts.
+pub(crate) async fn all_know(actors: &[&Actor], counts: &[(&str, u128)]) {
+    for actor in actors {
+        actor.knows(counts).await;
+    }
+}
+
+/// The counts of one producer on this node, epoch by epoch.
+pub(crate) fn epochs(actor: &Actor, producer: &str) -> Vec<u64> {
+    actor.exercise.ledger().counts().epochs(&node(producer)).map(|(_, count)| count).collect()
 }
 
 pub(crate) fn values(counts: &[(&str, u128)]) -> BTreeMap<NodeName, u128> {

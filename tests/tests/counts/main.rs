@@ -11,6 +11,7 @@ mod mem_harness;
 #[path = "../quic/harness.rs"]
 mod quic_harness;
 
+mod catch_up;
 mod majority;
 
 use pingpong_conformance::toolkit::Cluster;
@@ -51,6 +52,14 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    catch_up::scenario_01_three_nodes_ping_a_hundred_times_each;
+    catch_up::scenario_02_a_consumer_crashes_again_and_again_while_pings_go_on;
+    catch_up::scenario_03_a_cut_node_whose_store_is_lost_has_everything_after_the_heal;
+    catch_up::scenario_04_the_counts_of_a_producer_that_is_gone_come_from_other_consumers;
+    catch_up::scenario_05_counts_cross_a_bridge;
+    catch_up::scenario_11_a_ping_between_registration_and_reply_is_counted;
+    catch_up::scenario_12_a_catch_up_that_ran_into_its_deadline_is_repeated;
+    catch_up::scenario_13_a_producer_that_starts_late_is_counted_without_a_ping;
     majority::scenario_14_a_minority_refuses_to_ping_and_counts_nothing;
     majority::scenario_15_a_ping_whose_quorum_is_lost_is_unconfirmed_and_confirmed_later;
     majority::scenario_16_what_a_majority_acknowledged_any_two_of_three_have;

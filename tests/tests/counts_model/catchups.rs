@@ -52,16 +52,16 @@ pub(crate) fn deadline() -> Catchup {
     Catchup { faults: Faults { deadlines: 1, ..whole().faults }, ..whole() }
 }
 
-/// The producer may stay away; with the large bounds a consumer crashes besides.
+/// The producer may stay away.
 pub(crate) fn producer_dies() -> Catchup {
-    let faults = Faults { producer_crashes: 1, consumer_crashes: u8::from(full()), ..one_cut().faults };
+    let faults = Faults { producer_crashes: 1, ..one_cut().faults };
     Catchup { faults, producer_may_die: true, rules: Rules::ALL, ..whole() }
 }
 
-/// A consumer keeps its store over a crash. With the large bounds the producer may stay away, and it may be the only one that has
-/// the count.
+/// A consumer keeps its store over a crash. With the large bounds it may be the only one that has the count of a producer that
+/// stays away.
 pub(crate) fn stores_last() -> Catchup {
-    let faults = Faults { cuts: 0, ..producer_dies().faults };
+    let faults = Faults { cuts: 0, consumer_crashes: 1, ..producer_dies().faults };
     let catchup = if full() { Catchup { faults, ..producer_dies() } } else { whole() };
     Catchup { stores_last: true, ..catchup }
 }

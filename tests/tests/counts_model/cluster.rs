@@ -21,7 +21,7 @@ pub(crate) struct Cluster<const N: usize> {
     pub(crate) level: Level,
     /// The members' first start is part of it. Else it is done, and all know the first epoch of all.
     pub(crate) first_start: bool,
-    /// The new epoch of a lost store may be one that the name has had: the clock was set back too.
+    /// The new epoch of a lost store may be below one that the name has had: the clock was set back too.
     pub(crate) clock_back: bool,
     pub(crate) budget: Budget,
     pub(crate) rules: Rules,
@@ -36,13 +36,13 @@ pub(crate) enum Level {
     Snapshot,
 }
 
-/// How a check goes about it. None of it changes what is found, but how soon, and how well it reads.
+/// How a check goes about it: how soon it is done, how well it reads, and who judges.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Effort {
     /// An operation returns as soon as it can: its return changes nothing but what later ones must see, so the earliest one
     /// allows the fewest explanations. (For the same reason a read begins with its first answer.)
     pub(crate) returns_at_once: bool,
-    /// Readers keep what was answered before they began.
+    /// Readers keep what was acknowledged or answered before they began. Else nothing can be seen to go back.
     pub(crate) floors: bool,
     /// Stateright's tester judges too.
     pub(crate) compared: bool,
@@ -80,7 +80,7 @@ pub(crate) struct Member<const N: usize> {
     pub(crate) store: Store,
     pub(crate) published: Counts,
     pub(crate) epoch: u8,
-    /// Its announcements of themselves, synced before they are answered.
+    /// Synced before the announcement that told it is answered.
     pub(crate) known: Known,
     pub(crate) standing: Standing<N>,
 }

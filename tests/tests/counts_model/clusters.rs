@@ -44,6 +44,11 @@ pub(crate) fn cross_value() -> Cluster<3> {
     Cluster { questions: VALUE, ..cross() }
 }
 
+/// Both judges, and a producer that leaves a ping behind.
+pub(crate) fn cross_crash() -> Cluster<3> {
+    Cluster { pings: [2, 0], budget: crash().budget, ..cross_value() }
+}
+
 pub(crate) fn total() -> Cluster<3> {
     Cluster { pings: [2, 2], ..quiet() }
 }
@@ -101,10 +106,10 @@ pub(crate) fn amnesia() -> Cluster<3> {
     Cluster { budget: losses(1), questions: JOINT, ..quiet() }
 }
 
-/// One value, one read.
+/// Nobody reads: it is about what members hold.
 pub(crate) fn amnesia_small<const N: usize>() -> Cluster<N> {
     let pings = if N > 3 { [1, 0] } else { [1, 1] };
-    Cluster { pings, budget: losses(1), questions: VALUE, reads: 1, ..quiet() }
+    Cluster { pings, budget: losses(1), questions: VALUE, reads: 0, ..quiet() }
 }
 
 /// Two members lose theirs, one after the other or at once.
@@ -152,13 +157,13 @@ pub(crate) fn amnesia_five() -> Cluster<5> {
 
 /// Of five members two lose theirs, which leaves a quorum.
 pub(crate) fn amnesia_five_twice() -> Cluster<5> {
-    Cluster { budget: losses(2), ..amnesia_small() }
+    Cluster { budget: losses(2), reads: 1, ..amnesia_small() }
 }
 
 /// Of five members one loses its store, and the producer crashes.
 pub(crate) fn amnesia_five_crash() -> Cluster<5> {
     let budget = Budget { producer_crashes: 1, ..losses(1) };
-    Cluster { pings: [2, 0], budget, ..amnesia_small() }
+    Cluster { pings: [2, 0], budget, reads: 1, ..amnesia_small() }
 }
 
 /// The first start, and `init` once more of a name that others may know.
@@ -175,7 +180,7 @@ pub(crate) fn first_start_small<const N: usize>() -> Cluster<N> {
 /// Of five members whose first start is done one is initialised once more, or two with the large bounds.
 pub(crate) fn init_five() -> Cluster<5> {
     let budget = Budget { inits: 1 + u8::from(full()), ..Budget::default() };
-    Cluster { first_start: false, budget, ..first_start_small() }
+    Cluster { first_start: false, budget, reads: 1, ..first_start_small() }
 }
 
 /// The producer loses its store, and goes on in a new slot.

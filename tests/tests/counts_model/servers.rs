@@ -124,7 +124,7 @@ impl<const N: usize> Cluster<N> {
         let (epoch, knew) = (state.members[at].epoch, state.members[asked].known.of(at));
         let fresh = matches!(state.members[at].standing, Standing::Fresh(_));
         if knew > epoch && self.rules.has(Rule::EpochAbove) || fresh && knew != 0 && knew != epoch {
-            Self::begin_anew(state, at, epoch.max(knew + 1), Some(Standing::Recovering));
+            Self::recover_anew(&mut state.members[at], at, epoch.max(knew + 1));
             return;
         }
         if knew < epoch {
@@ -137,6 +137,13 @@ impl<const N: usize> Cluster<N> {
             told.known = told.known.merge(voice.known);
             told.voices[asked] = Some(voice);
         }
+    }
+
+    /// The member announces itself under a higher epoch, on the store that it has.
+    fn recover_anew(member: &mut Member<N>, at: usize, epoch: u8) {
+        member.epoch = epoch;
+        member.known = member.known.with(at, epoch);
+        member.standing = Standing::Recovering(Recovery::new(member.known));
     }
 
     /// How many others a member needs answers from.

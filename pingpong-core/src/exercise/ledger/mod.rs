@@ -33,7 +33,7 @@ use state::State;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 /// How a ledger is opened.
 #[derive(Clone, Debug, Default)]
@@ -75,8 +75,8 @@ pub enum OpenError {
 /// ```
 pub struct Ledger {
     shared: Arc<Shared>,
-    /// Its task; none in tests that run it themselves.
-    writer: Option<AbortHandle>,
+    /// Its task; none once it is closed, and in tests that run it themselves.
+    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the ledger's users and its writer have in common.
@@ -97,6 +97,15 @@ struct Progress {
     /// The last change that was refused. It waits to be tried again.
     refused: u64,
     closed: bool,
+}
+
+/// A new epoch has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Begun {
+    /// The change to wait for.
+    pub(super) ticket: u64,
+    /// Whether it was this call that began it.
+    pub(super) now: bool,
 }
 
 /// A slot that has changed.
@@ -150,8 +159,8 @@ impl Ledger {
             }
         }
         let shared = Arc::new(Shared::new(state));
-        let writer = tokio::spawn(writer::run(Arc::clone(&shared), store, node.clone())).abort_handle();
-        Ok(Arc::new(Self { shared, writer: Some(writer) }))
+        let writer = tokio::spawn(writer::run(Arc::clone(&shared), store, node.clone()));
+        Ok(Arc::new(Self { shared, writer: std::sync::Mutex::new(Some(writer)) }))
     }
 
     /// A new one without members, and its task, which the test runs where it likes.
@@ -163,7 +172,7 @@ impl Ledger {
         state.begin(identity);
         let shared = Arc::new(Shared::new(state));
         let task = writer::run(Arc::clone(&shared), Box::new(store), node.clone());
-        (Self { shared, writer: None }, task)
+        (Self { shared, writer: std::sync::Mutex::default() }, task)
     }
 
     /// A ledger in memory, without members: its counts are gone with the process.
@@ -176,6 +185,21 @@ impl Ledger {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.lock()
+    }
+
+    /// Lets go of the store, and waits until it is free for another ledger. What waits for it is not kept; [`flush`](Self::flush) first, if
+    /// it is to be. Nothing is accepted any more.
+    ///
+    /// Cancel safe: once polled, the store is let go although the future is dropped.
+    pub async fn close(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            writer.abort();
+            // However it ended, the store is free.
+            let _ = writer.await;
+        }
+        let words = "the ledger was closed".to_owned();
+        self.shared.close(CommitError::Unknown { place: "the ledger".to_owned(), words });
     }
 
     /// The slot in which this node's pings count.
@@ -356,10 +380,10 @@ impl Ledger {
     /// Returns the change to wait for, also if it has begun anew already and only the store has not come so far. Refused, with the own slot, if
     /// the epoch is not above the present one, or pings of it were numbered since the ledger was
     /// opened: those have numbers that others have given away already, and cannot be taken back.
-    pub(super) fn begin(&self, epoch: Incarnation) -> Result<u64, Slot> {
+    pub(super) fn begin(&self, epoch: Incarnation) -> Result<Begun, Slot> {
         let mut state = self.lock();
         if state.next_identity().epoch > state.identity.epoch {
-            return Ok(state.accepted());
+            return Ok(Begun { ticket: state.accepted(), now: false });
         }
         if epoch <= state.identity.epoch || state.has_pinged() {
             return Err(state.own());
@@ -369,7 +393,7 @@ impl Ledger {
         let ticket = state.accepted();
         drop(state);
         self.shared.work.notify_one();
-        Ok(ticket)
+        Ok(Begun { ticket, now: true })
     }
 
     /// Waits until this node has to recover. Cancel safe.
@@ -433,7 +457,9 @@ impl Shared {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.writer.iter().for_each(AbortHandle::abort);
+        if let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            writer.abort();
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Shared {
         }
     }
 
-    fn close(&self, error: CommitError) {
+    pub(super) fn close(&self, error: CommitError) {
         self.lock().close(error);
         self.progress.send_modify(|progress| progress.closed = true);
     }
