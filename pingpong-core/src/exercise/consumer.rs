@@ -22,6 +22,8 @@ use tokio::time::Instant;
 
 /// So many slots, and no more, are told without being asked for.
 const FEW: usize = 64;
+/// Parts whose sums are told at once.
+const MAX_CUTS: usize = 256;
 /// Peers with which this node compares its counts at once, and producers that it asks; the others wait, and have often nothing new any more
 /// when it is their turn.
 const AT_ONCE: usize = 16;
@@ -183,8 +185,9 @@ impl Consumer {
             });
             if asked.is_err() {
                 tracing::error!("no room to ask a producer; the counts may be behind until its next ping");
+                break;
             }
-            self.asking += usize::from(asked.is_ok());
+            self.asking += 1;
         }
     }
 
@@ -229,8 +232,16 @@ impl Consumer {
         }
     }
 
+    /// Whether that node passes on what it knows: with members they alone do, and nobody listens to others.
+    fn passes_on(&self, name: &NodeName) -> bool {
+        self.ledger.members().is_none_or(|members| members.has(name))
+    }
+
     /// A peer's counts may be others than this node's.
     fn compare_with(&mut self, name: NodeName, sum: Option<Sum>, cx: &mut Context<Self>) {
+        if !self.passes_on(&name) {
+            return;
+        }
         if let Some(comparing) = self.comparing.get_mut(&name) {
             comparing.once_more = sum;
         } else if let Some(waiting) = self.to_compare.iter_mut().find(|(waiting, _)| *waiting == name) {
@@ -306,6 +317,9 @@ impl Consumer {
         let Some(Comparing { compare, asked: AskConsumer::Sums(asked), .. }) = self.comparing.get_mut(name) else {
             return;
         };
+        if sums.len() > MAX_CUTS * 16 {
+            return;
+        }
         let mine: BTreeMap<Part, Sum> = self.ledger.sums(sums.iter().map(|(part, _)| *part)).into_iter().collect();
         compare.compare(asked, sums, |part| mine.get(&part).copied().unwrap_or_default());
     }
@@ -349,6 +363,9 @@ impl Consumer {
     }
 
     fn send_news(&mut self, cx: &mut Context<Self>) {
+        if !self.passes_on(&cx.node().name) {
+            return;
+        }
         let (news, now) = self.gossip.news(&self.ledger);
         for News { peers, counts } in news {
             let sum = || Told::Sum(self.ledger.published().sum);
@@ -418,6 +435,9 @@ impl Server for Consumer {
     async fn call(&mut self, _: &Node, request: AskConsumer, _: &mut Context<Self>) -> ConsumerSays {
         match request {
             AskConsumer::Counts => ConsumerSays::Counts(self.ledger.counts().as_ref().clone()),
+            AskConsumer::Of(producer) => ConsumerSays::Counts(self.ledger.counts().of(&producer)),
+            // Nobody who compares asks for so many at once.
+            AskConsumer::Sums(parts) if parts.len() > MAX_CUTS => ConsumerSays::Sums(Vec::new()),
             AskConsumer::Sums(parts) => {
                 let slots: u64 =
                     self.ledger.sums(parts.iter().copied()).iter().map(|(_, sum)| u64::from(sum.slots)).sum();
@@ -472,6 +492,9 @@ impl Server for Consumer {
         } else {
             Told::Sum(self.ledger.published().sum)
         };
+        if !self.passes_on(&cx.node().name) {
+            return;
+        }
         // What is not sent now, because its queue is full, is sent as news.
         self.gossip.told(&node.name, 0);
         self.tell(vec![node.name.clone()], &told, revision, cx);

@@ -7,7 +7,7 @@ use super::read::{FreshRead, FreshValue};
 use crate::message::Unencodable;
 use crate::name::NodeName;
 use crate::server::TransportExt;
-use crate::transport::{Replies, Targets, Transport};
+use crate::transport::{CallFailure, Replies, Targets, Transport};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -51,7 +51,10 @@ fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Re
     };
     let values: std::collections::BTreeMap<_, _> = counts.values().into_iter().map(value).collect();
     let members = ledger.members();
+    // A node without a producer has never pinged, unless somebody knows better, or it is configured.
+    let failed = producers.failed.iter().filter(|failed| failed.reason != CallFailure::NoSuchServer);
     let names = values.keys().chain(members.iter().flat_map(|members| members.names()));
+    let names = names.chain(failed.map(|failed| &failed.name));
     let missing = names.filter(|name| !answered.contains(*name)).cloned().collect();
     FreshRead { total: values.values().map(|value| value.pings()).sum(), values, missing }
 }

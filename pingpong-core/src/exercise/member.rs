@@ -1,10 +1,10 @@
 //! The member: it votes, and does not before it may (P10, P19, P23).
 
-use super::ledger::{Begun, Ledger};
+use super::ledger::{Begun, Ledger, Published};
 use super::messages::{Ask, AskMember, MemberSays};
 use super::quorum::{Announced, Answer, Quorum, Then, answer, then};
 use super::reads::Reads;
-use super::store::{CommitError, Origin};
+use super::store::{CommitError, Identity, Origin};
 use super::trouble::{Trouble, Troubles};
 use crate::message::Never;
 use crate::name::NodeName;
@@ -13,10 +13,17 @@ use crate::repeats::Repeats;
 use crate::server::{Context, ReplyTo, Server};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Answers that may wait for a sync. The node that asks gives its question up in time, and asks again.
 const MAX_WAITING: usize = 4_096;
+/// Reads in other nodes' places that may go on at once; whoever asks for more is told, and asks another member. It leaves room for the rest.
+const MAX_AGREEING: usize = 16;
+/// When what there was no room for is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// When a member that has no room for what the others have looks again.
+const NO_ROOM: Duration = Duration::from_secs(30);
 
 /// The server that votes. It alone answers for this node's store, so that nothing is said of it that is not synced.
 pub(super) struct Member {
@@ -28,6 +35,8 @@ pub(super) struct Member {
     waiting: VecDeque<Waiting>,
     /// Whether [`Info::Settled`] is on its way.
     settling: bool,
+    /// Reads that go on in other nodes' places.
+    agreeing: usize,
     began: Instant,
     repeats: Repeats,
 }
@@ -43,10 +52,10 @@ pub(super) enum Info {
     Settled(Result<(), CommitError>),
     /// What came of announcing a new store.
     Announced(Announced),
-    /// A member has said whether this store is the first one of its name.
-    Introduced(NodeName, Option<Incarnation>),
     /// A read in another node's place is done.
     Answered,
+    /// The time has come to recover, after that change.
+    Recover(u64),
 }
 
 impl Member {
@@ -58,6 +67,7 @@ impl Member {
             troubles,
             waiting: VecDeque::new(),
             settling: false,
+            agreeing: 0,
             began: Instant::now(),
             repeats: Repeats::default(),
         }
@@ -88,30 +98,73 @@ impl Member {
 
     /// Recovers when the store says that it must, once that change is synced.
     fn recover(&mut self, after: u64, cx: &mut Context<Self>) {
+        self.is_old(cx.node().incarnation);
         let (quorum, ledger) = (self.quorum.clone(), Arc::clone(&self.ledger));
         let started = cx.spawn(move |_| async move {
             if let Err(error) = ledger.synced(after).await {
                 return Info::Announced(Announced::Failed(error));
             }
             ledger.until_recovering().await;
-            tracing::warn!(epoch = %ledger.identity().epoch, "this node has a new store: it does not vote before it has recovered");
+            let Identity { epoch, origin, .. } = ledger.identity();
+            match origin {
+                Origin::Init => tracing::info!(%epoch, "this node has its first store: it votes when the other members have said so"),
+                Origin::Replacement => {
+                    tracing::warn!(%epoch, "this node has a new store: it does not vote before it has recovered");
+                }
+            }
             Info::Announced(quorum.recover().await)
         });
         if started.is_err() {
-            tracing::error!("no room to recover; restart the node");
+            // It may not be left out.
+            let _ = cx.after(AGAIN, Info::Recover(after));
+        }
+    }
+
+    /// A store whose own epoch is not the last one that it knows of its node was put back from a copy: its voice would never count (P24).
+    fn is_old(&self, now: Incarnation) {
+        let Published { voice, .. } = self.ledger.published();
+        let own = self.ledger.slot();
+        if let Some(known) = voice.known.get(&own.producer).filter(|known| **known > voice.epoch) {
+            self.begin_above(&own.producer, *known, now);
         }
     }
 
     fn announced(&mut self, announced: Announced, cx: &mut Context<Self>) {
         match announced {
             Announced::Active(from) => {
-                tracing::info!(?from, "recovered: this node votes");
+                tracing::info!(?from, "this node votes");
                 self.recover(0, cx);
             }
             Announced::Known(by, known) => {
-                if let Some(begun) = self.begin_above(&by, known, cx.node().incarnation) {
+                let identity = self.ledger.identity();
+                let is_first = identity.origin == Origin::Init;
+                if is_first {
+                    tracing::error!(
+                        %by, %known,
+                        "this node was said to start for the first time, and has been there before: it recovers before it votes"
+                    );
+                }
+                let begun = if is_first && known < identity.epoch {
+                    Some(self.ledger.stand_as_replacement())
+                } else {
+                    self.begin_above(&by, known, cx.node().incarnation)
+                };
+                if let Some(begun) = begun {
                     self.recover(begun, cx);
                 }
+            }
+            Announced::Older(by, seen) => {
+                let slot = self.ledger.slot();
+                let now = cx.node().incarnation;
+                if let Some(begun) = self.begin_above(&by, slot.epoch, now) {
+                    tracing::warn!(%slot, seen, "others have seen more of this store's slot than it has");
+                    self.recover(begun, cx);
+                }
+            }
+            Announced::Outdated(begun) => self.recover(begun, cx),
+            Announced::NoRoom(slots) => {
+                tracing::error!(slots, "there is no room for what the other members have: this node cannot vote");
+                let _ = cx.after(NO_ROOM, Info::Recover(0));
             }
             Announced::Failed(error) => tracing::error!(%error, "not recovered"),
         }
@@ -119,9 +172,12 @@ impl Member {
 
     /// Another store of this name was there, with an epoch that is not below this one's: a new epoch begins (P23). Returns the change.
     fn begin_above(&self, by: &NodeName, known: Incarnation, now: Incarnation) -> Option<u64> {
-        match self.ledger.begin(now).ok().filter(|_| now > known) {
-            Some(Begun { ticket, .. }) => {
-                tracing::warn!(%by, %known, epoch = %now, "another store of this node is known: this one begins a new epoch");
+        let begun = if now > known { self.ledger.begin(now).ok() } else { None };
+        match begun {
+            Some(Begun { ticket, now: is_new }) => {
+                if is_new {
+                    tracing::warn!(%by, %known, epoch = %now, "another store of this node is known: this one begins a new epoch");
+                }
                 Some(ticket)
             }
             None => {
@@ -131,32 +187,20 @@ impl Member {
         }
     }
 
-    fn introduced(&self, by: &NodeName, known: Incarnation, now: Incarnation) {
-        let identity = self.ledger.identity();
-        if identity.origin != Origin::Init {
-            return;
-        }
-        tracing::error!(
-            %by, %known,
-            "this node was said to start for the first time, and has been there before: it recovers before it votes"
-        );
-        if known > identity.epoch {
-            self.begin_above(by, known, now);
-        } else {
-            self.ledger.stand_as_replacement();
-        }
-    }
-
     /// Reads in the place of a node that is no member.
     fn agree(&mut self, ask: Ask, reply: ReplyTo<AskMember>, cx: &mut Context<Self>) {
         let Ask::Agree(agreement) = ask else { return };
         let reads = Arc::clone(&self.reads);
-        // Refused, the reply is dropped, and the caller is told.
-        let _ = cx.spawn(move |_| async move {
+        if self.agreeing >= MAX_AGREEING {
+            // The caller is told, and asks another member.
+            return;
+        }
+        let started = cx.spawn(move |_| async move {
             let agreed = reads.agree(agreement).await;
             reply.send(MemberSays::Agreed(agreed.map(|counts| counts.as_ref().clone()))).await;
             Info::Answered
         });
+        self.agreeing += usize::from(started.is_ok());
     }
 }
 
@@ -164,8 +208,6 @@ impl Server for Member {
     type Cast = Never;
     type Call = AskMember;
     type Info = Info;
-
-    const EVENTS: bool = true;
 
     async fn started(&mut self, cx: &mut Context<Self>) {
         self.recover(0, cx);
@@ -217,25 +259,8 @@ impl Server for Member {
         match info {
             Info::Settled(settled) => self.settled(settled, cx).await,
             Info::Announced(announced) => self.announced(announced, cx),
-            Info::Introduced(by, known) => {
-                if let Some(known) = known {
-                    self.introduced(&by, known, cx.node().incarnation);
-                }
-            }
-            Info::Answered => {}
-        }
-    }
-
-    async fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) {
-        if self.ledger.identity().origin == Origin::Init && self.quorum.members().has(&node.name) {
-            let (quorum, name) = (self.quorum.clone(), node.name.clone());
-            let started = cx.spawn(move |_| async move {
-                let known = quorum.introduce(&name).await;
-                Info::Introduced(name, known)
-            });
-            if started.is_err() {
-                tracing::error!(%node, "no room to introduce this node's store there");
-            }
+            Info::Recover(after) => self.recover(after, cx),
+            Info::Answered => self.agreeing -= 1,
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum AskConsumer {
     Sums(Vec<Part>),
     /// For the counts in these parts.
     Parts(Vec<Part>),
+    /// For the counts of one producer.
+    Of(NodeName),
 }
 
 impl Message for AskConsumer {
@@ -188,6 +190,8 @@ pub enum Ask {
         epoch: Incarnation,
         /// How the store came to be.
         origin: Origin,
+        /// How far it has counted in that epoch: if others have seen more, it is an older copy (P27).
+        count: u64,
     },
 }
 
@@ -220,8 +224,14 @@ pub enum MemberSays {
     Recovering,
     /// It could not store it (P6).
     Refused(String),
-    /// Another store of the asking node's name had this epoch or a greater one, or any at all if it claims to be the first (P23, P25).
-    Known(Incarnation),
+    /// A store of the asking node's name had this epoch, which is greater, or any other if the node claims to be there for the first time; or
+    /// it is the same, and more is counted in it than the node has said (P23, P25, P27).
+    Known {
+        /// The epoch.
+        epoch: Incarnation,
+        /// What is counted in it.
+        count: u64,
+    },
     /// It has other members, or another cluster (P28).
     ConfigMismatch {
         /// Its cluster.

@@ -67,6 +67,7 @@ pub use trouble::Trouble;
 
 use crate::inbox::Allow;
 use crate::message::Unencodable;
+use crate::name::NodeName;
 use crate::server::{ServerError, ServerHandle, SpawnOptions, TransportExt, spawn};
 use crate::transport::{CallFailure, RegisterError, Replies, Targets, Transport};
 use backoff::Backoff;
@@ -119,6 +120,18 @@ struct Majority {
     member: Option<ServerHandle>,
 }
 
+/// A node does not vote in spite of a loss.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptLossError {
+    /// It is no member.
+    #[error("this node is no member, and never votes; say it to one that is")]
+    NotAMember,
+    /// Its store does not take it. It votes as soon as the store does.
+    #[error("it does not vote yet, but will as soon as it can store that: {0}")]
+    Store(#[from] CommitError),
+}
+
 /// The exercise has ended although nobody stopped it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -166,8 +179,8 @@ impl Exercise {
         };
         let consumer = spawn(Arc::clone(&transport), CONSUMER.clone(), consumer, for_consumer)?;
         let producer = {
-            let (ledger, times) = (Arc::clone(&ledger), Arc::clone(&settings));
-            move || Producer::new(Arc::clone(&ledger), Arc::clone(&times))
+            let (ledger, times, troubles) = (Arc::clone(&ledger), Arc::clone(&settings), troubles.clone());
+            move || Producer::new(Arc::clone(&ledger), Arc::clone(&times), troubles.clone())
         };
         let producer = spawn(Arc::clone(&transport), PRODUCER.clone(), producer, for_producer)?;
         let majority = match ledger.members() {
@@ -245,6 +258,9 @@ impl Exercise {
         if self.majority.is_none() {
             return Err(ConfirmError::NoMembers);
         }
+        if self.member().is_none() && pinged.slot.producer != self.ledger.slot().producer {
+            return Err(ConfirmError::NotOwn(pinged.slot.clone()));
+        }
         let known = self.ledger.counts().get(&pinged.slot);
         if known.is_none_or(|known| known < pinged.count) {
             return Err(ConfirmError::NotCounted { asked: pinged.clone(), known });
@@ -279,10 +295,11 @@ impl Exercise {
     /// What this node knows now (P17).
     pub fn local(&self) -> LocalRead {
         let (counts, linked) = (self.ledger.counts(), self.transport.list());
+        let Identity { standing, origin, .. } = self.ledger.identity();
         LocalRead {
             values: counts.values(),
             total: counts.total(),
-            recovering: self.ledger.identity().standing == Standing::Recovering,
+            recovering: standing == Standing::Recovering && origin == Origin::Replacement,
             contact: self.contacts.ages(linked.into_iter().map(|node| node.name)),
         }
     }
@@ -338,11 +355,11 @@ impl Exercise {
     /// are. Only a person can know that the stores that are missing will not come back: what only they had is gone (CANNOT 6).
     ///
     /// # Errors
-    /// [`CommitError`]; the node does not vote.
-    pub async fn accept_loss(&self) -> Result<Vec<crate::name::NodeName>, CommitError> {
+    /// [`AcceptLossError`].
+    pub async fn accept_loss(&self) -> Result<Vec<NodeName>, AcceptLossError> {
         match &self.majority {
-            Some(Majority { quorum, .. }) => quorum.accept_loss().await,
-            None => Ok(Vec::new()),
+            Some(Majority { quorum, member: Some(_), .. }) => Ok(quorum.accept_loss().await?),
+            _ => Err(AcceptLossError::NotAMember),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What comes of pings that were not simply counted (P11).
 
+use super::counts::Slot;
 use super::messages::{PingRefused, Pinged};
 use crate::message::Unencodable;
 use crate::transport::CallFailure;
@@ -8,7 +9,7 @@ use crate::transport::CallFailure;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PingError {
-    /// Nothing was counted.
+    /// Nothing was counted; except for [`PingRefused::StoreClosed`], where nobody knows.
     #[error(transparent)]
     Refused(#[from] PingRefused),
     /// Nothing was counted: this node knows no members.
@@ -70,6 +71,9 @@ pub enum ConfirmError {
         /// What is known; `None` if the slot is not.
         known: Option<u64>,
     },
+    /// The pings are another node's, and this one is no member, whose word for others would count.
+    #[error("{0} is another node's, and this one is no member; ask that node, or a member")]
+    NotOwn(Slot),
     /// A majority did not say in time that it has them.
     #[error(transparent)]
     Unconfirmed(#[from] Unconfirmed),

@@ -1,16 +1,19 @@
 //! The producer: it collects this node's pings, has them counted, and tells every consumer.
 
 use super::counts::Counts;
-use super::ledger::Ledger;
-use super::messages::{AskProducer, CONSUMER, PingRefused, Pinged, ProducerSays, Told, When};
+use super::ledger::{Ledger, Source};
+use super::messages::{
+    AskConsumer, AskProducer, CONSUMER, ConsumerSays, PingRefused, Pinged, ProducerSays, Told, When,
+};
 use super::settings::Settings;
 use super::store::Origin;
+use super::trouble::{Trouble, Troubles};
 use crate::message::Never;
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::server::{CastError, Context, ReplyTo, Server};
-use crate::transport::{NotSent, SendError, Targets};
+use crate::server::{CastError, Context, ReplyTo, Server, TransportExt};
+use crate::transport::{NotSent, Reply, SendError, Targets};
 use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
@@ -26,8 +29,11 @@ const MAX_WAITING: usize = 65_536;
 pub(super) struct Producer {
     ledger: Arc<Ledger>,
     settings: Arc<Settings>,
+    troubles: Troubles,
     waiting: Waiting,
-    /// Whether pings are with the ledger.
+    /// Whether nobody who can be reached has seen more of the own slot than the store has; that is asked once.
+    checked: bool,
+    /// Whether pings are with the ledger, or wait for that.
     counting: bool,
     /// Pings that wait or are with the ledger: those that are answered, and those that were.
     taken: u128,
@@ -55,16 +61,20 @@ pub(super) enum Info {
     Repair,
     /// Pings are counted, or not.
     Counted(Waiting, Result<Pinged, PingRefused>),
+    /// What others have seen of this node.
+    Checked(Vec<Reply<ConsumerSays>>),
     /// The time has come to try again what the store had no room for.
     CountAgain,
 }
 
 impl Producer {
-    pub(super) fn new(ledger: Arc<Ledger>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(ledger: Arc<Ledger>, settings: Arc<Settings>, troubles: Troubles) -> Self {
         Self {
             ledger,
             settings,
+            troubles,
             waiting: Waiting::default(),
+            checked: false,
             counting: false,
             taken: 0,
             refused: None,
@@ -99,6 +109,12 @@ impl Producer {
         if self.counting || self.waiting.is_empty() {
             return;
         }
+        if !self.checked && self.ledger.is_kept() && !cx.list().is_empty() {
+            self.counting = self.check(cx);
+            if self.counting {
+                return;
+            }
+        }
         let waiting = mem::take(&mut self.waiting);
         let (ledger, pings) = (Arc::clone(&self.ledger), waiting.pings());
         // One piece of work at a time: there is room for it.
@@ -108,6 +124,40 @@ impl Producer {
                 Info::Counted(waiting, counted)
             })
             .is_ok();
+    }
+
+    /// Asks what others have seen of this node, before it numbers its first ping on a store that may be an older copy (P27). Whoever is not
+    /// reached now is heard later, and then the node must stop.
+    fn check(&self, cx: &mut Context<Self>) -> bool {
+        let (name, deadline) = (cx.node().name, self.settings.ask_deadline);
+        let others = Targets::Nodes(cx.list().into_iter().map(|node| node.name).collect());
+        let asked = cx.spawn(move |transport| async move {
+            let replies = transport.call(&others, &CONSUMER, &AskConsumer::Of(name), deadline).await;
+            Info::Checked(replies.map(|replies| replies.replies).unwrap_or_default())
+        });
+        asked.is_ok()
+    }
+
+    fn compare(&mut self, replies: Vec<Reply<ConsumerSays>>, cx: &mut Context<Self>) {
+        (self.checked, self.counting) = (true, false);
+        for Reply { node, reply } in replies {
+            let ConsumerSays::Counts(counts) = reply else { continue };
+            let Some(seen) = self.ledger.merge(Source::Relay(&node), &counts).own else { continue };
+            let (slot, now) = (self.ledger.slot(), cx.node().incarnation);
+            match self.ledger.begin(now) {
+                // Pings that wait are counted in the new epoch.
+                Ok(begun) if begun.now => tracing::error!(
+                    %slot, seen, from = %node, epoch = %now,
+                    "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
+                ),
+                Ok(_) => {}
+                Err(slot) => {
+                    let count = self.ledger.counts().get(&slot).unwrap_or(0);
+                    self.troubles.tell(Trouble::StoreIsOlder { slot, count, seen });
+                }
+            }
+        }
+        self.count(cx);
     }
 
     async fn counted(&mut self, waiting: Waiting, counted: Result<Pinged, PingRefused>, cx: &mut Context<Self>) {
@@ -230,6 +280,7 @@ impl Server for Producer {
 
     async fn info(&mut self, info: Info, cx: &mut Context<Self>) {
         match info {
+            Info::Checked(replies) => self.compare(replies, cx),
             Info::Counted(waiting, counted) => self.counted(waiting, counted, cx).await,
             Info::CountAgain => {
                 self.again = false;

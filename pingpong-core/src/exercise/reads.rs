@@ -3,9 +3,9 @@
 use super::counts::{Counts, Slot};
 use super::members::Voices;
 use super::messages::Agreement;
-use super::quorum::{Patience, Quorum};
+use super::quorum::{Lacks, Patience, Quorum};
 use super::read::ReadError;
-use super::rounds::{Asker, Rounds};
+use super::rounds::Rounds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -94,21 +94,15 @@ impl Reads {
     }
 }
 
-async fn read(quorum: Quorum, agreement: Agreement, askers: Vec<Asker<Instant, Agreed>>) {
-    let until = askers.iter().map(|asker| asker.question).max().unwrap_or_else(Instant::now);
-    let agreed = quorum.read(agreement, until).await;
-    for asker in askers {
-        // Refused by whoever no longer waits.
-        let _ = asker.answer.send(agreed.clone());
-    }
+async fn read(quorum: Quorum, agreement: Agreement, askers: Vec<Instant>) -> Agreed {
+    let until = askers.into_iter().max().unwrap_or_else(Instant::now);
+    quorum.read(agreement, until).await
 }
 
-async fn hold(quorum: Quorum, askers: Vec<Asker<Hold, Result<(), ReadError>>>) {
-    let until = askers.iter().map(|asker| asker.question.until).max().unwrap_or_else(Instant::now);
-    let counts: Counts = askers.iter().map(|asker| (asker.question.slot.clone(), asker.question.count)).collect();
-    let have = |have| askers.iter().for_each(|asker| asker.question.have.store(have, Ordering::Relaxed));
-    let held = quorum.hold(&Arc::new(counts), Voices::default(), until, Patience::UntilDeadline, have).await;
-    for asker in askers {
-        let _ = asker.answer.send(held.clone());
-    }
+async fn hold(quorum: Quorum, askers: Vec<Hold>) -> Result<(), ReadError> {
+    let until = askers.iter().map(|asker| asker.until).max().unwrap_or_else(Instant::now);
+    let counts: Counts = askers.iter().map(|asker| (asker.slot.clone(), asker.count)).collect();
+    let have = |have| askers.iter().for_each(|asker| asker.have.store(have, Ordering::Relaxed));
+    let lacks = Lacks::all(Arc::new(counts));
+    quorum.hold(&lacks, Voices::default(), until, Patience::UntilDeadline, have).await
 }

@@ -16,9 +16,9 @@ const AT_ONCE: usize = 2;
 const ASKERS: usize = 4_096;
 
 /// One who waits, with what it wants to know.
-pub(super) struct Asker<Q, A> {
-    pub(super) question: Q,
-    pub(super) answer: oneshot::Sender<A>,
+struct Asker<Q, A> {
+    question: Q,
+    answer: oneshot::Sender<A>,
 }
 
 /// Where to ask. Dropping it ends the rounds.
@@ -27,11 +27,9 @@ pub(super) struct Rounds<Q, A> {
     task: AbortHandle,
 }
 
-impl<Q: Send + 'static, A: Send + 'static> Rounds<Q, A> {
-    /// Starts the task. `round` answers all askers that it is given, or drops those that it has no answer for.
-    pub(super) fn start<R: Future<Output = ()> + Send + 'static>(
-        round: impl Fn(Vec<Asker<Q, A>>) -> R + Send + 'static,
-    ) -> Self {
+impl<Q: Send + 'static, A: Clone + Send + Sync + 'static> Rounds<Q, A> {
+    /// Starts the task. `round` answers all questions of a round at once.
+    pub(super) fn start<R: Future<Output = A> + Send + 'static>(round: impl Fn(Vec<Q>) -> R + Send + 'static) -> Self {
         let (askers, mut comes) = mpsc::channel(ASKERS);
         let task = tokio::spawn(async move {
             let mut rounds = JoinSet::new();
@@ -46,7 +44,9 @@ impl<Q: Send + 'static, A: Send + 'static> Rounds<Q, A> {
                 }
                 waiting.retain(|asker| !asker.answer.is_closed());
                 if rounds.len() < AT_ONCE && !waiting.is_empty() {
-                    rounds.spawn(round(std::mem::take(&mut waiting)));
+                    let (questions, answers) =
+                        waiting.drain(..).map(|asker| (asker.question, asker.answer)).unzip::<_, _, Vec<_>, Vec<_>>();
+                    rounds.spawn(answer(round(questions), answers));
                 }
             }
         });
@@ -58,6 +58,24 @@ impl<Q: Send + 'static, A: Send + 'static> Rounds<Q, A> {
         let (answer, answered) = oneshot::channel();
         self.askers.send(Asker { question, answer }).await.ok()?;
         answered.await.ok()
+    }
+}
+
+/// A round ends with its answer, or when nobody waits for it any more: nobody's long deadline keeps the next one from beginning.
+async fn answer<A: Clone>(round: impl Future<Output = A>, mut askers: Vec<oneshot::Sender<A>>) {
+    let gone = async {
+        for asker in &mut askers {
+            asker.closed().await;
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = round => answer,
+        () = gone => return,
+    };
+    for asker in askers {
+        // Refused by whoever no longer waits.
+        let _ = asker.send(answer.clone());
     }
 }
 
@@ -85,14 +103,12 @@ mod tests {
     async fn those_who_wait_share_a_round_that_begins_after_they_came() {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&begun);
-        let rounds = Rounds::start(move |askers: Vec<Asker<usize, usize>>| {
+        let rounds = Rounds::start(move |questions: Vec<usize>| {
             let number = count.fetch_add(1, Ordering::Relaxed);
             async move {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                for Asker { question, answer } in askers {
-                    assert!(question <= number, "it came before the round began");
-                    let _ = answer.send(number);
-                }
+                assert!(questions.iter().all(|before| *before <= number), "it came before the round began");
+                number
             }
         });
         let rounds = Arc::new(rounds);
@@ -106,18 +122,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_no_longer_waits_is_left_out() {
-        let rounds = Rounds::start(|askers: Vec<Asker<u8, u8>>| async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            for Asker { question, answer } in askers {
-                assert_ne!(question, 9, "nobody waits for it");
-                let _ = answer.send(question);
-            }
+    async fn who_no_longer_waits_is_left_out_and_holds_nobody_up() {
+        let rounds = Rounds::start(|questions: Vec<u8>| async move {
+            assert!(!questions.contains(&9), "nobody waits for it");
+            let long = Duration::from_secs(if questions.contains(&1) { 86_400 } else { 1 });
+            tokio::time::sleep(long).await;
+            questions.len()
         });
-        let both = async { tokio::join!(rounds.ask(1), rounds.ask(2)) };
-        let dropped = tokio::time::timeout(Duration::from_millis(10), rounds.ask(9));
-        let (both, dropped) = tokio::join!(both, dropped);
-        assert_eq!((both, dropped.is_err()), ((Some(1), Some(2)), true));
-        assert_eq!(rounds.ask(3).await, Some(3));
+        // As many rounds as may go on at once, which would take a day; and one who comes and goes meanwhile.
+        let asks = async |question, after, until: u64| {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            tokio::time::timeout(Duration::from_millis(until - after), rounds.ask(question)).await
+        };
+        let (one, other, left_out) = tokio::join!(asks(1, 0, 10), asks(1, 1, 10), asks(9, 2, 5));
+        assert!(one.is_err() && other.is_err() && left_out.is_err());
+        let soon = tokio::time::timeout(Duration::from_secs(2), rounds.ask(3)).await;
+        assert_eq!(soon, Ok(Some(1)), "their rounds have ended with them");
     }
 }

@@ -46,6 +46,22 @@ pub(super) enum CountsError {
     NoData,
     #[error("{0}")]
     Incarnation(String),
+    #[error(
+        "the counts in {} are of incarnation {kept}, and this node is only {now}: its clock was set back, and its incarnation lost; set the clock \
+         right, and start it again",
+        .path.display()
+    )]
+    Behind { path: PathBuf, kept: Incarnation, now: Incarnation },
+}
+
+impl CountsError {
+    /// Above which incarnation the next start must be, if that is what is wrong.
+    pub(super) fn rise_above(&self) -> Option<Incarnation> {
+        match self {
+            Self::Behind { kept, .. } => Some(*kept),
+            _ => None,
+        }
+    }
 }
 
 /// Opens the counts of a node that has just started.
@@ -68,6 +84,11 @@ pub(super) async fn open(settings: &Settings, node: &Node, start: Start) -> Resu
         }
     }
     let store = FileStore::open(&path, &settings.owner(), node.incarnation)?;
+    // Peers take no slot whose epoch its node has not reached.
+    let kept = store.opened_before();
+    if kept > node.incarnation {
+        return Err(CountsError::Behind { path, kept, now: node.incarnation });
+    }
     Ok(Ledger::open(store, node, LedgerOptions { members, ..LedgerOptions::default() }).await?)
 }
 
@@ -109,7 +130,7 @@ async fn make(settings: &Settings) -> Result<PathBuf, CountsError> {
     let epoch = Incarnation::above(seen, outside.wall_millis(), outside.random());
     // First: the store's epoch must not be above the incarnation of any start to come.
     dir.store(epoch).await.map_err(CountsError::Incarnation)?;
-    let identity = Identity { epoch, origin: Origin::Init, standing: Standing::Active };
+    let identity = Identity { epoch, origin: Origin::Init, standing: Standing::Recovering };
     FileStore::init(&path, &settings.owner(), identity)?;
     Ok(path)
 }
@@ -117,10 +138,12 @@ async fn make(settings: &Settings) -> Result<PathBuf, CountsError> {
 /// The next start must be above this incarnation: another store of this node's name has it (P23).
 pub(super) async fn rise_above(settings: &Settings, known: Incarnation) {
     let Some(data) = &settings.data else { return };
-    let raised = match DataDir::open(data, &settings.name) {
-        Ok(dir) => dir.store(known).await,
-        Err(error) => Err(error.to_string()),
+    let raised = async {
+        let dir = DataDir::open(data, &settings.name).map_err(|error| error.to_string())?;
+        let kept = dir.load().await?.unwrap_or_default();
+        if kept < known { dir.store(known).await } else { Ok(()) }
     };
+    let raised = raised.await;
     if let Err(error) = raised {
         tracing::error!(error, "the incarnation cannot be raised; set the clock right, and start the node again");
     }

@@ -39,6 +39,8 @@ Exit codes:
   1      it was not: a node refused, a call failed, a count is wrong;
          the result says what, or the last line on standard error
   2      the command line is wrong
+  3      it may have been done: pings that no majority has confirmed, or whose
+         answer was lost; do not ping again, see `confirm` and `counts`
   69     the node that was to be asked does not answer at its control socket
   78     a person must do something first: the configuration (a flag that
          sets a key included) or an identity cannot be used, the port is

@@ -3,8 +3,8 @@
 use super::output::{BAD, DIM, GOOD, Outcome, complain, counted, say, say_json, size, styled, table};
 use clap::{Args, Subcommand};
 use pingpong_node::control::{
-    AckLevel, Answer, CalledNode, Client, ClientError, CountsRead, LinkStatus, NodeStatus, RATES, ReadLevel, Reading,
-    Request, SlotCount, ValueRead, WatchEvent, Worth,
+    AckLevel, Answer, CalledNode, Client, ClientError, CountsRead, FailureKind, LinkStatus, NodeStatus, RATES,
+    ReadLevel, Reading, Request, SlotCount, ValueRead, WatchEvent, Worth,
 };
 use pingpong_node::{NodeName, ServerName};
 use serde_json::Value;
@@ -259,9 +259,11 @@ fn show(answer: &Answer, json: bool) -> Outcome {
                 slot.epoch,
                 slot.count
             );
-            let said = if json { say_json(answer) } else { Outcome::Done };
+            if json {
+                say_json(answer);
+            }
             complain(&words);
-            (said, false)
+            return Outcome::Unknown;
         }
         Answer::Confirmed(slot) => {
             (if json { say_json(slot) } else { say(&format!("a majority has {}\n", of_slot(slot))) }, true)
@@ -277,7 +279,10 @@ fn show(answer: &Answer, json: bool) -> Outcome {
             (if json { say_json(answer) } else { say(&text) }, true)
         }
         Answer::Stopping {} => (if json { say_json(answer) } else { say("it leaves the cluster\n") }, true),
-        Answer::Failed(failure) => (complain(failure), false),
+        Answer::Failed(failure) => {
+            let said = complain(failure);
+            return if failure.kind == FailureKind::Unknown { Outcome::Unknown } else { said };
+        }
     };
     if ok { said } else { Outcome::Failed }
 }
@@ -305,7 +310,8 @@ async fn ping(asked: &Asked, request: Request) -> Result<Outcome, ClientError> {
             answer => return Ok(show(answer, asked.json)),
         }
     }
-    Ok(complain(&"the node ended the connection before all pings were counted; `counts` says how many are"))
+    complain(&"the node ended the connection before all pings were counted; `counts` says how many are");
+    Ok(Outcome::Unknown)
 }
 
 fn of_status(status: &NodeStatus) -> String {

@@ -13,6 +13,8 @@ pub(super) enum Outcome {
     Done,
     /// It was not done.
     Failed,
+    /// It may have been done, and must not be done again.
+    Unknown,
     /// The node that was to be asked does not answer (`EX_UNAVAILABLE`).
     Unreachable,
     /// A person must do something first (`EX_CONFIG`).
@@ -24,6 +26,7 @@ impl From<Outcome> for ExitCode {
         match outcome {
             Outcome::Done => Self::SUCCESS,
             Outcome::Failed => Self::FAILURE,
+            Outcome::Unknown => Self::from(3),
             Outcome::Unreachable => Self::from(69),
             Outcome::NeedsAPerson => Self::from(pingpong_node::daemon::NEEDS_A_PERSON),
         }

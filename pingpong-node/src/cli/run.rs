@@ -4,6 +4,7 @@ use super::counts::{self, Start};
 use super::given::{Given, GivenError};
 use super::output::{Outcome, complain, say, say_json, size, table};
 use clap::{Args, Subcommand};
+use pingpong_node::NodeName;
 use pingpong_node::daemon::{Daemon, DaemonError, End};
 use pingpong_node::exercise::{
     AskConsumer, AskProducer, CONSUMER, ConsumerSays, Exercise, ExerciseError, Ledger, MEMBER, PRODUCER, ProducerSays,
@@ -14,6 +15,7 @@ use pingpong_node::settings::{LogFormat, LogSettings, Settings, example};
 use pingpong_node::store::DataDir;
 use sd_notify::NotifyState;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -30,7 +32,7 @@ pub(super) struct Options {
     forget_store: bool,
     /// For a node without a data directory: this is its very first start, in a cluster that starts for the first time. (With a data
     /// directory, `pingpong-node init` says so.) Said of a member that was there before, answers may be wrong: it votes at once.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "forget_store")]
     init: bool,
 }
 
@@ -113,20 +115,33 @@ async fn node(settings: Settings, start: Start) -> ExitCode {
     };
     let ledger = match counts::open(&settings, &daemon.transport().node(), start).await {
         Ok(ledger) => ledger,
-        Err(error) => return needs_a_person(&error).into(),
+        Err(error) => {
+            daemon.stop().await;
+            return match error.rise_above() {
+                // Started again, it is above.
+                Some(known) => {
+                    counts::rise_above(&settings, known).await;
+                    complain(&error).into()
+                }
+                None => needs_a_person(&error).into(),
+            };
+        }
     };
     let exercise = match exercise(&daemon, ledger) {
         Ok(exercise) => exercise,
-        Err(error) => return complain(&error).into(),
+        Err(error) => {
+            daemon.stop().await;
+            return complain(&error).into();
+        }
     };
     daemon.operate(Arc::clone(&exercise));
     // Slots are keys of maps in counts, which JSON does not know; the sums over them are what people ask for.
     daemon.adapters().add_with::<AskConsumer, _>(&CONSUMER, |said| match said {
-        ConsumerSays::Counts(counts) => json!(counts.values()),
+        ConsumerSays::Counts(counts) => shown(counts.values()),
         ConsumerSays::Sums(sums) => json!({ "sums": sums.len() }),
     });
     daemon.adapters().add_with::<AskProducer, _>(&PRODUCER, |said| match said {
-        ProducerSays::Slots { counts, .. } => json!({ "slots": counts.values() }),
+        ProducerSays::Slots { counts, .. } => json!({ "slots": shown(counts.values()) }),
         ProducerSays::Queued => json!("queued"),
         ProducerSays::Pinged(pinged) => json!({ "pinged": pinged.count }),
         ProducerSays::Refused(refused) => json!({ "refused": refused.to_string() }),
@@ -164,6 +179,12 @@ fn exercise(daemon: &Daemon, ledger: Arc<Ledger>) -> Result<Arc<Exercise>, pingp
     times.allow_producer = daemon.spawn_options(&PRODUCER).allow;
     times.allow_member = daemon.spawn_options(&MEMBER).allow;
     Exercise::start(daemon.transport(), ledger, times).map(Arc::new)
+}
+
+/// As JSON. A number that is too large for that is a text.
+fn shown(values: BTreeMap<NodeName, u128>) -> serde_json::Value {
+    let number = |pings: u128| u64::try_from(pings).map_or_else(|_| json!(pings.to_string()), |pings| json!(pings));
+    values.into_iter().map(|(node, pings)| (node.to_string(), number(pings))).collect()
 }
 
 fn told(end: &End) -> ExitCode {

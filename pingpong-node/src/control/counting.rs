@@ -4,7 +4,7 @@ use super::levels::{AckLevel, CountsRead, ReadLevel};
 use super::protocol::{Answer, ConsumerCounts, Failure, FailureKind, RATES, Reading, SlotCount};
 use super::server::{Desk, PROGRESS, say};
 use pingpong_core::Transport;
-use pingpong_core::exercise::{ConfirmError, Exercise, PingError, Pinged, Unconfirmed};
+use pingpong_core::exercise::{ConfirmError, Exercise, PingError, PingRefused, Pinged, Unconfirmed};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -149,6 +149,7 @@ fn pace(rate: f64) -> Result<Pace, Failure> {
 fn ping_failure(error: &PingError, sent: u64, count: u64) -> Failure {
     let kind = match error {
         PingError::Unanswered(reason) if reason.was_sent() => FailureKind::Unknown,
+        PingError::Refused(PingRefused::StoreClosed(_)) => FailureKind::Unknown,
         _ => FailureKind::Refused,
     };
     Failure::new(kind, format!("{sent} of {count} pings are counted, then: {error}"))

@@ -68,7 +68,7 @@ impl<'a> World<'a> {
         Actor { node, exercise, disk: disk.clone(), patience: self.cluster.timing().patience() }
     }
 
-    /// The members on new disks, linked all with all.
+    /// The members on new disks, linked all with all; they vote.
     pub(crate) async fn first_start(&self) -> [Actor; 3] {
         let mut actors = Vec::new();
         for name in XYZ {
@@ -76,6 +76,9 @@ impl<'a> World<'a> {
         }
         let actors: [Actor; 3] = actors.try_into().unwrap_or_else(|_| unreachable!("one of each"));
         self.linked(&actors.each_ref()).await;
+        for actor in &actors {
+            actor.votes().await;
+        }
         actors
     }
 
@@ -187,7 +190,13 @@ impl Actor {
 
     /// Waits until this node votes.
     pub(crate) async fn votes(&self) {
-        self.soon("its recovery", self.exercise.ledger().until_active()).await;
+        let votes = async {
+            tokio::select! {
+                () = self.exercise.ledger().until_active() => {}
+                stopped = self.exercise.stopped() => panic!("{} has stopped: {stopped:?}", self.node.name()),
+            }
+        };
+        self.soon("its recovery", votes).await;
     }
 
     /// Must be ready before long.

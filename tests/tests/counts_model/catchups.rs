@@ -42,9 +42,10 @@ pub(crate) fn one_cut() -> Catchup {
     Catchup { faults: Faults { consumer_crashes: 0, ..whole().faults }, ..whole() }
 }
 
-/// The producer crashes too, and comes back.
+/// The producer crashes and comes back; with the large bounds a consumer crashes too.
 pub(crate) fn producer_crash() -> Catchup {
-    Catchup { faults: Faults { producer_crashes: 1, ..whole().faults }, ..whole() }
+    let faults = Faults { consumer_crashes: u8::from(full()), producer_crashes: 1, ..whole().faults };
+    Catchup { faults, ..whole() }
 }
 
 /// A question runs into its deadline.

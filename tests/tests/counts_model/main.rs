@@ -32,9 +32,9 @@
 //! # Bounds
 //!
 //! Three members, up to two pings of each producer, up to three reads; one or two lost stores of members, with a crash of a
-//! producer, and with a lost store of a producer besides. Five members with a ping or two, a read, and one or two lost stores, or
-//! one and a crash of the producer. The first start of three members, with one wrong `init`. States that differ in names alone
-//! are explored once: members are alike, readers are, and so are producers where nobody asks for the value of one.
+//! producer, and with a lost store of a producer besides. Five members with a ping or two, at most a read, and one or two lost
+//! stores, or one and a crash of the producer. The first start of three members, with one wrong `init`. States that differ in
+//! names alone are explored once: members are alike, readers are, and so are producers where nobody asks for the value of one.
 //!
 //! Not in it: time, so of deadlines and backoff no more than "asked again, or not"; fairness, so that progress is no more than
 //! "where nothing is left to do, nothing is missing"; votes and catch-up in one world; P8; the levels `local` and `fresh`. A

@@ -24,12 +24,12 @@ pub(crate) fn full() -> bool {
     std::env::var("MODEL").is_ok_and(|value| value == "full")
 }
 
-/// All checks together take at most this long, or the process ends: which ones are not in the report tells why. (The checker's own limit
-/// does nothing on one thread.)
+/// All checks together take at most this long, or the process ends: which ones are not in the report tells why. (The checker's own
+/// limit does nothing on one thread.)
 fn keep_time() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
-        let all = Duration::from_secs(if full() { 3_600 } else { 240 });
+        let all = Duration::from_secs(if full() { 3_600 } else { 300 });
         let end = Instant::now() + all;
         std::thread::spawn(move || {
             while let Some(left) = end.checked_duration_since(Instant::now()) {

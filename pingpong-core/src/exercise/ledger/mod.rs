@@ -140,24 +140,35 @@ impl Ledger {
         let mut store: Box<dyn Store> = Box::new(store);
         let loaded = store.load().await?;
         let is_member = options.members.as_ref().is_some_and(|members| members.has(&node.name));
-        let new = || Identity {
-            epoch: node.incarnation,
-            origin: if options.init { Origin::Init } else { Origin::Replacement },
-            standing: if options.init || !is_member { Standing::Active } else { Standing::Recovering },
+        let is_new = loaded.is_none();
+        let kept = loaded.unwrap_or_else(|| Kept {
+            identity: Identity {
+                epoch: node.incarnation,
+                origin: if options.init { Origin::Init } else { Origin::Replacement },
+                // Whatever it is said to be: the others know (P25).
+                standing: Standing::Recovering,
+            },
+            counts: Counts::new(),
+        });
+        let standing = match kept.identity.standing {
+            _ if !is_member => Standing::Observer,
+            // It was none: others may have acknowledged what never came here.
+            Standing::Observer => Standing::Recovering,
+            standing => standing,
         };
-        let (kept, is_new) = match loaded {
-            Some(kept) => (kept, false),
-            None => (Kept { identity: new(), counts: Counts::new() }, true),
-        };
-        let identity = kept.identity;
+        let identity = Identity { standing, ..kept.identity };
+        let is_another = identity != kept.identity;
         let mut state = State::new(node.name.clone(), kept, options.limits, options.members);
         if is_new || state.counts.get(&state.own()).is_none() {
             state.begin(identity);
-            if let Some(batch) = state.take() {
-                store.commit(batch).await?;
-                state.committed();
-            }
+        } else if is_another {
+            state.set_identity(identity);
         }
+        if let Some(batch) = state.take() {
+            store.commit(batch).await?;
+            state.committed();
+        }
+        state.is_kept = !is_new;
         let shared = Arc::new(Shared::new(state));
         let writer = tokio::spawn(writer::run(Arc::clone(&shared), store, node.clone()));
         Ok(Arc::new(Self { shared, writer: std::sync::Mutex::new(Some(writer)) }))
@@ -166,7 +177,7 @@ impl Ledger {
     /// A new one without members, and its task, which the test runs where it likes.
     #[cfg(all(test, feature = "interleavings"))]
     pub(super) fn with_writer(store: impl Store, node: &Node) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let identity = Identity { epoch: node.incarnation, origin: Origin::Init, standing: Standing::Active };
+        let identity = Identity { epoch: node.incarnation, origin: Origin::Init, standing: Standing::Observer };
         let mut state =
             State::new(node.name.clone(), Kept { identity, counts: Counts::new() }, StoreLimits::default(), None);
         state.begin(identity);
@@ -187,19 +198,18 @@ impl Ledger {
         self.shared.lock()
     }
 
-    /// Lets go of the store, and waits until it is free for another ledger. What waits for it is not kept; [`flush`](Self::flush) first, if
-    /// it is to be. Nothing is accepted any more.
+    /// Lets go of the store, and waits until it is free for another ledger: a batch that is on its way is kept, and what waits is not;
+    /// [`flush`](Self::flush) first, if it is to be. Nothing is accepted any more.
     ///
     /// Cancel safe: once polled, the store is let go although the future is dropped.
     pub async fn close(&self) {
+        let words = "the ledger was closed".to_owned();
+        self.shared.close(CommitError::Unknown { place: "the ledger".to_owned(), words });
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            writer.abort();
             // However it ended, the store is free.
             let _ = writer.await;
         }
-        let words = "the ledger was closed".to_owned();
-        self.shared.close(CommitError::Unknown { place: "the ledger".to_owned(), words });
     }
 
     /// The slot in which this node's pings count.
@@ -388,12 +398,23 @@ impl Ledger {
         if epoch <= state.identity.epoch || state.has_pinged() {
             return Err(state.own());
         }
-        let standing = if state.is_member() { Standing::Recovering } else { Standing::Active };
+        let standing = if state.is_member() { Standing::Recovering } else { Standing::Observer };
         state.begin(Identity { epoch, origin: Origin::Replacement, standing });
         let ticket = state.accepted();
         drop(state);
         self.shared.work.notify_one();
         Ok(Begun { ticket, now: true })
+    }
+
+    /// Whether it was opened on a store that had been used before, and may be older than what others have seen of it (P27).
+    pub(super) fn is_kept(&self) -> bool {
+        self.lock().is_kept
+    }
+
+    /// The identity that there is, or is about to be; and the last change, by which it is.
+    pub(super) fn next_identity(&self) -> (Identity, u64) {
+        let state = self.lock();
+        (state.next_identity(), state.accepted())
     }
 
     /// Waits until this node has to recover. Cancel safe.
@@ -409,14 +430,18 @@ impl Ledger {
         }
     }
 
-    /// The node stands otherwise from now on; returns the change to wait for.
-    pub(super) fn stand(&self, standing: Standing) -> u64 {
+    /// This member votes from now on, with this epoch; returns the change to wait for. `None`: another epoch has begun meanwhile, which knows
+    /// nothing of what was asked for this one.
+    pub(super) fn activate(&self, epoch: Incarnation) -> Option<u64> {
         let mut state = self.lock();
-        let identity = Identity { standing, ..state.next_identity() };
-        let ticket = state.set_identity(identity);
+        let identity = state.next_identity();
+        if identity.epoch != epoch {
+            return None;
+        }
+        let ticket = state.set_identity(Identity { standing: Standing::Active, ..identity });
         drop(state);
         self.shared.work.notify_one();
-        ticket
+        Some(ticket)
     }
 
     /// The store is no longer taken for the first one of its node (P25): it recovers. Returns the change to wait for.
@@ -440,12 +465,12 @@ fn refused(error: &CommitError) -> PingRefused {
 
 impl Shared {
     fn new(state: State) -> Self {
-        let revision = state.revision;
+        let (revision, synced) = (state.revision, state.accepted());
         Self {
             state: Mutex::new(state),
             work: Notify::new(),
             revisions: watch::Sender::new(revision),
-            progress: watch::Sender::default(),
+            progress: watch::Sender::new(Progress { synced, ..Progress::default() }),
         }
     }
 

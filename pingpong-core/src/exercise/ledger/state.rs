@@ -11,8 +11,10 @@ use crate::exercise::members::{Members, Voice};
 use crate::exercise::messages::{PingRefused, Pinged};
 use crate::exercise::store::{Batch, CommitError, Identity, Kept};
 use crate::name::NodeName;
+use crate::node::Incarnation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -34,8 +36,10 @@ pub(super) struct State {
     committing: Option<Pending>,
     /// Rises with each change that is accepted.
     accepted: u64,
-    /// Whether a ping was numbered since the ledger was opened.
+    /// Whether a ping was counted since the ledger was opened.
     pinged: bool,
+    /// Whether the store had been used before.
+    pub(super) is_kept: bool,
     pub(super) ignored: Ignored,
     /// Why the last batch was refused.
     trouble: Option<CommitError>,
@@ -90,6 +94,7 @@ impl State {
             committing: None,
             accepted: 0,
             pinged: false,
+            is_kept: false,
             ignored: Ignored::default(),
             trouble: None,
             closed: None,
@@ -124,9 +129,14 @@ impl State {
     /// Takes over what is greater, and may be said by its source.
     pub(super) fn merge(&mut self, source: Source<'_>, counts: &Counts) -> Merged {
         let mut merged = Merged::default();
+        // Of a name that there was no room for, there is none for the rest of the message.
+        let mut full: Option<&NodeName> = None;
         for (slot, count) in counts.iter() {
             if self.is_own(slot) {
-                if self.counts.get(slot).unwrap_or(0) < count {
+                // Whoever may not speak of others is no witness either.
+                if !self.may_say(source, slot) {
+                    merged.refused += 1;
+                } else if self.counts.get(slot).unwrap_or(0) < count {
                     self.ignored.own_slot += 1;
                     merged.refused += 1;
                     merged.own = merged.own.max(Some(count));
@@ -140,9 +150,10 @@ impl State {
             match self.known(slot) {
                 Some(known) if count < known => self.ignored.stale += 1,
                 Some(known) if count == known => {}
-                None if !self.has_room(slot) => {
+                None if full == Some(&slot.producer) || !self.has_room(slot) => {
                     self.ignored.too_many_slots += 1;
                     merged.refused += 1;
+                    full = Some(&slot.producer);
                     continue;
                 }
                 _ => self.raise(slot, count, Some(source.node().name.clone())),
@@ -192,9 +203,9 @@ impl State {
         self.closed.clone().or_else(|| self.trouble.clone()).unwrap_or_else(gone)
     }
 
-    /// Whether a number of the present epoch may have been given since the ledger was opened.
+    /// Whether numbers of the present epoch were given since the ledger was opened, or are about to be.
     pub(super) fn has_pinged(&self) -> bool {
-        self.pinged
+        self.pinged || self.committing.as_ref().is_some_and(|committing| committing.numbered.is_some())
     }
 
     /// What waits to be kept, to be given to the store now; `None` if nothing does, or a batch is committing.
@@ -213,7 +224,6 @@ impl State {
             // A slot that begins in this very batch is in it once.
             pending.raised.remove(&slot);
             pending.numbered = Some((slot, count));
-            self.pinged = true;
         }
         let raised = pending.raised.iter().map(|(slot, raised)| (slot.clone(), raised.count));
         let batch = Batch {
@@ -238,6 +248,7 @@ impl State {
         }
         let own = Slot { producer: self.name.clone(), epoch: self.identity.epoch };
         let mut number = counts.get(&own).unwrap_or(0);
+        self.pinged |= done.numbered.is_some();
         let numbered = done.numbered.map(|(slot, count)| (slot, Raised { count, by: None }));
         for (slot, raised) in done.raised.into_iter().chain(numbered) {
             let before = counts.get(&slot);
@@ -267,7 +278,7 @@ impl State {
         self.pending = Pending { pings: later.pings, ..Pending::default() };
         self.pending.identity = later.identity.or(refused.identity);
         let forgotten = refused.forgotten.into_iter().chain(later.forgotten);
-        self.pending.forgotten = forgotten.collect();
+        self.pending.forgotten = forgotten.filter(|slot| !later.raised.contains_key(slot)).collect();
         // The slot that was to begin still is to, at 0.
         let begun = refused.identity.map(|identity| Slot { producer: self.name.clone(), epoch: identity.epoch });
         let begun =
@@ -338,34 +349,40 @@ impl State {
 
     /// Whether a new slot fits, after slots of count 0 that are not the highest epoch of that name were forgotten (P8).
     fn has_room(&mut self, slot: &Slot) -> bool {
-        let mut epochs: BTreeMap<_, _> = self.counts.epochs(&slot.producer).collect();
-        for (slot, raised) in
-            self.unsynced().flat_map(|pending| &pending.raised).filter(|(s, _)| s.producer == slot.producer)
-        {
-            epochs.insert(slot.epoch, raised.count);
-        }
-        let of = |epoch| Slot { producer: slot.producer.clone(), epoch };
-        let forgotten: Vec<Slot> = self.unsynced().flat_map(|pending| &pending.forgotten).cloned().collect();
-        for gone in forgotten.iter().filter(|gone| gone.producer == slot.producer) {
-            epochs.remove(&gone.epoch);
-        }
-        let slots = self.counts.len() + self.unsynced().map(|pending| pending.new).sum::<usize>() - forgotten.len();
-        let mut over =
-            (epochs.len() + 1).saturating_sub(self.limits.epochs).max((slots + 1).saturating_sub(self.limits.slots));
-        if over == 0 {
-            return true;
-        }
-        let older = epochs.iter().rev().skip(1).filter(|(_, count)| **count == 0).map(|(epoch, _)| of(*epoch));
-        // What is on its way to the store stays until it is there.
-        let older = older.filter(|empty| !self.is_own(empty) && self.counts.get(empty).is_some());
-        let older: Vec<Slot> = older.filter(|empty| !self.unsynced().any(|p| p.raised.contains_key(empty))).collect();
-        for empty in older {
-            self.pending.forgotten.insert(empty);
-            self.accept();
-            over = over.saturating_sub(1);
-        }
-        over == 0
+        let all = slots_of(&slot.producer);
+        let new = self.unsynced().flat_map(|pending| pending.raised.range(all.clone()));
+        let new = new.filter(|(slot, _)| self.counts.get(slot).is_none()).map(|(slot, _)| slot.epoch);
+        let gone = self.unsynced().map(|pending| pending.forgotten.range(all.clone()).count()).sum::<usize>();
+        let epochs = self.counts.epochs(&slot.producer).count() + new.collect::<BTreeSet<_>>().len() - gone;
+        let slots = self.counts.len() + self.unsynced().map(|pending| pending.new).sum::<usize>();
+        let slots = slots - self.unsynced().map(|pending| pending.forgotten.len()).sum::<usize>();
+        let over = (epochs + 1).saturating_sub(self.limits.epochs).max((slots + 1).saturating_sub(self.limits.slots));
+        over == 0 || self.forget(slot) >= over
     }
+
+    /// Forgets the slots of that name which say nothing any more; returns how many there were.
+    fn forget(&mut self, slot: &Slot) -> usize {
+        let is_waiting = |slot: &Slot| {
+            self.unsynced().any(|pending| pending.raised.contains_key(slot) || pending.forgotten.contains(slot))
+        };
+        let last = self.counts.epochs(&slot.producer).next_back().map(|(epoch, _)| epoch);
+        let epochs = self.counts.epochs(&slot.producer).filter(|(epoch, count)| *count == 0 && Some(*epoch) != last);
+        let empty = epochs.map(|(epoch, _)| Slot { producer: slot.producer.clone(), epoch });
+        // What is on its way to the store stays until it is there.
+        let empty: Vec<Slot> = empty.filter(|empty| !self.is_own(empty) && !is_waiting(empty)).collect();
+        let forgotten = empty.len();
+        if forgotten > 0 {
+            self.pending.forgotten.extend(empty);
+            self.accept();
+        }
+        forgotten
+    }
+}
+
+/// All slots of a name.
+fn slots_of(producer: &NodeName) -> RangeInclusive<Slot> {
+    let at = |epoch| Slot { producer: producer.clone(), epoch };
+    at(Incarnation::new(0, 0))..=at(Incarnation::new(u64::MAX, u64::MAX))
 }
 
 impl Pending {

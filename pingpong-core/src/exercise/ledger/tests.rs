@@ -188,10 +188,10 @@ async fn a_store_goes_on_where_it_was_and_an_empty_one_is_what_it_is_said_to_be(
     let fresh =
         |init, members: &Option<Members>| LedgerOptions { init, members: members.clone(), ..LedgerOptions::default() };
     for (options, origin, standing) in [
-        (fresh(true, &voters), Origin::Init, Standing::Active),
+        (fresh(true, &voters), Origin::Init, Standing::Recovering),
         (fresh(false, &voters), Origin::Replacement, Standing::Recovering),
-        (fresh(false, &None), Origin::Replacement, Standing::Active),
-        (fresh(false, &Some(members(&["b", "c"]))), Origin::Replacement, Standing::Active),
+        (fresh(false, &None), Origin::Replacement, Standing::Observer),
+        (fresh(true, &Some(members(&["b", "c"]))), Origin::Init, Standing::Observer),
     ] {
         let identity = Identity { epoch: node("a", 5).incarnation, origin, standing };
         let store = Scripted::default();
@@ -225,6 +225,57 @@ async fn an_epoch_begins_only_above_the_last_and_before_a_ping_was_numbered() {
     assert_eq!(ledger.begin(Incarnation::new(9, 0)), Err(slot("a", 7)), "its numbers are given");
 }
 
+/// P28: what a majority acknowledged before need not have come here.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_was_no_members_recovers_before_it_votes_and_one_that_is_none_any_more_does_again() {
+    let with = |members: Option<Members>| LedgerOptions { members, ..LedgerOptions::default() };
+    let (in_it, out_of_it) = (Some(members(&["a", "b", "c"])), Some(members(&["b", "c"])));
+    let mut kept = Kept {
+        identity: Identity { epoch: Incarnation::new(3, 0), origin: Origin::Init, standing: Standing::Active },
+        counts: Counts::from_iter([(slot("a", 3), 8)]),
+    };
+    for (options, standing) in [
+        (with(in_it.clone()), Standing::Active),
+        (with(out_of_it), Standing::Observer),
+        (with(in_it), Standing::Recovering),
+        (with(None), Standing::Observer),
+    ] {
+        let store = Scripted::default();
+        *store.0.kept.lock().unwrap() = Some(kept.clone());
+        let ledger = open(&store, options).await;
+        let changed = (standing != kept.identity.standing).then_some(Identity { standing, ..kept.identity });
+        assert_eq!(store.batches().first().map(|batch| batch.identity), changed.map(Some), "kept before it is used");
+        kept.identity = ledger.identity();
+        assert_eq!((kept.identity.standing, ledger.counts().total()), (standing, 8));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_in_a_ledger_that_was_just_opened() {
+    let ledger = open(&Scripted::default(), LedgerOptions::default()).await;
+    soon(ledger.flush()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_is_closed_ends_its_batch_lets_go_of_the_store_and_takes_nothing() {
+    let store = Scripted::default();
+    let ledger = open(&store, LedgerOptions::default()).await;
+    store.hold(true);
+    let ping = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { ledger.ping(1).await }
+    });
+    tokio::task::yield_now().await;
+    let users = Arc::strong_count(&store.0);
+    let mut close = Box::pin(ledger.close());
+    assert!(timeout(Duration::from_secs(1), &mut close).await.is_err(), "its batch is on its way");
+    store.hold(false);
+    soon(close).await;
+    assert_eq!((Arc::strong_count(&store.0), store.batches().len()), (users - 1, 2));
+    assert!(matches!(soon(ping).await.unwrap(), Err(PingRefused::StoreClosed(_))), "nobody knows");
+    assert!(matches!(soon(ledger.ping(1)).await, Err(PingRefused::StoreClosed(_))));
+}
+
 /// The rows of the abuse table, without members and with them.
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_said_changes_nothing_and_is_counted() {
@@ -235,7 +286,7 @@ async fn what_may_not_be_said_changes_nothing_and_is_counted() {
     soon(ledger.flush()).await.unwrap();
     let before = ledger.counts();
     type Row<'a> = (Source<'a>, Counts, fn(&Ignored) -> u64);
-    let rows: [Row<'_>; 8] = [
+    let rows: [Row<'_>; 10] = [
         (Source::Relay(&m), one("b", 3, 6), |i| i.stale),
         (Source::Producer(&b), one("b", 3, 6), |i| i.stale),
         (Source::Producer(&b), one("c", 1, 1), |i| i.foreign_slot),
@@ -244,6 +295,8 @@ async fn what_may_not_be_said_changes_nothing_and_is_counted() {
         (Source::Producer(&b), one("b", 4, 1), |i| i.future_epoch),
         (Source::Relay(&b), one("b", 4, 1), |i| i.future_epoch),
         (Source::Relay(&m), one("a", 5, 1), |i| i.own_slot),
+        (Source::Relay(&b), one("a", 5, 1), |i| i.foreign_slot),
+        (Source::Producer(&m), one("a", 5, 1), |i| i.foreign_slot),
     ];
     for (source, counts, metric) in rows {
         let was = metric(&ledger.ignored());

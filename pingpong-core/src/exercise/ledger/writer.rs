@@ -19,6 +19,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut store: Box<dyn Store>, node: No
     loop {
         let taken = shared.lock().take();
         let Some(batch) = taken else {
+            if shared.is_closed() {
+                return;
+            }
             shared.work.notified().await;
             continue;
         };
@@ -68,6 +71,11 @@ impl Shared {
     pub(super) fn close(&self, error: CommitError) {
         self.lock().close(error);
         self.progress.send_modify(|progress| progress.closed = true);
+        self.work.notify_one();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
     }
 
     /// Waits before a batch is tried again, or until somebody pings: then there is somebody to be told.
@@ -79,7 +87,7 @@ impl Shared {
                 biased;
                 () = &mut again => return,
                 () = self.work.notified() => {
-                    if self.lock().has_pings() {
+                    if self.lock().has_pings() || self.is_closed() {
                         return;
                     }
                 }

@@ -18,8 +18,12 @@ pub(in crate::exercise) enum Answer {
 /// What is answered after a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::exercise) enum Then {
+    /// That it holds what it was told to.
     Held,
+    /// What it has, by which another member recovers.
     Counts,
+    /// That it has never heard of another store of that name. Whoever does not vote yet can say so, too.
+    Remembered,
 }
 
 /// Answers as a member. `Agree` is no question to a store, and is answered elsewhere.
@@ -31,7 +35,7 @@ pub(in crate::exercise) fn answer(ledger: &Ledger, from: &Node, ask: Ask) -> Ans
         Ask::Read(_) if !votes => Answer::Now(MemberSays::Recovering),
         Ask::Read(theirs) if theirs == sum => Answer::Now(MemberSays::Same(voice)),
         Ask::Read(_) | Ask::Salvage => Answer::Now(MemberSays::Counts(voice, counts.as_ref().clone())),
-        Ask::Recover { epoch, origin } => recover(ledger, from, epoch, origin, votes),
+        Ask::Recover { epoch, origin, count } => recover(ledger, from, (epoch, count), origin, votes),
         Ask::Agree(_) => Answer::Now(MemberSays::Recovering),
     }
 }
@@ -43,7 +47,8 @@ pub(in crate::exercise) fn then(ledger: &Ledger, settled: Result<(), CommitError
     }
     let Published { standing, voice, counts, .. } = ledger.published();
     match (standing, then) {
-        (Standing::Recovering, _) => MemberSays::Recovering,
+        (_, Then::Remembered) => MemberSays::Held(voice),
+        (Standing::Recovering | Standing::Observer, _) => MemberSays::Recovering,
         (Standing::Active, Then::Held) => MemberSays::Held(voice),
         (Standing::Active, Then::Counts) => MemberSays::Counts(voice, counts.as_ref().clone()),
     }
@@ -62,25 +67,27 @@ fn hold(ledger: &Ledger, from: &Node, counts: &Counts) -> Answer {
     Answer::Synced(merged.ticket, Then::Held)
 }
 
-fn recover(ledger: &Ledger, from: &Node, epoch: Incarnation, origin: Origin, votes: bool) -> Answer {
+fn recover(ledger: &Ledger, from: &Node, (epoch, count): (Incarnation, u64), origin: Origin, votes: bool) -> Answer {
     let counts = ledger.counts();
-    let mut others =
-        counts.epochs(&from.name).filter(|(known, _)| *known > epoch || (origin == Origin::Init && *known != epoch));
-    if let Some((known, _)) = others.next_back() {
-        return Answer::Now(MemberSays::Known(known));
+    let is_another = |(known, has): &(Incarnation, u64)| {
+        *known > epoch || (*known == epoch && *has > count) || (*known != epoch && origin == Origin::Init)
+    };
+    if let Some((epoch, count)) = counts.epochs(&from.name).filter(is_another).next_back() {
+        return Answer::Now(MemberSays::Known { epoch, count });
     }
     let slot = Slot { producer: from.name.clone(), epoch };
     let merged = ledger.merge(Source::Relay(from), &Counts::from_iter([(slot, 0)]));
     if merged.refused > 0 {
-        return Answer::Now(MemberSays::Refused(
-            "its epoch is above its own incarnation, or there is no room for it".to_owned(),
-        ));
+        let words = "its epoch is above its own incarnation, or there is no room for it";
+        return Answer::Now(MemberSays::Refused(words.to_owned()));
     }
-    if !votes {
-        return Answer::Now(MemberSays::Recovering);
-    }
+    let after = match origin {
+        Origin::Init => Then::Remembered,
+        Origin::Replacement if votes => Then::Counts,
+        Origin::Replacement => return Answer::Now(MemberSays::Recovering),
+    };
     if merged.ticket == 0 {
-        return Answer::Now(then(ledger, Ok(()), Then::Counts));
+        return Answer::Now(then(ledger, Ok(()), after));
     }
-    Answer::Synced(merged.ticket, Then::Counts)
+    Answer::Synced(merged.ticket, after)
 }

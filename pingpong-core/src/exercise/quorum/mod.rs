@@ -17,6 +17,7 @@ mod recovery;
 pub(super) use desk::{Answer, Then, answer, then};
 pub(super) use recovery::Announced;
 
+use super::backoff::Backoff;
 use super::counts::Counts;
 use super::ledger::Ledger;
 use super::members::{Members, Voice, Voices};
@@ -28,7 +29,11 @@ use crate::transport::Transport;
 use poll::{Poll, Said};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// How long a snapshot waits for those that answer after a majority has.
+const STRAGGLERS: Duration = Duration::from_millis(20);
 
 /// A node's way to the members.
 #[derive(Clone)]
@@ -37,6 +42,61 @@ pub(super) struct Quorum {
     ledger: Arc<Ledger>,
     members: Members,
     settings: Arc<Settings>,
+}
+
+/// Counts that a majority is to hold, and what of them single members lack.
+#[derive(Clone, Debug)]
+pub(super) struct Lacks {
+    all: Arc<Counts>,
+    of: BTreeMap<NodeName, Counts>,
+}
+
+impl Lacks {
+    /// Nobody is known to have any of them.
+    pub(super) fn all(counts: Arc<Counts>) -> Self {
+        Self { all: counts, of: BTreeMap::new() }
+    }
+
+    /// These members have said what they have.
+    fn beyond(counts: Arc<Counts>, replies: &BTreeMap<NodeName, (Voice, Arc<Counts>)>) -> Self {
+        let of = replies.iter().map(|(member, (_, has))| (member.clone(), counts.beyond(has)));
+        Self { of: of.collect(), all: counts }
+    }
+
+    /// A member may have lost what it had, if it is asked again.
+    fn ask(&self, member: &NodeName, again: bool) -> Ask {
+        Ask::Hold(self.of.get(member).filter(|_| !again).unwrap_or(&self.all).clone())
+    }
+}
+
+/// Members that cannot help for now, and why.
+#[derive(Debug, Default)]
+struct Unable {
+    recovering: BTreeSet<NodeName>,
+    mismatch: BTreeMap<NodeName, ReadError>,
+}
+
+impl Unable {
+    /// Takes note of an answer that is none.
+    fn says(
+        &mut self,
+        member: &NodeName,
+        outcome: Result<(crate::node::Node, MemberSays), crate::transport::CallFailure>,
+    ) {
+        match outcome {
+            Ok((_, MemberSays::ConfigMismatch { cluster, members })) => {
+                let error = ReadError::ConfigMismatch { member: member.clone(), cluster, members };
+                self.mismatch.insert(member.clone(), error);
+            }
+            Ok((_, MemberSays::Recovering)) => drop(self.recovering.insert(member.clone())),
+            other => tracing::debug!(%member, ?other, "it does not help"),
+        }
+    }
+
+    fn helps(&mut self, member: &NodeName) {
+        self.recovering.remove(member);
+        self.mismatch.remove(member);
+    }
 }
 
 /// What to do when a majority cannot be reached for now.
@@ -71,55 +131,47 @@ impl Quorum {
     /// # Errors
     /// [`ReadError::Unavailable`].
     pub(super) fn reachable(&self) -> Result<(), ReadError> {
-        self.possible(&BTreeSet::new(), None)
+        self.possible(&Unable::default())
     }
 
-    /// Stores these counts at a majority. `have` is told how many have said so. The voices are of members that hold them already.
+    /// Stores counts at a majority. `have` is told how many have said so. The voices are of members that hold them already.
     ///
     /// # Errors
     /// [`ReadError`]; some members may hold them all the same.
     pub(super) async fn hold(
         &self,
-        counts: &Arc<Counts>,
+        lacks: &Lacks,
         mut voices: Voices,
         until: Instant,
         patience: Patience,
         have: impl Fn(usize) + Send,
     ) -> Result<(), ReadError> {
         let mut poll = Poll::new(self, until);
-        let ask = || Ask::Hold(counts.as_ref().clone());
-        let (mut recovering, mut mismatch) = (BTreeSet::new(), None);
+        let mut unable = Unable::default();
         for member in self.members.names().iter().filter(|member| !voices.of().any(|of| of == *member)) {
-            poll.ask(member, ask());
+            poll.ask(member, lacks.ask(member, false));
         }
         loop {
             for outdated in voices.drop_outdated() {
-                poll.ask_again(&outdated, ask());
+                poll.ask_again(&outdated, lacks.ask(&outdated, true));
             }
             have(voices.len());
             if voices.len() >= self.need() {
                 return Ok(());
             }
             let Some(Said { member, outcome }) = poll.next().await else {
-                return Err(self.late(voices.len()));
+                return Err(self.late(voices.len(), &unable));
             };
-            match outcome {
-                Ok((_, MemberSays::Held(voice))) => {
-                    recovering.remove(&member);
-                    voices.add(member, voice);
-                    continue;
-                }
-                Ok((_, MemberSays::ConfigMismatch { cluster, members })) => {
-                    mismatch = Some(ReadError::ConfigMismatch { member: member.clone(), cluster, members });
-                }
-                Ok((_, MemberSays::Recovering)) => drop(recovering.insert(member.clone())),
-                Ok((_, says)) => tracing::debug!(%member, ?says, "does not hold the counts"),
-                Err(reason) => tracing::debug!(%member, %reason, "does not hold the counts"),
+            if let Ok((_, MemberSays::Held(voice))) = outcome {
+                unable.helps(&member);
+                voices.add(member, voice);
+                continue;
             }
+            unable.says(&member, outcome);
             if patience == Patience::None {
-                self.possible(&recovering, mismatch.as_ref())?;
+                self.possible(&unable)?;
             }
-            poll.ask_again(&member, ask());
+            poll.ask_again(&member, lacks.ask(&member, true));
         }
     }
 
@@ -129,33 +181,47 @@ impl Quorum {
     /// [`ReadError`].
     pub(super) async fn read(&self, agreement: Agreement, until: Instant) -> Result<Arc<Counts>, ReadError> {
         self.reachable()?;
+        let unstable = |error| match (error, agreement) {
+            (ReadError::DeadlinePassed { .. }, Agreement::Snapshot) => ReadError::Unstable,
+            (error, _) => error,
+        };
+        let node = self.transport.node();
+        let mut backoff = Backoff::new(self.settings.member_again_least, self.settings.member_again_most, &node);
+        let mut rounds = 0;
+        let mut collected = self.collect(agreement, until).await?;
         loop {
-            let (merged, replies) = match self.collect(until).await? {
+            let (merged, replies) = match collected {
                 Collected::Agreed(counts) => return Ok(counts),
                 Collected::Differ(merged, replies) => (merged, replies),
             };
             if !self.members.has(&self.transport.node().name) {
-                return self.ask_to_agree(agreement, &replies, until).await;
+                return self.ask_to_agree(agreement, until).await.map_err(unstable);
             }
+            let lacks = Lacks::beyond(Arc::clone(&merged), &replies);
             let mut voices = Voices::default();
             let holders = replies.into_iter().filter(|(_, (_, counts))| *counts == merged);
             holders.for_each(|(member, (voice, _))| voices.add(member, voice));
-            self.hold(&merged, voices, until, Patience::None, |_| ()).await?;
+            self.hold(&lacks, voices, until, Patience::None, |_| ()).await.map_err(unstable)?;
             if agreement == Agreement::Values {
                 return Ok(merged);
             }
-            if Instant::now() >= until {
+            // Rounds without a pause would keep the members from getting anywhere.
+            let again = Instant::now() + backoff.delay(rounds);
+            if again >= until {
                 return Err(ReadError::Unstable);
             }
+            tokio::time::sleep_until(again).await;
+            rounds = rounds.saturating_add(1);
+            collected = self.collect(agreement, until).await.map_err(unstable)?;
         }
     }
 
     /// Asks until a majority has answered, and says whether they said the same.
-    async fn collect(&self, until: Instant) -> Result<Collected, ReadError> {
+    async fn collect(&self, agreement: Agreement, until: Instant) -> Result<Collected, ReadError> {
         let mine = self.ledger.published();
         let mut poll = Poll::new(self, until);
         let ask = || Ask::Read(mine.sum);
-        let (mut recovering, mut mismatch) = (BTreeSet::new(), None);
+        let mut unable = Unable::default();
         let mut replies: BTreeMap<NodeName, (Voice, Arc<Counts>)> = BTreeMap::new();
         let mut voices = Voices::default();
         for member in self.members.names() {
@@ -166,60 +232,81 @@ impl Quorum {
                 replies.remove(&outdated);
                 poll.ask_again(&outdated, ask());
             }
+            let mut next = None;
             if voices.len() >= self.need() {
-                return Ok(Collected::from(replies));
+                let collected = Collected::of(replies.clone(), self.need());
+                // Two that agree and one that lags behind are a snapshot, whoever answered first.
+                let is_done = agreement == Agreement::Values || voices.len() == self.members.len();
+                if is_done || matches!(collected, Collected::Agreed(_)) {
+                    return Ok(collected);
+                }
+                next = tokio::time::timeout(STRAGGLERS, poll.next()).await.ok().flatten();
+                if next.is_none() {
+                    return Ok(collected);
+                }
             }
-            let Some(Said { member, outcome }) = poll.next().await else {
-                return Err(self.late(voices.len()));
+            if next.is_none() {
+                next = poll.next().await;
+            }
+            let Some(Said { member, outcome }) = next else {
+                return Err(self.late(voices.len(), &unable));
             };
             let (voice, counts) = match outcome {
                 Ok((_, MemberSays::Same(voice))) => (voice, Arc::clone(&mine.counts)),
                 Ok((_, MemberSays::Counts(voice, counts))) => (voice, Arc::new(counts)),
                 other => {
-                    match other {
-                        Ok((_, MemberSays::ConfigMismatch { cluster, members })) => {
-                            mismatch = Some(ReadError::ConfigMismatch { member: member.clone(), cluster, members });
+                    unable.says(&member, other);
+                    if let Err(ReadError::Recovering { .. }) = self.possible(&unable) {
+                        // Others who have been asked may say why: a mismatch is more than a member that recovers.
+                        while let Ok(Some(Said { member, outcome })) =
+                            tokio::time::timeout(STRAGGLERS, poll.next()).await
+                        {
+                            unable.says(&member, outcome);
                         }
-                        Ok((_, MemberSays::Recovering)) => drop(recovering.insert(member.clone())),
-                        other => tracing::debug!(%member, ?other, "does not answer"),
                     }
-                    self.possible(&recovering, mismatch.as_ref())?;
+                    self.possible(&unable)?;
                     poll.ask_again(&member, ask());
                     continue;
                 }
             };
-            recovering.remove(&member);
+            unable.helps(&member);
             voices.add(member.clone(), voice.clone());
             replies.insert(member, (voice, counts));
         }
     }
 
-    /// A node that is no member does not write back: a member that answered reads in its place.
-    async fn ask_to_agree(
-        &self,
-        agreement: Agreement,
-        replies: &BTreeMap<NodeName, (Voice, Arc<Counts>)>,
-        until: Instant,
-    ) -> Result<Arc<Counts>, ReadError> {
+    /// A node that is no member does not write back: a member reads in its place. One may be cut off from the others, so all of them are
+    /// asked, one after the other.
+    async fn ask_to_agree(&self, agreement: Agreement, until: Instant) -> Result<Arc<Counts>, ReadError> {
         let mut poll = Poll::new(self, until);
-        for member in replies.keys() {
-            poll.ask(member, Ask::Agree(agreement));
-            match poll.next().await.map(|said| said.outcome) {
-                Some(Ok((_, MemberSays::Agreed(agreed)))) => return agreed.map(Arc::new),
-                None => break,
-                Some(other) => tracing::debug!(%member, ?other, "does not read for this node"),
+        let mut last = None;
+        loop {
+            for member in self.members.names() {
+                if last.is_some() {
+                    poll.ask_again(member, Ask::Agree(agreement));
+                } else {
+                    poll.ask(member, Ask::Agree(agreement));
+                }
+                match poll.next().await.map(|said| said.outcome) {
+                    Some(Ok((_, MemberSays::Agreed(Ok(agreed))))) => return Ok(Arc::new(agreed)),
+                    Some(Ok((_, MemberSays::Agreed(Err(error))))) => last = Some(error),
+                    None => return Err(last.unwrap_or_else(|| self.late(0, &Unable::default()))),
+                    Some(other) => tracing::debug!(%member, ?other, "does not read for this node"),
+                }
             }
+            self.reachable()?;
+            last.get_or_insert_with(|| self.late(0, &Unable::default()));
         }
-        self.reachable()?;
-        Err(self.late(replies.len()))
     }
 
-    fn late(&self, have: usize) -> ReadError {
-        ReadError::DeadlinePassed { have, need: self.need() }
+    /// The time is over; what stood in the way says more than that.
+    fn late(&self, have: usize, unable: &Unable) -> ReadError {
+        let mismatch = unable.mismatch.values().next().cloned();
+        mismatch.unwrap_or(ReadError::DeadlinePassed { have, need: self.need() })
     }
 
-    /// Whether a majority is possible with those who can be reached now, without those that are known not to vote.
-    fn possible(&self, recovering: &BTreeSet<NodeName>, mismatch: Option<&ReadError>) -> Result<(), ReadError> {
+    /// Whether a majority is possible with those who can be reached now, without those that are known not to help.
+    fn possible(&self, unable: &Unable) -> Result<(), ReadError> {
         let (own, linked) = (self.transport.node().name, self.transport.list());
         let can_be_reached = |member: &NodeName| *member == own || linked.iter().any(|node| node.name == *member);
         let (here, missing): (BTreeSet<_>, BTreeSet<_>) =
@@ -228,12 +315,14 @@ impl Quorum {
         if here.len() < need {
             return Err(ReadError::Unavailable { have: here.len(), need, missing });
         }
-        let active = here.difference(recovering).count();
-        if let Some(mismatch) = mismatch.filter(|_| active <= need) {
+        let able = here.iter().filter(|member| !unable.mismatch.contains_key(*member)).count();
+        if let Some(mismatch) = unable.mismatch.values().next().filter(|_| able < need) {
             return Err(mismatch.clone());
         }
+        let votes = |member: &&NodeName| !unable.recovering.contains(*member) && !unable.mismatch.contains_key(*member);
+        let active = here.iter().filter(votes).count();
         if active < need {
-            return Err(ReadError::Recovering { active, need, recovering: recovering.clone() });
+            return Err(ReadError::Recovering { active, need, recovering: unable.recovering.clone() });
         }
         Ok(())
     }
@@ -247,15 +336,17 @@ enum Collected {
     Differ(Arc<Counts>, BTreeMap<NodeName, (Voice, Arc<Counts>)>),
 }
 
-impl From<BTreeMap<NodeName, (Voice, Arc<Counts>)>> for Collected {
-    fn from(replies: BTreeMap<NodeName, (Voice, Arc<Counts>)>) -> Self {
-        let mut counts = replies.values().map(|(_, counts)| counts);
-        let first = counts.next().map(Arc::clone).unwrap_or_default();
-        if counts.all(|counts| Arc::ptr_eq(counts, &first) || *counts == first) {
-            return Self::Agreed(first);
+impl Collected {
+    /// Puts together what a majority, or more, has answered: so many must have said the same.
+    fn of(replies: BTreeMap<NodeName, (Voice, Arc<Counts>)>, need: usize) -> Self {
+        let same = |one: &Arc<Counts>, other: &Arc<Counts>| Arc::ptr_eq(one, other) || one == other;
+        let counts: Vec<&Arc<Counts>> = replies.values().map(|(_, counts)| counts).collect();
+        let agreed = counts.iter().find(|one| counts.iter().filter(|other| same(one, other)).count() >= need);
+        if let Some(agreed) = agreed {
+            return Self::Agreed(Arc::clone(agreed));
         }
-        let mut merged = first.as_ref().clone();
-        for (_, counts) in replies.values() {
+        let mut merged = Counts::new();
+        for counts in counts {
             merged.merge(counts);
         }
         Self::Differ(Arc::new(merged), replies)

@@ -1,4 +1,7 @@
 //! A member on a new store: what it does before it votes (P23, P25).
+//!
+//! One that was never there before asks whether that is so: as many others as a majority of its earlier life must have had one of. One that
+//! has lost its store learns from a majority of others what it may have said. Both are remembered, on disk, by whoever answers.
 
 use super::Quorum;
 use super::poll::{Poll, Said};
@@ -6,7 +9,7 @@ use crate::exercise::counts::Counts;
 use crate::exercise::ledger::Source;
 use crate::exercise::members::Voices;
 use crate::exercise::messages::{Ask, MemberSays};
-use crate::exercise::store::{CommitError, Origin, Standing};
+use crate::exercise::store::{CommitError, Identity, Origin, Standing};
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
 use std::collections::BTreeMap;
@@ -19,10 +22,16 @@ const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 /// What came of announcing a store to the other members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::exercise) enum Announced {
-    /// It votes now, and has what these had.
+    /// It votes now, and has what these had; or they have never heard of another store of its name.
     Active(Vec<NodeName>),
     /// Another store of this name had that epoch, which is greater, or is there although this is said to be the first one.
     Known(NodeName, Incarnation),
+    /// Others have seen more of this node's slot than it has: the store is an older copy (P27).
+    Older(NodeName, u64),
+    /// Another epoch has begun meanwhile, by this change: it is announced anew.
+    Outdated(u64),
+    /// There is no room for what the others have.
+    NoRoom(usize),
     /// The store failed.
     Failed(CommitError),
 }
@@ -33,11 +42,20 @@ impl Quorum {
         self.members.names().iter().filter(move |member| **member != own)
     }
 
-    /// Announces the new store to all other members, and becomes one that votes when a majority of *others* has remembered it, and said
-    /// what it has (P23). Asks until then.
+    /// How many others must have answered before a member on a new store votes.
+    fn witnesses(&self, origin: Origin) -> usize {
+        match origin {
+            // Any of its earlier life's acknowledgements was at a quorum: this many others have one of it among them.
+            Origin::Init => (self.members.len() - self.need() + 1).min(self.members.len() - 1),
+            Origin::Replacement => self.need(),
+        }
+    }
+
+    /// Announces the new store to all other members, and becomes one that votes when enough *others* have remembered it, and said what they
+    /// have (P23); or that they have never heard of another one (P25). Asks until then.
     pub(in crate::exercise) async fn recover(&self) -> Announced {
-        let epoch = self.ledger.identity().epoch;
-        let ask = || Ask::Recover { epoch, origin: Origin::Replacement };
+        let (Identity { epoch, origin, .. }, _) = self.ledger.next_identity();
+        let ask = || Ask::Recover { epoch, origin, count: self.own_count() };
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
         let mut voices = Voices::default();
@@ -47,24 +65,38 @@ impl Quorum {
                 replies.remove(&outdated);
                 poll.ask_again(&outdated, ask());
             }
-            if voices.len() >= self.need() {
-                return self.recovered(replies).await;
+            if voices.len() >= self.witnesses(origin) {
+                return self.recovered(epoch, voices, replies).await;
             }
             if self.ledger.identity().standing == Standing::Active {
                 // A person has accepted the loss meanwhile.
                 return Announced::Active(Vec::new());
             }
             let Some(Said { member, outcome }) = poll.next().await else {
-                // There is no other member: it waits for a person.
+                // There are too few other members: it waits for a person.
                 return std::future::pending().await;
             };
+            let (now, begun) = self.ledger.next_identity();
+            if (now.epoch, now.origin) != (epoch, origin) {
+                return Announced::Outdated(begun);
+            }
             match outcome {
-                Ok((node, MemberSays::Counts(voice, counts))) => {
+                Ok((_, MemberSays::Held(voice))) if origin == Origin::Init => {
+                    voices.add(member, voice);
+                    continue;
+                }
+                Ok((node, MemberSays::Counts(voice, counts))) if origin == Origin::Replacement => {
                     voices.add(member.clone(), voice);
                     replies.insert(member, (node, counts));
                     continue;
                 }
-                Ok((_, MemberSays::Known(known))) => return Announced::Known(member, known),
+                Ok((_, MemberSays::Known { epoch: known, count })) if known == epoch => {
+                    // It may have pinged since it asked.
+                    if count > self.own_count() {
+                        return Announced::Older(member, count);
+                    }
+                }
+                Ok((_, MemberSays::Known { epoch: known, .. })) => return Announced::Known(member, known),
                 Ok((_, says)) => tracing::debug!(%member, ?says, "does not help to recover"),
                 Err(reason) => tracing::debug!(%member, %reason, "does not help to recover"),
             }
@@ -72,40 +104,32 @@ impl Quorum {
         }
     }
 
-    async fn recovered(&self, replies: BTreeMap<NodeName, (Node, Counts)>) -> Announced {
-        let from: Vec<NodeName> = replies.keys().cloned().collect();
-        for (node, counts) in replies.values() {
-            self.ledger.merge(Source::Relay(node), counts);
-        }
-        // In one batch with what was merged, or a later one: it never votes without.
-        let ticket = self.ledger.stand(Standing::Active);
-        match self.ledger.settled(ticket).await {
-            Ok(()) => Announced::Active(from),
-            Err(CommitError::Refused { .. }) => {
-                // It waits in the ledger, and is tried again there.
-                self.ledger.synced(ticket).await.map_or_else(Announced::Failed, |()| Announced::Active(from))
-            }
-            Err(error) => Announced::Failed(error),
-        }
+    fn own_count(&self) -> u64 {
+        self.ledger.counts().get(&self.ledger.slot()).unwrap_or(0)
     }
 
-    /// Says to a member that this node's store is the first one of its name; `Some` if that is not so (P25).
-    pub(in crate::exercise) async fn introduce(&self, member: &NodeName) -> Option<Incarnation> {
-        let epoch = self.ledger.identity().epoch;
-        let ask = || Ask::Recover { epoch, origin: Origin::Init };
-        let mut poll = Poll::new(self, Instant::now() + FOREVER);
-        poll.ask(member, ask());
-        loop {
-            match poll.next().await?.outcome {
-                Ok((_, MemberSays::Known(known))) => return Some(known),
-                Ok((_, MemberSays::Refused(_))) => poll.ask_again(member, ask()),
-                // It has remembered it, and will not say otherwise; or it is of another configuration, which the voting tells.
-                Ok(_) => return None,
-                // Its server will start, or its node comes back: then it is asked again.
-                Err(reason) if reason.was_sent() => poll.ask_again(member, ask()),
-                Err(_) => return None,
+    async fn recovered(
+        &self,
+        epoch: Incarnation,
+        voices: Voices,
+        replies: BTreeMap<NodeName, (Node, Counts)>,
+    ) -> Announced {
+        let from: Vec<NodeName> = voices.of().cloned().collect();
+        for (node, counts) in replies.values() {
+            let merged = self.ledger.merge(Source::Relay(node), counts);
+            if let Some(seen) = merged.own {
+                return Announced::Older(node.name.clone(), seen);
+            }
+            if merged.refused > 0 {
+                return Announced::NoRoom(merged.refused);
             }
         }
+        // In one batch with what was merged, or a later one: it never votes without.
+        let Some(ticket) = self.ledger.activate(epoch) else {
+            return Announced::Outdated(self.ledger.next_identity().1);
+        };
+        // However often the store refuses it: it waits in the ledger, and is tried again there.
+        self.ledger.synced(ticket).await.map_or_else(Announced::Failed, |()| Announced::Active(from))
     }
 
     /// Takes over what the others have who can be reached, whether they vote or not, and votes from now on: a person has said that what only
@@ -126,7 +150,9 @@ impl Quorum {
                 other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
             }
         }
-        let ticket = self.ledger.stand(Standing::Active);
+        let (Identity { epoch, .. }, _) = self.ledger.next_identity();
+        // Nobody begins another epoch between the two.
+        let ticket = self.ledger.activate(epoch).unwrap_or_default();
         self.ledger.settled(ticket).await?;
         from.sort();
         tracing::warn!(?from, "the loss is accepted: this node votes with what it and these had");

@@ -24,7 +24,7 @@ pub struct Identity {
     pub epoch: Incarnation,
     /// How the store came to be.
     pub origin: Origin,
-    /// Whether the node may vote, if it is a member.
+    /// Whether the node votes.
     pub standing: Standing,
 }
 
@@ -37,13 +37,15 @@ pub enum Origin {
     Replacement,
 }
 
-/// Whether a member votes (P23).
+/// Whether a node votes (P23).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
-    /// It does.
+    /// It is no member. What a majority acknowledged need not have passed through this store: if the node becomes a member, it recovers first.
+    Observer,
+    /// It is a member, and does.
     Active,
-    /// It has voted before, on a store that is gone: it learns from the other members what it may have acknowledged, and does not
-    /// vote before it has.
+    /// It is a member, and may have voted before, on a store that is gone: it learns from the other members what it may have acknowledged,
+    /// or that they have never heard of it, and does not vote before it has.
     Recovering,
 }
 

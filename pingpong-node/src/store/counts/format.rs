@@ -112,7 +112,12 @@ pub(super) fn facts(db: &Database, owner: &Owner) -> Result<Facts, Wrong> {
         Some(_) => Some(Identity {
             epoch: fact(&table, "epoch")?,
             origin: one_of(&table, "origin", [Origin::Init, Origin::Replacement], origin)?,
-            standing: one_of(&table, "standing", [Standing::Active, Standing::Recovering], standing)?,
+            standing: one_of(
+                &table,
+                "standing",
+                [Standing::Observer, Standing::Active, Standing::Recovering],
+                standing,
+            )?,
         }),
     };
     let batches = fact(&table, "batches")?;
@@ -131,7 +136,12 @@ fn fact<T: FromStr<Err: Display>>(table: &FactTable, name: &str) -> Result<T, Wr
     text.value().parse().map_err(|error| Wrong::Words(format!("its {name} cannot be read: {error}")))
 }
 
-fn one_of<T: Copy>(table: &FactTable, name: &str, all: [T; 2], word: fn(T) -> &'static str) -> Result<T, Wrong> {
+fn one_of<T: Copy, const N: usize>(
+    table: &FactTable,
+    name: &str,
+    all: [T; N],
+    word: fn(T) -> &'static str,
+) -> Result<T, Wrong> {
     let text: String = fact(table, name)?;
     let found = all.into_iter().find(|it| word(*it) == text);
     found.ok_or_else(|| Wrong::Words(format!("its {name} is {text:?}, and this program knows no such")))
@@ -146,6 +156,7 @@ fn origin(origin: Origin) -> &'static str {
 
 fn standing(standing: Standing) -> &'static str {
     match standing {
+        Standing::Observer => "observer",
         Standing::Active => "active",
         Standing::Recovering => "recovering",
     }

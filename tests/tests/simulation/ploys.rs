@@ -1,0 +1,145 @@
+//! Faults that belong together: each is a way in which a cluster could be led to count wrongly, with names and times from the dice.
+//!
+//! Steps at random find most mistakes after a while; these find soon what takes several faults in one order.
+
+use crate::draw::{Script, millis};
+use crate::plan::{Fate, Manner, Name, OUTSIDER, Server, Step};
+
+/// One of them.
+pub(crate) fn any(script: &mut Script) {
+    match script.dice.from(0..=9) {
+        0 | 1 => changed_sides(script),
+        2 | 3 => old_voice(script),
+        4 => deaf(script),
+        5 => bridge(script),
+        6 | 7 => killed_while_it_stores(script),
+        8 => full(script),
+        _ => crashes(script),
+    }
+}
+
+/// A majority acknowledges; one of it loses its disk and votes with the others (P23).
+fn changed_sides(script: &mut Script) {
+    let members = script.dice.shuffled(script.setup.members());
+    let quorum = members.len() / 2 + 1;
+    let (first, second) = members.split_at(quorum);
+    let lost = first[0];
+    let with_outsider = |group: &[Name], has: bool, script: &Script| -> Vec<Name> {
+        group.iter().copied().chain((has && script.setup.outsider).then_some(OUTSIDER)).collect()
+    };
+    let outsider = script.dice.percent(50);
+    let groups = vec![with_outsider(first, outsider, script), with_outsider(second, !outsider, script)];
+    script.step(Step::Split(groups));
+    script.after(1_500, 4_500);
+    let in_flight = script.in_flight();
+    script.step(Step::Kill(lost, Fate::Lost, in_flight));
+    let others: Vec<Name> = second.iter().copied().chain([lost]).collect();
+    let outsider = script.dice.percent(50);
+    let groups = vec![with_outsider(&first[1..], outsider, script), with_outsider(&others, !outsider, script)];
+    if script.dice.percent(50) {
+        script.after(0, 500);
+    }
+    script.step(Step::Split(groups));
+    script.after(0, 300);
+    script.step(Step::Start(lost));
+    script.after(1_500, 5_000);
+    script.step(Step::HealAll);
+    script.after(500, 2_500);
+}
+
+/// One of those who said that they hold a ping loses it, and recovers from others who have not got it; then one of those gets it (P24).
+fn old_voice(script: &mut Script) {
+    let members = script.dice.shuffled(script.setup.members());
+    // Who pings votes as well if there are five members: it holds its own pings, and needs two more.
+    let writer = if script.setup.outsider && (members.len() == 3 || script.dice.percent(50)) {
+        OUTSIDER
+    } else {
+        members[members.len() - 1]
+    };
+    let others: Vec<Name> = members.iter().copied().filter(|member| *member != writer).collect();
+    let (lost, late) = (others[0], others[1]);
+    let without = |out: &[Name]| -> Vec<Name> { others.iter().copied().filter(|name| !out.contains(name)).collect() };
+    script.step(Step::Split(vec![vec![writer, lost], without(&[lost])]));
+    script.after(2_000, 4_000);
+    let in_flight = script.in_flight();
+    script.step(Step::Kill(lost, Fate::Lost, in_flight));
+    script.step(Step::Split(vec![vec![writer], others.clone()]));
+    script.after(5, 200);
+    script.step(Step::Start(lost));
+    script.after(800, 2_500);
+    script.step(Step::Split(vec![vec![writer, late], without(&[late])]));
+    script.after(1_500, 4_000);
+    script.step(Step::HealAll);
+    script.after(500, 2_000);
+}
+
+/// A node's servers are away for a while, and its questions after that come back too late (P14).
+fn deaf(script: &mut Script) {
+    let name = script.name();
+    script.step(Step::StopServers(name));
+    script.after(300, 3_000);
+    let far = millis(script.dice.from(160..=500));
+    script.step(Step::Far(name, far));
+    script.after(0, 200);
+    script.step(Step::Start(name));
+    script.after(500, 2_000);
+    script.step(Step::Calm);
+    script.after(0, 1_000);
+}
+
+/// The others hear of each other through one member alone (P16), and one of them goes.
+fn bridge(script: &mut Script) {
+    let (hub, name) = (script.member(), script.name());
+    script.step(Step::Star(hub));
+    script.after(2_500, 5_000);
+    let (fate, in_flight) = (script.dice.one(&[Fate::Kept, Fate::Lost]), script.in_flight());
+    script.step(Step::Kill(name, fate, in_flight));
+    script.after(100, 2_000);
+    script.step(Step::HealAll);
+    script.after(100, 2_000);
+    script.step(Step::Start(name));
+    script.after(100, 1_000);
+}
+
+/// A node dies while its disk is at work, and is back soon (P2, P7).
+fn killed_while_it_stores(script: &mut Script) {
+    let name = script.name();
+    let manner = match script.dice.from(0..=3) {
+        0 => Manner::HeldBefore,
+        1 => Manner::HeldAfter,
+        _ => Manner::Slow(millis(script.dice.from(30..=400))),
+    };
+    script.step(Step::Disk(name, manner));
+    script.after(50, 1_500);
+    let in_flight = script.in_flight();
+    script.step(Step::Kill(name, Fate::Kept, in_flight));
+    script.after(10, 1_500);
+    script.step(Step::Start(name));
+    script.after(100, 1_000);
+}
+
+/// There is no room for a while, and the node may die meanwhile (P6).
+fn full(script: &mut Script) {
+    let name = script.name();
+    script.step(Step::Disk(name, Manner::Full));
+    script.after(200, 2_500);
+    if script.dice.percent(50) {
+        let in_flight = script.in_flight();
+        script.step(Step::Kill(name, Fate::Kept, in_flight));
+        script.after(10, 500);
+        script.step(Step::Start(name));
+    } else {
+        script.step(Step::Disk(name, Manner::Well));
+    }
+    script.after(100, 1_000);
+}
+
+/// Its servers crash, one after the other.
+fn crashes(script: &mut Script) {
+    let name = script.name();
+    for _ in 0..script.dice.from(2..=6) {
+        let server = script.dice.one(&[Server::Producer, Server::Consumer, Server::Member]);
+        script.step(Step::Crash(name, server));
+        script.after(0, 300);
+    }
+}

@@ -1,0 +1,139 @@
+//! What happened in a run, as text and as a history, on one clock.
+
+use pingpong_conformance::history::{History, Id, Level, Operation, Outcome, Readings};
+use pingpong_core::NodeName;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use tokio::time::Instant;
+
+/// Shared by all that happens in a run.
+pub(crate) struct Record {
+    start: Instant,
+    kept: Mutex<Kept>,
+}
+
+/// All that happened.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// With the time in microseconds.
+    facts: Vec<(u64, Fact)>,
+    operations: usize,
+    /// What must not happen, and is no matter of the history; the first one counts.
+    wrong: Option<String>,
+    /// A node that is no member has pings of a lost store that no member has.
+    outsider_knows_more: bool,
+}
+
+enum Fact {
+    Begin(Operation),
+    /// Of the operation with that number.
+    End(usize, Outcome),
+    StoreLost(NodeName),
+    Settled(Readings),
+    Note(String),
+}
+
+impl Record {
+    /// Time begins now.
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now(), kept: Mutex::default() }
+    }
+
+    pub(crate) fn start(&self) -> Instant {
+        self.start
+    }
+
+    fn add(&self, fact: Fact) {
+        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap();
+        self.kept.lock().unwrap().facts.push((now, fact));
+    }
+
+    /// Returns the number of the operation.
+    pub(crate) fn begin(&self, operation: Operation) -> usize {
+        self.add(Fact::Begin(operation));
+        let mut kept = self.kept.lock().unwrap();
+        kept.operations += 1;
+        kept.operations - 1
+    }
+
+    pub(crate) fn end(&self, number: usize, outcome: Outcome) {
+        self.add(Fact::End(number, outcome));
+    }
+
+    pub(crate) fn store_lost(&self, node: NodeName) {
+        self.add(Fact::StoreLost(node));
+    }
+
+    pub(crate) fn settled(&self, readings: Readings) {
+        self.add(Fact::Settled(readings));
+    }
+
+    pub(crate) fn note(&self, text: String) {
+        self.add(Fact::Note(text));
+    }
+
+    /// Something is wrong that clients do not see.
+    pub(crate) fn wrong(&self, text: String) {
+        self.note(format!("WRONG: {text}"));
+        self.kept.lock().unwrap().wrong.get_or_insert(text);
+    }
+
+    /// A node that is no member has pings that no member has, and whose producer has lost its store. Nobody takes its word for them; what it
+    /// shows, and what `fresh` shows where it is reached, may not be what the others come to.
+    pub(crate) fn outsider_knows_more(&self) {
+        self.kept.lock().unwrap().outsider_knows_more = true;
+    }
+
+    /// What was recorded so far.
+    pub(crate) fn take(&self) -> Kept {
+        std::mem::take(&mut self.kept.lock().unwrap())
+    }
+}
+
+impl Kept {
+    pub(crate) fn wrong(&self) -> Option<String> {
+        self.wrong.clone()
+    }
+
+    /// What clients saw.
+    pub(crate) fn history(&self) -> History {
+        let mut history = History::new();
+        let mut ids: Vec<(Id, bool)> = Vec::new();
+        for (at, fact) in &self.facts {
+            match fact {
+                Fact::Begin(operation) => {
+                    let is_fresh = matches!(operation, Operation::Read { level: Level::Fresh, .. });
+                    ids.push((history.begin(*at, operation.clone()), is_fresh));
+                }
+                Fact::End(number, outcome) => {
+                    let (id, is_fresh) = ids[*number];
+                    let left_out = is_fresh && self.outsider_knows_more;
+                    history.end(id, *at, if left_out { Outcome::Unknown } else { outcome.clone() });
+                }
+                Fact::StoreLost(node) => history.store_lost(*at, node.clone()),
+                Fact::Settled(readings) => history.settled(*at, readings.clone()),
+                Fact::Note(_) => {}
+            }
+        }
+        history
+    }
+
+    /// All of it, in the order in which it happened.
+    pub(crate) fn text(&self) -> String {
+        let (mut text, mut operations) = (String::new(), Vec::new());
+        for (at, fact) in &self.facts {
+            let _ = write!(text, "{:>12.6} ", *at as f64 / 1e6);
+            let _ = match fact {
+                Fact::Begin(operation) => {
+                    operations.push(operation);
+                    writeln!(text, "  #{} {operation}", operations.len() - 1)
+                }
+                Fact::End(number, outcome) => writeln!(text, "  #{number} {outcome}, the {}", operations[*number]),
+                Fact::StoreLost(node) => writeln!(text, "{node} has lost its store"),
+                Fact::Settled(readings) => writeln!(text, "settled: {readings:?}"),
+                Fact::Note(note) => writeln!(text, "{note}"),
+            };
+        }
+        text
+    }
+}

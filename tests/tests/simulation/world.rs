@@ -1,0 +1,378 @@
+//! The nodes of a run: how they start, what happens to them, and how they end.
+//!
+//! - A kill is a kill: packets, disk and clients of the old process end at once, whatever of its tasks goes on for a moment.
+//! - Fewer stores than a majority of the members are lost, or have not recovered, at the same time (P12). A kill that would lose one more keeps
+//!   the disk, or is left out if the store is in memory.
+
+use crate::disk::{Disk, Fault};
+use crate::draw::millis;
+use crate::mem_harness::MemHarness;
+use crate::plan::{Fate, InFlight, Manner, Name, Server, Setup, Step};
+use crate::record::Record;
+use crate::signal::Signal;
+use crate::store::Fence;
+use pingpong_conformance::toolkit::{Cluster, TestNode, node, options};
+use pingpong_conformance::{Harness, Place, Store};
+use pingpong_core::ClusterName;
+use pingpong_core::exercise::{
+    Exercise, ExerciseError, Ledger, LedgerOptions, Members, MemoryStore, Settings, Standing, Trouble,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long servers may take to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The servers of a node, while they run.
+pub(crate) struct Life {
+    pub(crate) exercise: Exercise,
+    /// How often servers were told to crash.
+    crashes: AtomicU64,
+}
+
+/// A process.
+struct Process {
+    node: TestNode,
+    ledger: Arc<Ledger>,
+    fence: Option<Fence>,
+}
+
+/// A name, whatever lives under it.
+struct Host {
+    disk: Disk,
+    process: Option<Process>,
+    life: Signal<Option<Arc<Life>>>,
+    started: bool,
+    /// Its store was lost, and it is a member.
+    lost: bool,
+    /// How the incarnation of the next process comes to be.
+    incarnation: Store,
+}
+
+/// All of them.
+pub(crate) struct World {
+    pub(crate) setup: Setup,
+    pub(crate) record: Arc<Record>,
+    cluster: Cluster,
+    members: Members,
+    settings: Settings,
+    hosts: BTreeMap<Name, Host>,
+    troubled: mpsc::Sender<Name>,
+}
+
+impl World {
+    /// Nobody runs yet. Who cannot go on is told to the receiver.
+    pub(crate) fn new(setup: &Setup, record: &Arc<Record>, harness: MemHarness) -> (Self, mpsc::Receiver<Name>) {
+        let mut settings = Settings::default();
+        settings.gossip_interval = setup.gossip;
+        settings.ask_deadline = setup.ask_deadline;
+        settings.restart.max_restarts = 1_000;
+        let names = setup.members().iter().map(|name| node(name));
+        let members = Members::new(ClusterName::new("simulated").unwrap(), names).unwrap();
+        let host = || Host {
+            disk: Disk::default(),
+            process: None,
+            life: Signal::new(None),
+            started: false,
+            lost: false,
+            incarnation: if setup.memory { Store::None } else { Store::Kept },
+        };
+        let hosts = setup.names().into_iter().map(|name| (name, host())).collect();
+        let (troubled, told) = mpsc::channel(64);
+        let (setup, record, cluster) = (setup.clone(), Arc::clone(record), Cluster::new(Arc::new(harness)));
+        (Self { setup, record, cluster, members, settings, hosts, troubled }, told)
+    }
+
+    fn host(&self, name: Name) -> &Host {
+        &self.hosts[name]
+    }
+
+    fn host_mut(&mut self, name: Name) -> &mut Host {
+        self.hosts.get_mut(name).unwrap()
+    }
+
+    fn harness(&self) -> &dyn Harness {
+        self.cluster.harness()
+    }
+
+    /// Follows the servers of a node.
+    pub(crate) fn watch(&self, name: Name) -> Signal<Option<Arc<Life>>> {
+        self.host(name).life.clone()
+    }
+
+    /// The servers of a node, if they run.
+    pub(crate) fn life(&self, name: Name) -> Option<Arc<Life>> {
+        self.host(name).life.get()
+    }
+
+    pub(crate) fn ledger(&self, name: Name) -> Option<&Arc<Ledger>> {
+        self.host(name).process.as_ref().map(|process| &process.ledger)
+    }
+
+    pub(crate) fn names(&self) -> Vec<Name> {
+        self.hosts.keys().copied().collect()
+    }
+
+    /// Starts a node, or its servers if its process runs; nothing if they run too.
+    pub(crate) async fn start(&mut self, name: Name) {
+        if self.life(name).is_some() {
+            return;
+        }
+        if self.host(name).process.is_none() {
+            let process = self.process(name).await;
+            self.host_mut(name).process = Some(process);
+        }
+        let Some(process) = &self.host(name).process else { return };
+        let (transport, ledger) = (process.node.transport(), Arc::clone(&process.ledger));
+        let exercise = Exercise::start(transport, ledger, self.settings.clone()).expect("the names are free");
+        let life = Arc::new(Life { exercise, crashes: AtomicU64::new(0) });
+        self.host(name).life.replace(Some(Arc::clone(&life)));
+        self.look_after(name, life);
+        self.record.note(format!("{name} is started"));
+    }
+
+    async fn process(&mut self, name: Name) -> Process {
+        // A new store's epoch is a later one.
+        tokio::time::sleep(millis(2)).await;
+        let others: Vec<Name> = self.names().into_iter().filter(|other| *other != name).collect();
+        let mut options = options(name, &others);
+        let host = self.host_mut(name);
+        options.store = std::mem::replace(&mut host.incarnation, Store::Kept);
+        let first = !std::mem::replace(&mut host.started, true);
+        let disk = host.disk.clone();
+        if self.setup.memory {
+            options.store = Store::None;
+        }
+        self.behave(name, Manner::Well);
+        let node = self.cluster.start_with(options).await;
+        self.watch_links(name, &node);
+        let opened = LedgerOptions { members: Some(self.members.clone()), init: first, ..LedgerOptions::default() };
+        let identity = node.transport().node();
+        if self.setup.memory {
+            let ledger = Ledger::open(MemoryStore, &identity, opened).await.expect("memory takes everything");
+            return Process { node, ledger, fence: None };
+        }
+        let (fence, store) = Fence::around(&disk);
+        let ledger = Ledger::open(store, &identity, opened).await.expect("the disk is well");
+        Process { node, ledger, fence: Some(fence) }
+    }
+
+    fn watch_links(&self, name: Name, node: &TestNode) {
+        let (mut events, record) = (node.transport().monitor(), Arc::clone(&self.record));
+        tokio::spawn(async move {
+            while let Some(event) = events.next().await {
+                record.note(format!("{name} sees {event}"));
+            }
+        });
+    }
+
+    /// Tells when a node cannot go on.
+    fn look_after(&self, name: Name, life: Arc<Life>) {
+        let (now, troubled, record) = (self.watch(name), self.troubled.clone(), Arc::clone(&self.record));
+        tokio::spawn(async move {
+            let end = tokio::select! {
+                biased;
+                () = gone(&now, &life) => return,
+                end = life.exercise.stopped() => end,
+            };
+            drop(life);
+            match end {
+                Err(ExerciseError::Trouble(Trouble::StoreFailed(_))) => {
+                    record.note(format!("{name}: its store failed"))
+                }
+                other => record.wrong(format!("{name} stopped: {other:?}")),
+            }
+            let _ = troubled.send(name).await;
+        });
+    }
+
+    /// A node that cannot go on is started again.
+    pub(crate) async fn restart(&mut self, name: Name) {
+        self.kill(name, Fate::Kept, InFlight::Vanishes).await;
+        self.start(name).await;
+    }
+
+    /// Whether as many stores as may be are gone for now, this one's included.
+    fn may_lose(&self, name: Name) -> bool {
+        let is_member = |name| self.setup.members().contains(&name);
+        let lost = self.hosts.iter().filter(|(other, host)| **other != name && host.lost && !host.has_recovered());
+        !is_member(name) || lost.count() + 1 < self.members.quorum()
+    }
+
+    /// The process is gone.
+    async fn kill(&mut self, name: Name, fate: Fate, in_flight: InFlight) {
+        let lost = self.setup.memory || fate == Fate::Lost;
+        let lost = lost && self.may_lose(name);
+        if self.host(name).process.is_none() || (self.setup.memory && !lost) {
+            return;
+        }
+        self.record.note(format!("{name} is killed{}", if lost { ", its store is lost" } else { "" }));
+        let host = self.host_mut(name);
+        let life = host.life.replace(None);
+        if let Some(Process { fence: Some(fence), .. }) = host.process.take() {
+            fence.kill(in_flight == InFlight::Lands);
+        }
+        if lost {
+            host.disk.put(None);
+            host.incarnation = Store::Lost;
+        }
+        self.harness().crash(&Place::from(name)).await;
+        if let Some(life) = life {
+            self.count_crashes(name, &life);
+        }
+        if lost {
+            self.record.store_lost(node(name));
+            let is_member = self.setup.members().contains(&name);
+            self.host_mut(name).lost = is_member;
+        }
+    }
+
+    /// No server crashes unless it is told to.
+    fn count_crashes(&self, name: Name, life: &Life) {
+        let Life { exercise, crashes } = life;
+        let servers = [Some(exercise.producer()), Some(exercise.consumer()), exercise.member()];
+        let restarts: u64 = servers.into_iter().flatten().map(|server| server.restarts()).sum();
+        if restarts > crashes.load(Ordering::Relaxed) {
+            self.record.wrong(format!("a server of {name} crashed"));
+        }
+    }
+
+    async fn stop_servers(&mut self, name: Name) {
+        let life = self.host(name).life.replace(None);
+        if let Some(life) = life {
+            match timeout(PATIENCE, life.exercise.stop()).await {
+                Ok(Ok(())) => {}
+                other => self.record.wrong(format!("the servers of {name} do not stop: {other:?}")),
+            }
+            self.count_crashes(name, &life);
+        }
+    }
+
+    fn behave(&self, name: Name, manner: Manner) {
+        let commit = self.setup.commit;
+        let (latency, fault) = match manner {
+            Manner::Well => (commit, None),
+            Manner::Slow(latency) => (latency, None),
+            Manner::Full => (commit, Some(Fault::Full)),
+            Manner::HeldBefore => (commit, Some(Fault::HeldBefore)),
+            Manner::HeldAfter => (commit, Some(Fault::HeldAfter)),
+            Manner::FailsSync { kept } => (commit, Some(Fault::Sync { kept })),
+        };
+        self.host(name).disk.behave(|manner| (manner.latency, manner.fault) = (latency, fault));
+    }
+
+    async fn crash_server(&self, name: Name, server: Server) {
+        let Some(life) = self.life(name) else { return };
+        let handle = match server {
+            Server::Producer => Some(life.exercise.producer()),
+            Server::Consumer => Some(life.exercise.consumer()),
+            Server::Member => life.exercise.member(),
+        };
+        if let Some(handle) = handle {
+            life.crashes.fetch_add(1, Ordering::Relaxed);
+            handle.crash().await;
+        }
+    }
+
+    /// All links of this node are well, all others cut.
+    pub(crate) async fn star(&self, hub: Name) {
+        let names = self.names();
+        for (at, one) in names.iter().enumerate() {
+            for other in &names[at + 1..] {
+                let (a, b) = (Place::from(*one), Place::from(*other));
+                if *one == hub || *other == hub {
+                    self.harness().heal(&a, &b).await;
+                } else {
+                    self.harness().cut(&a, &b).await;
+                }
+            }
+        }
+    }
+
+    /// How long packets between two nodes take.
+    async fn far(&self, one: Name, other: Name, far: Duration) {
+        self.harness().delay(&one.into(), &other.into(), far).await;
+    }
+
+    pub(crate) async fn calm(&self) {
+        let names = self.names();
+        for (at, one) in names.iter().enumerate() {
+            for other in &names[at + 1..] {
+                self.far(one, other, self.setup.far).await;
+            }
+        }
+    }
+
+    pub(crate) async fn step(&mut self, step: &Step) {
+        self.record.note(format!("{step:?}"));
+        let harness = self.cluster.harness();
+        match step {
+            Step::Cut(a, b) => harness.cut(&(*a).into(), &(*b).into()).await,
+            Step::CutOneWay(a, b) => harness.cut_one_way(&(*a).into(), &(*b).into()).await,
+            Step::Heal(a, b) => harness.heal(&(*a).into(), &(*b).into()).await,
+            Step::HealAll => harness.heal_all().await,
+            Step::Split(groups) => {
+                let places = |group: &Vec<Name>| group.iter().copied().map(Place::from).collect();
+                harness.heal_all().await;
+                harness.partition(&groups.iter().map(places).collect::<Vec<Vec<Place>>>()).await;
+            }
+            Step::Star(hub) => self.star(hub).await,
+            Step::Delay(a, b, far) => self.far(a, b, *far).await,
+            Step::Far(name, far) => {
+                for other in self.names().into_iter().filter(|other| other != name) {
+                    self.far(name, other, *far).await;
+                }
+            }
+            Step::Calm => self.calm().await,
+            Step::Stall(name) => harness.stall(&(*name).into()).await,
+            Step::Resume(name) => harness.resume(&(*name).into()).await,
+            Step::Crash(name, server) => self.crash_server(name, *server).await,
+            Step::Kill(name, fate, in_flight) => self.kill(name, *fate, *in_flight).await,
+            Step::Start(name) => self.start(name).await,
+            Step::StopServers(name) => self.stop_servers(name).await,
+            Step::Disk(name, manner) => self.behave(name, *manner),
+        }
+    }
+
+    /// All faults end, but for the cuts around the hub if there is one.
+    pub(crate) async fn heal(&mut self, hub: Option<Name>) {
+        match hub {
+            Some(hub) => self.star(hub).await,
+            None => self.harness().heal_all().await,
+        }
+        self.calm().await;
+        for name in self.names() {
+            self.harness().resume(&name.into()).await;
+            self.behave(name, Manner::Well);
+            self.start(name).await;
+        }
+    }
+
+    /// The end of all.
+    pub(crate) async fn end(&mut self) {
+        for name in self.names() {
+            if let Some(life) = self.life(name) {
+                self.count_crashes(name, &life);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// A member that has lost its store may do without it again.
+    fn has_recovered(&self) -> bool {
+        match &self.process {
+            Some(process) => process.ledger.identity().standing == Standing::Active,
+            None => self.disk.kept().is_some_and(|kept| kept.identity.standing == Standing::Active),
+        }
+    }
+}
+
+/// Waits until these servers of a node run no more.
+pub(crate) async fn gone(now: &Signal<Option<Arc<Life>>>, life: &Arc<Life>) {
+    now.wait_for(|now| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, life))).await;
+}
