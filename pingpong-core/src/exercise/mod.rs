@@ -221,7 +221,7 @@ impl Exercise {
     /// crash of the producer, or of the node, loses those that wait.
     ///
     /// # Errors
-    /// As [`ping`](Self::ping).
+    /// As [`ping`](Self::ping). Cancel safe in the same sense.
     pub async fn ping_queued(&self, pings: u64) -> Result<(), PingError> {
         match self.ask_producer(pings, When::Queued).await? {
             ProducerSays::Queued => Ok(()),
@@ -355,7 +355,7 @@ impl Exercise {
     /// are. Only a person can know that the stores that are missing will not come back: what only they had is gone (CANNOT 6).
     ///
     /// # Errors
-    /// [`AcceptLossError`].
+    /// [`AcceptLossError`]. Cancel safe: the loss is accepted, or not.
     pub async fn accept_loss(&self) -> Result<Vec<NodeName>, AcceptLossError> {
         match &self.majority {
             Some(Majority { quorum, member: Some(_), .. }) => Ok(quorum.accept_loss().await?),

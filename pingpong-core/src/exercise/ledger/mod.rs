@@ -186,7 +186,7 @@ impl Ledger {
         (Self { shared, writer: std::sync::Mutex::default() }, task)
     }
 
-    /// A ledger in memory, without members: its counts are gone with the process.
+    /// A ledger in memory, without members: its counts are gone with the process. Not cancel safe, as [`open`](Self::open).
     ///
     /// # Errors
     /// None in truth: memory takes everything.

@@ -80,7 +80,7 @@ pub struct Batch {
 /// - It must not be shared with another ledger, in this process or another (P27).
 #[async_trait]
 pub trait Store: Send + 'static {
-    /// Everything that was committed; `None` if nothing ever was. The ledger asks once, before its first batch.
+    /// Everything that was committed; `None` if nothing ever was. The ledger asks once, before its first batch. Need not be cancel safe.
     ///
     /// # Errors
     /// [`LoadError`]; nothing was changed.
