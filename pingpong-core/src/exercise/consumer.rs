@@ -368,8 +368,10 @@ impl Consumer {
         }
         let (news, now) = self.gossip.news(&self.ledger);
         for News { peers, counts } in news {
+            // Whoever has heard most of it from others compares, and asks for the rest alone.
             let sum = || Told::Sum(self.ledger.published().sum);
-            self.tell(peers, &counts.map_or_else(sum, Told::News), now, cx);
+            let few = counts.filter(|counts| counts.len() <= FEW);
+            self.tell(peers, &few.map_or_else(sum, Told::News), now, cx);
         }
     }
 

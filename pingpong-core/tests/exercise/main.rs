@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 mod cluster;
+mod cost;
 mod random;
 
 use cluster::{Cluster, LONG, at, name, soon};

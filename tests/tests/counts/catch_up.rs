@@ -2,7 +2,7 @@
 
 use crate::actor::{Actor, First, World, all_know, epochs};
 use crate::disk::Disk;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use pingpong_conformance::Place;
 use pingpong_conformance::toolkit::{Cluster, TestNode, node};
 use pingpong_core::exercise::{AskProducer, CONSUMER, Counts, PRODUCER, PingRefused, ProducerSays, Slot, Told};
@@ -71,6 +71,15 @@ pub(crate) async fn scenario_02_a_consumer_crashes_again_and_again_while_pings_g
     join(join(pings, crashes), watches).await;
     assert!(z.exercise.consumer().restarts() > 10, "it crashed {} times", z.exercise.consumer().restarts());
     all_know(&[&x, &y, &z], &[("x", 60), ("y", 60), ("z", 0)]).await;
+    for far in ["x", "y"] {
+        c.harness().delay(&Place::from(far), &Place::from("z"), Duration::ZERO).await;
+    }
+    // Crash after crash, so that no life handles anything: the ping is lost in a mailbox, and only the last life can find it.
+    for round in 1..=20_u32 {
+        let crashes = join_all((0..30).map(|_| z.exercise.consumer().crash()));
+        join(x.pings(1), crashes).await;
+        z.knows(&[("x", 60 + u128::from(round)), ("y", 60), ("z", 0)]).await;
+    }
 }
 
 /// First the consumer alone crashes, then its whole process, and its store is gone with it.

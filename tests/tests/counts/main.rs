@@ -2,6 +2,7 @@
 //! on QUIC in real time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+#![allow(clippy::print_stdout)] // the seed stands beside a failure
 
 mod actor;
 #[path = "../support/disk.rs"]

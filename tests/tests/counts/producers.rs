@@ -100,7 +100,6 @@ pub(crate) async fn scenario_08_a_kill_during_a_group_commit_counts_all_or_none_
         world.kill(z).await;
         let z = files.start(&world, "z", First::No).await;
         let counted = epochs(&z, "z")[0];
-        println!("{killed:?}: {answered:?} answered, {offered} offered, {counted} counted");
         assert_eq!(answered, [before + 1], "the first one was committed alone");
         assert!(offered > before + 1 && offered <= before + 50, "{offered} is no group of the other 49");
         match killed {

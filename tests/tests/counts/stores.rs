@@ -145,7 +145,6 @@ pub(crate) async fn scenario_31_a_file_cut_within_its_last_commit_shows_it_whole
     for at in (0..after.len()).step_by(after.len() / 16) {
         shown[start_on(&after[..at], at).await] += 1;
     }
-    println!("{} bytes changed: {shown:?}", changed.len());
     // A node starts on either, and goes on where it is.
     for (content, count) in [(&before, 3), (&after, 7)] {
         fs::write(files.path("x"), content).unwrap();

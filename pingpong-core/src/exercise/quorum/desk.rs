@@ -72,7 +72,7 @@ fn recover(ledger: &Ledger, from: &Node, (epoch, count): (Incarnation, u64), ori
     let is_another = |(known, has): &(Incarnation, u64)| {
         *known > epoch || (*known == epoch && *has > count) || (*known != epoch && origin == Origin::Init)
     };
-    if let Some((epoch, count)) = counts.epochs(&from.name).filter(is_another).next_back() {
+    if let Some((epoch, count)) = counts.epochs(&from.name).rfind(is_another) {
         return Answer::Now(MemberSays::Known { epoch, count });
     }
     let slot = Slot { producer: from.name.clone(), epoch };

@@ -1,0 +1,280 @@
+//! What catching up costs: bytes for what differs, and calls for each link, however many there are.
+
+use crate::cluster::{LONG, at, name, soon};
+use async_trait::async_trait;
+use pingpong_core::config::OutsideWorld;
+use pingpong_core::exercise::{
+    Batch, CommitError, Counts, Exercise, Identity, Kept, Ledger, LedgerOptions, LoadError, Origin, Settings, Slot,
+    Standing, Store,
+};
+use pingpong_core::inbox::{Inbox, ServerOptions};
+use pingpong_core::mesh::Mesh;
+use pingpong_core::message::Encoded;
+use pingpong_core::transport::{Counters, RegisterError, Replies, SendError, Sent, Shutdown, StopReason};
+use pingpong_core::{
+    Address, ClusterName, Incarnation, MeshConfig, Node, NodeEvents, NodeName, ServerName, Targets, Transport, WhenFull,
+};
+use pingpong_transport_mem::{MemLink, MemNetwork};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What all nodes have sent to others.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// Messages that expect no answer, each once for each node that it went to.
+    casts: AtomicU64,
+    /// Questions, and their answers.
+    calls: AtomicU64,
+    /// Of all of these.
+    bytes: AtomicU64,
+}
+
+impl Traffic {
+    fn reset(&self) {
+        [&self.casts, &self.calls, &self.bytes].map(|counter| counter.store(0, Ordering::Relaxed));
+    }
+
+    fn read(&self) -> (u64, u64, u64) {
+        let [casts, calls, bytes] = [&self.casts, &self.calls, &self.bytes].map(|c| c.load(Ordering::Relaxed));
+        (casts, calls, bytes)
+    }
+}
+
+/// A transport whose messages to other nodes are counted.
+struct Counted {
+    inner: Arc<Mesh<MemLink>>,
+    traffic: Arc<Traffic>,
+}
+
+impl Counted {
+    fn cast(&self, sent: &Sent, message: Encoded<'_>) {
+        let own = self.inner.node().name;
+        let others = sent.accepted.iter().filter(|node| node.name != own).count() as u64;
+        self.traffic.casts.fetch_add(others, Ordering::Relaxed);
+        self.traffic.bytes.fetch_add(others * message.body.len() as u64, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Transport for Counted {
+    fn node(&self) -> Node {
+        self.inner.node()
+    }
+
+    fn list(&self) -> Vec<Node> {
+        self.inner.list()
+    }
+
+    fn monitor(&self) -> NodeEvents {
+        self.inner.monitor()
+    }
+
+    fn try_abcast(
+        &self,
+        targets: &Targets,
+        server: &ServerName,
+        message: Encoded<'_>,
+        when_full: WhenFull,
+    ) -> Result<Sent, SendError> {
+        let sent = self.inner.try_abcast(targets, server, message, when_full)?;
+        self.cast(&sent, message);
+        Ok(sent)
+    }
+
+    async fn abcast(&self, targets: &Targets, server: &ServerName, message: Encoded<'_>) -> Result<Sent, SendError> {
+        let sent = self.inner.abcast(targets, server, message).await?;
+        self.cast(&sent, message);
+        Ok(sent)
+    }
+
+    async fn multi_call(
+        &self,
+        targets: &Targets,
+        server: &ServerName,
+        request: Encoded<'_>,
+        deadline: Duration,
+    ) -> Replies {
+        let replies = self.inner.multi_call(targets, server, request, deadline).await;
+        let own = self.inner.node().name;
+        for reply in replies.replies.iter().filter(|reply| reply.node.name != own) {
+            self.traffic.calls.fetch_add(1, Ordering::Relaxed);
+            let bytes = request.body.len() + reply.reply.body.len();
+            self.traffic.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+        let failed = replies.failed.iter().filter(|failed| failed.name != own).count() as u64;
+        self.traffic.calls.fetch_add(failed, Ordering::Relaxed);
+        replies
+    }
+
+    fn register(&self, server: &ServerName, options: ServerOptions) -> Result<Box<dyn Inbox>, RegisterError> {
+        self.inner.register(server, options)
+    }
+
+    async fn disconnect(&self, name: &NodeName) -> bool {
+        self.inner.disconnect(name).await
+    }
+
+    async fn forget(&self, name: &NodeName) -> bool {
+        self.inner.forget(name).await
+    }
+
+    async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        self.inner.shutdown(deadline).await
+    }
+
+    async fn stopped(&self) -> StopReason {
+        self.inner.stopped().await
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.counters()
+    }
+}
+
+/// A store that has something from the beginning.
+struct Full(Option<Kept>);
+
+#[async_trait]
+impl Store for Full {
+    async fn load(&mut self) -> Result<Option<Kept>, LoadError> {
+        Ok(self.0.take())
+    }
+
+    async fn commit(&mut self, _: Batch) -> Result<(), CommitError> {
+        Ok(())
+    }
+}
+
+/// A wall clock that rises with each look, and random bits that do not repeat.
+#[derive(Default)]
+struct Outside(AtomicU64);
+
+impl OutsideWorld for Outside {
+    fn wall_millis(&self) -> u64 {
+        1_000 + self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn random(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+struct World {
+    network: MemNetwork,
+    outside: Arc<Outside>,
+    traffic: Arc<Traffic>,
+    nodes: Vec<(Arc<Mesh<MemLink>>, Exercise)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let network = MemNetwork::new(7);
+        Self { network, outside: Arc::default(), traffic: Arc::default(), nodes: Vec::new() }
+    }
+
+    async fn start(&mut self, node: &str, seeds: Vec<Address>, counts: Counts) {
+        let link = self.network.bind(name(node), at(node)).unwrap();
+        let mut config = MeshConfig::new(ClusterName::new("test").unwrap(), name(node));
+        config.seeds = seeds;
+        config.limits.max_peers = 256;
+        config.outside = Arc::clone(&self.outside) as Arc<dyn OutsideWorld>;
+        let mesh = Arc::new(Mesh::start(link, config).await.unwrap());
+        let identity =
+            Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Observer };
+        let store = Full(Some(Kept { identity, counts }));
+        let ledger = Ledger::open(store, &mesh.node(), LedgerOptions::default()).await.unwrap();
+        let transport = Counted { inner: Arc::clone(&mesh), traffic: Arc::clone(&self.traffic) };
+        let exercise = Exercise::start(Arc::new(transport), ledger, Settings::default()).unwrap();
+        self.nodes.push((mesh, exercise));
+    }
+
+    /// Waits until all have the same, and looks at what waits in queues meanwhile. Returns the most that it saw.
+    async fn settles(&self, total: u128) -> usize {
+        let mut most = 0;
+        let wait = async {
+            while self.nodes.iter().any(|(_, exercise)| exercise.ledger().counts().total() != total) {
+                let mut queued = 0;
+                for (mesh, _) in &self.nodes {
+                    queued += mesh.links().await.iter().map(|link| link.queued_bytes).sum::<usize>();
+                }
+                most = most.max(queued);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        soon("the same counts everywhere", wait).await;
+        // What was learned is passed on, to those who have it already.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        most
+    }
+
+    async fn links(&self, each: usize) {
+        for (mesh, _) in &self.nodes {
+            let mut events = mesh.monitor();
+            let linked = async {
+                while mesh.list().len() != each {
+                    events.next().await.expect("the node runs");
+                }
+            };
+            tokio::time::timeout(LONG, linked).await.expect("all are linked");
+        }
+    }
+}
+
+fn slot(producer: u64, epoch: u64) -> Slot {
+    Slot { producer: name(&format!("p{producer}x")), epoch: Incarnation::new(epoch, 0) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_stores_of_100_000_slots_that_differ_in_10_exchange_what_differs() {
+    let mine: Counts = (0..100_000).map(|number| (slot(number / 100, number % 100 + 1), number)).collect();
+    let mut theirs = mine.clone();
+    for number in (0..100_000).step_by(10_000) {
+        theirs.raise(&slot(number / 100, number % 100 + 1), number + 1);
+    }
+    let total = theirs.total();
+    let mut world = World::new();
+    world.start("a", vec![at("b")], mine).await;
+    world.start("b", vec![at("a")], theirs).await;
+    world.links(1).await;
+    world.settles(total).await;
+    let (casts, calls, bytes) = world.traffic.read();
+    println!("{casts} casts, {calls} calls, {bytes} bytes");
+    assert!(calls <= 20 && bytes <= 64 << 10, "{calls} calls, {bytes} bytes: all slots would be some 3 MB");
+}
+
+/// Calls, casts and bytes for each link that comes up, and the most bytes that wait for one.
+async fn heal(nodes: usize) -> [f64; 4] {
+    let names: Vec<String> = (0..nodes).map(|node| format!("n{node}x")).collect();
+    let addresses: Vec<Address> = names.iter().map(|node| at(node)).collect();
+    let (one, other) = addresses.split_at(nodes / 2);
+    let mut world = World::new();
+    world.network.partition(&[one, other]);
+    for node in &names {
+        world.start(node, vec![one[0].clone(), other[0].clone()], Counts::new()).await;
+    }
+    world.links(nodes / 2 - 1).await;
+    for (_, exercise) in &world.nodes {
+        exercise.ping(1).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.traffic.reset();
+    world.network.heal_all();
+    world.links(nodes - 1).await;
+    let most = world.settles(nodes as u128).await;
+    let links = (nodes / 2 * (nodes / 2)) as f64;
+    let (casts, calls, bytes) = world.traffic.read();
+    let each = [calls as f64, casts as f64, bytes as f64, most as f64].map(|count| count / links);
+    println!("{nodes} nodes, {links} links come up: {each:.1?} calls, casts, bytes, queued bytes for each");
+    each
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heal_of_a_hundred_nodes_costs_the_same_for_each_link() {
+    let few = heal(24).await;
+    let many = heal(100).await;
+    for (what, (few, many)) in ["calls", "casts", "bytes", "queued bytes"].into_iter().zip(few.into_iter().zip(many)) {
+        assert!(many <= 4.0 * few + 16.0, "{what}: {few} for each link of a few, {many} of many");
+    }
+    assert!(many[0] <= 16.0 && many[1] <= 32.0, "{many:?}");
+}
