@@ -48,11 +48,7 @@ impl Plan {
 
     /// What tells it from other runs.
     pub(crate) fn case(&self, count: u64) -> Vec<(&'static str, serde_json::Value)> {
-        let producers = match self.producers {
-            Producers::One => "one",
-            Producers::All => "all",
-        };
-        vec![("payload", self.payload.into()), ("producers", producers.into()), ("count", count.into())]
+        vec![("payload", self.payload.into()), ("producers", self.producers.name().into()), ("count", count.into())]
     }
 
     /// How many pings of each producer take two seconds. The nodes are linked, and of no use to a measurement afterwards.

@@ -33,6 +33,7 @@ impl Plan {
         let before = used(nodes).await?;
         let order = Order::Call {
             callers: self.callers,
+            whom: None,
             warm_up_ms: millis(self.duration / 10),
             duration_ms: millis(self.duration),
             beside: self.beside,
@@ -52,7 +53,7 @@ impl Plan {
             ..Common::default()
         };
         let mut figures = vec![
-            ("calls_per_s", Figure::Measure(times.calls as f64 / times.elapsed_s.max(f64::EPSILON))),
+            ("calls_per_s", Figure::Measure(times.per_s())),
             ("p50_us", Figure::Measure(times.p50_us)),
             ("p99_us", Figure::Measure(times.p99_us)),
         ];

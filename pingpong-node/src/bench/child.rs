@@ -56,7 +56,7 @@ impl Child for BenchProcess {
         };
         let bound = bound.ok_or_else(|| no_thread(io::Error::other("it has ended")))?;
         let (mesh, address) = bound.map_err(|words| refused(&words))?;
-        Ok((Self { node: BenchNode::on(mesh, setup)?, _io: io }, address))
+        Ok((Self { node: BenchNode::on(mesh, setup).await?, _io: io }, address))
     }
 
     async fn obey(&mut self, order: Order) -> Result<Option<Said>, ClusterError> {

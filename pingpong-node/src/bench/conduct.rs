@@ -1,5 +1,7 @@
 //! One set of nodes from its start to its end: they are started, measured and ended, however that goes.
 
+#[cfg(feature = "daemon")]
+use super::exercise;
 use super::failover::Fault;
 use super::nodes::{Nodes, open};
 use super::record::Measured;
@@ -20,6 +22,9 @@ pub(crate) enum Case {
     Faults(Vec<Fault>, Duration),
     /// Nodes that start, and then idle for so long.
     Mesh(Duration),
+    /// Pings and reads of the exercise, one after the other.
+    #[cfg(feature = "daemon")]
+    Exercise(Vec<exercise::Plan>, exercise::Kind),
 }
 
 impl Case {
@@ -30,10 +35,12 @@ impl Case {
             Self::Calls(plan) => plan.duration + plan.duration / 10,
             Self::Faults(faults, rest) => faults.iter().map(|fault| fault.planned() + *rest).sum(),
             Self::Mesh(idle) => *idle,
+            #[cfg(feature = "daemon")]
+            Self::Exercise(plans, _) => plans.iter().map(exercise::Plan::planned).sum(),
         }
     }
 
-    /// What tells it from others: of faults, the one that is next when so many have been measured.
+    /// What tells it from others: of several measurements, the one that is next when so many have been measured.
     pub(crate) fn words(&self, measured: usize) -> Vec<(&'static str, Value)> {
         match self {
             Self::Calibrate(_) | Self::Mesh(_) => Vec::new(),
@@ -41,6 +48,10 @@ impl Case {
             Self::Calls(plan) => plan.case(),
             Self::Faults(faults, _) => {
                 faults.get(measured).or(faults.last()).map(|fault| fault.case()).unwrap_or_default()
+            }
+            #[cfg(feature = "daemon")]
+            Self::Exercise(plans, _) => {
+                plans.get(measured).or(plans.last()).map(exercise::Plan::case).unwrap_or_default()
             }
         }
     }
@@ -51,12 +62,24 @@ impl Case {
             Self::Calibrate(_) => 0,
             Self::Abcast(..) | Self::Calls(_) | Self::Mesh(_) => 1,
             Self::Faults(faults, _) => faults.len() as u64,
+            #[cfg(feature = "daemon")]
+            Self::Exercise(plans, _) => plans.len() as u64,
         }
     }
 
     async fn measure<N: Nodes>(&self, nodes: &mut N, conducted: &mut Conducted) -> Result<(), ClusterError> {
         if let Self::Mesh(idle) = self {
             conducted.measured.push(mesh::measure(nodes, *idle).await?);
+            return Ok(());
+        }
+        #[cfg(feature = "daemon")]
+        if let Self::Exercise(plans, _) = self {
+            if plans.iter().all(exercise::Plan::is_of_linked) {
+                open(nodes).await?;
+            }
+            for plan in plans {
+                conducted.measured.push(plan.measure(nodes).await?);
+            }
             return Ok(());
         }
         open(nodes).await?;
@@ -70,6 +93,8 @@ impl Case {
                 }
             }
             Self::Mesh(_) => {}
+            #[cfg(feature = "daemon")]
+            Self::Exercise(..) => {}
         }
         Ok(())
     }

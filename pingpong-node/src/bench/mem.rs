@@ -1,12 +1,14 @@
 //! Nodes of this process, on the in-memory network, on the real clock.
 
 use super::node::{BenchNode, Setup, forget_peak};
-use super::nodes::Nodes;
-use super::options::Seeds;
+use super::nodes::{Layout, Nodes};
 use super::protocol::{Order, Said};
 use crate::cluster::{ClusterError, name};
 use pingpong_node::mem::{MemLink, MemNetwork};
 use pingpong_node::{Address, Mesh, NodeName};
+use std::collections::BTreeSet;
+#[cfg(feature = "daemon")]
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -29,24 +31,27 @@ struct Host {
 pub(crate) struct MemNodes {
     network: MemNetwork,
     addresses: Vec<Address>,
-    seeds: Seeds,
-    payload: usize,
     hosts: Vec<Option<Host>>,
+    /// Those that were started at least once.
+    begun: BTreeSet<usize>,
+    /// Its files, if there are any, go last.
+    layout: Layout,
 }
 
 impl MemNodes {
     /// Sets up the network; no node is started.
-    pub(crate) fn new(nodes: usize, seeds: Seeds, payload: usize) -> Result<Self, ClusterError> {
+    pub(crate) fn new(layout: Layout) -> Result<Self, ClusterError> {
         forget_peak();
+        let nodes = layout.nodes;
         let address = |node| {
             Address::new(&name(node)).map_err(|error| ClusterError::own("the address of a node")(error.to_string()))
         };
         Ok(Self {
             network: MemNetwork::new(1),
             addresses: (0..nodes).map(address).collect::<Result<_, _>>()?,
-            seeds,
-            payload,
             hosts: (0..nodes).map(|_| None).collect(),
+            begun: BTreeSet::new(),
+            layout,
         })
     }
 
@@ -68,8 +73,9 @@ impl Nodes for MemNodes {
 
     async fn start(&mut self, node: usize) -> Result<(), ClusterError> {
         let nodes = self.addresses.len();
-        let setup = Setup { number: node, nodes, payload: self.payload };
-        let seeds: Vec<String> = self.seeds.of(node, nodes).map(|seed| self.addresses[seed].to_string()).collect();
+        let setup = self.layout.setup(node, self.begun.insert(node));
+        let seeds: Vec<String> =
+            self.layout.seeds.of(node, nodes).map(|seed| self.addresses[seed].to_string()).collect();
         let refused = |error: &dyn std::fmt::Display| ClusterError::start(&name(node), error);
         let own = NodeName::new(&name(node)).map_err(|error| refused(&error))?;
         let link = self.network.bind(own, self.addresses[node].clone()).map_err(|error| refused(&error))?;
@@ -121,6 +127,11 @@ impl Nodes for MemNodes {
         self.network.heal_all();
     }
 
+    #[cfg(feature = "daemon")]
+    fn store(&self, node: usize) -> Option<PathBuf> {
+        self.layout.store(node)
+    }
+
     /// Nobody: a node of this process does not hang alone.
     fn silent(&self) -> Option<ClusterError> {
         None
@@ -167,7 +178,7 @@ async fn live(
     let started = async {
         let config = setup.mesh(&name, &seeds)?;
         let mesh = Mesh::start(link, config).await.map_err(|error| ClusterError::start(&name, &error))?;
-        BenchNode::on(mesh, setup)
+        BenchNode::on(mesh, setup).await
     };
     let mut node = match started.await {
         Ok(node) => node,

@@ -9,6 +9,7 @@
 //! | `options` | what can be asked, and what `--help` says |
 //! | `conduct` | one set of nodes, from its start to its end |
 //! | `abcast`, `calls`, `failover`, `mesh` | what is ordered, and what the figures come to |
+//! | `exercise` | the same for pings that are acknowledged, reads, and what outlives a crash |
 //! | `nodes`, `mem`, `quic` | nodes: as a trait, within this process, and as processes |
 //! | `node`, `protocol`, `child` | a node of the bench: what it does, what it is told, its process |
 //! | `record`, `statistics`, `report` | figures under their names, medians, and how they are told |
@@ -19,6 +20,8 @@ mod calls;
 mod child;
 mod clock;
 mod conduct;
+#[cfg(feature = "daemon")]
+mod exercise;
 mod failover;
 #[cfg(feature = "mem")]
 mod mem;
@@ -42,6 +45,7 @@ use crate::cluster::{ClusterError, Kind, Signal, Signals, complain};
 use crate::cluster::{NodeOptions, run_node as run_child};
 use conduct::{Case, Conducted, conduct};
 use failover::Fault;
+use nodes::Layout;
 use options::IoThreads;
 use record::{Measured, Record};
 use report::Report;
@@ -160,17 +164,27 @@ fn tell(bench: &Bench, case: &Case, run: u16, conducted: Conducted, report: &mut
 async fn with_nodes(bench: &Bench, case: &Case, signals: &mut Signals) -> Conducted {
     let (common, nodes) = (bench.common(), bench.nodes());
     let patience = Duration::from_secs(common.patience.into());
+    let layout = Layout {
+        nodes,
+        seeds: common.seeds,
+        payload: bench.payload(),
+        #[cfg(feature = "daemon")]
+        stores: match bench.stores(case) {
+            Ok(stores) => stores,
+            Err(error) => return Conducted { error: Some(error.to_string()), ..Conducted::default() },
+        },
+    };
     match common.transport {
         #[cfg(feature = "quic")]
         Kind::Quic => {
             let relayed =
                 matches!(case, Case::Faults(faults, _) if faults.iter().any(|fault| matches!(fault, Fault::Cut(_))));
-            let set_up = quic::QuicNodes::new(nodes, relayed, common.seeds, bench.payload(), common.io_thread);
+            let set_up = quic::QuicNodes::new(layout, relayed, common.io_thread);
             conduct(set_up, case, patience, signals).await
         }
         #[cfg(feature = "mem")]
         Kind::Mem => {
-            let set_up = std::future::ready(mem::MemNodes::new(nodes, common.seeds, bench.payload()));
+            let set_up = std::future::ready(mem::MemNodes::new(layout));
             conduct(set_up, case, patience, signals).await
         }
     }
@@ -198,6 +212,21 @@ impl Bench {
                 Case::Faults(vec![Fault::Cut(options.cut)], options.rest),
             ],
             Self::Mesh(options) => vec![Case::Mesh(options.idle)],
+            #[cfg(feature = "daemon")]
+            Self::Acks(options) => options.cases(deadline),
+            #[cfg(feature = "daemon")]
+            Self::Reads(options) => options.cases(),
+            #[cfg(feature = "daemon")]
+            Self::Recovery(options) => options.cases(),
+        }
+    }
+
+    /// New stores for the nodes of a case, if they keep counts.
+    #[cfg(feature = "daemon")]
+    fn stores(&self, case: &Case) -> Result<Option<exercise::Stores>, ClusterError> {
+        match (case, self.dir()) {
+            (Case::Exercise(_, kind), Some(dir)) => exercise::Stores::new(*kind, dir).map(Some),
+            _ => Ok(None),
         }
     }
 

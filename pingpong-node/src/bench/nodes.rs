@@ -1,9 +1,49 @@
 //! What a benchmark needs: nodes that start, do as they are told, and to which faults can happen.
 
-use super::node::Usage;
+#[cfg(feature = "daemon")]
+use super::exercise::Stores;
+use super::node::{Setup, Usage};
+use super::options::Seeds;
 use super::protocol::{Order, Said};
 use crate::cluster::{ClusterError, name};
+#[cfg(feature = "daemon")]
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// How nodes are set up, whatever carries their links.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// So many there are.
+    pub(crate) nodes: usize,
+    /// Whom each dials.
+    pub(crate) seeds: Seeds,
+    /// Bytes of a ping.
+    pub(crate) payload: usize,
+    /// What the exercise keeps its counts in, if that is to run.
+    #[cfg(feature = "daemon")]
+    pub(crate) stores: Option<Stores>,
+}
+
+impl Layout {
+    /// That of one node, which has been started before or not.
+    pub(crate) fn setup(&self, node: usize, first: bool) -> Setup {
+        #[cfg(not(feature = "daemon"))]
+        let _ = first;
+        Setup {
+            number: node,
+            nodes: self.nodes,
+            payload: self.payload,
+            #[cfg(feature = "daemon")]
+            keep: self.stores.as_ref().map(|stores| stores.keep(node, first)),
+        }
+    }
+
+    /// The file that a node keeps its counts in.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn store(&self, node: usize) -> Option<PathBuf> {
+        self.stores.as_ref().and_then(|stores| stores.file(node))
+    }
+}
 
 /// Nodes, by their numbers from 0. The first one is whom the others dial, if they do not dial each other.
 ///
@@ -34,6 +74,9 @@ pub(crate) trait Nodes {
     fn cut(&mut self, node: usize);
     /// Heals all cuts.
     fn heal(&mut self);
+    /// The file that a node keeps its counts in, if it has one.
+    #[cfg(feature = "daemon")]
+    fn store(&self, node: usize) -> Option<PathBuf>;
     /// The node that was told something long ago and has not answered, as an error.
     fn silent(&self) -> Option<ClusterError>;
     /// The last lines that each node wrote to its log, of those that wrote any.

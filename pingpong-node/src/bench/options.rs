@@ -4,7 +4,15 @@ use super::node::PING_BYTES;
 use super::protocol::Beside;
 use crate::cluster::Kind;
 use clap::{Args, Subcommand, ValueEnum};
+#[cfg(feature = "daemon")]
+use std::path::Path;
 use std::time::Duration;
+
+#[cfg(feature = "daemon")]
+mod exercise;
+
+#[cfg(feature = "daemon")]
+use exercise::{Acks, Reads, Recovery};
 
 /// What `bench --help` says at its end. Paragraphs are one line each, which the terminal's width breaks.
 const COMPARABLE: &str = "\
@@ -25,6 +33,13 @@ node, or all of them. Before you compare two builds, compare each with itself: m
   down_ms, up_ms    from the fault, or the start of a process, or the heal, until monitors say
                     so; the median, and down_max_ms: the last one; up_ms: the last one, both sides
   full_mesh_s       from the start of the first process until all are linked with all others
+  p50_to_least      p50_us of one client to the least that a ping can take: at level local a sync,
+                    at level majority two syncs and a call, as measured in the same run
+  pings_to_syncs    pings_per_s to the syncs that one writer gets in a second
+  p50_to_calls, reads_to_calls
+                    of reads, to calls of all nodes by as many callers
+  ready_ms, vote_ms from the start of the process until it has read its file and answers, or votes;
+                    peak_rss_bytes: the most memory of that process; file_bytes: its file
   cpu_s, rss_bytes  CPU time while it is measured; the most memory since the process began
 
 Exit codes:
@@ -33,7 +48,8 @@ Exit codes:
   2      the command line was wrong
   128+n  interrupted by signal n; a second signal does not wait for the nodes to end
 
-The bench writes no files, and its nodes end when it does, even when it is killed.";
+The bench writes no files but the stores of `acks`, `reads` and `recovery`, in a directory that it removes at its end; killed by \
+signal 9 it leaves that. Its nodes end when it does, even when it is killed.";
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -59,6 +75,22 @@ pub(crate) enum Bench {
     /// How soon all nodes are linked with all others, and what they cost when they idle.
     #[command(after_help = COMPARABLE)]
     Mesh(Mesh),
+    /// How long pings take until they are acknowledged, and how many are in a second.
+    ///
+    /// Clients of the ping exercise ping, each again and again, and wait for what its level promises. All nodes are members. In the
+    /// same run it is measured how long a sync takes on that file system, and a call. In the end every member must have all pings
+    /// that were acknowledged, and no more.
+    #[cfg(feature = "daemon")]
+    #[command(after_help = COMPARABLE)]
+    Acks(Acks),
+    /// How long it takes to read what a majority agrees on, beside calls of all nodes.
+    #[cfg(feature = "daemon")]
+    #[command(after_help = COMPARABLE)]
+    Reads(Reads),
+    /// How soon a node is ready that has many slots in its file, and how soon a member votes that has lost its file.
+    #[cfg(feature = "daemon")]
+    #[command(after_help = COMPARABLE)]
+    Recovery(Recovery),
 }
 
 /// How nodes are started, and how often it is measured.
@@ -121,6 +153,16 @@ pub(crate) enum Producers {
     One,
     /// Every node, at the same time.
     All,
+}
+
+impl Producers {
+    /// As in results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::All => "all",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]
@@ -202,6 +244,12 @@ impl Bench {
             Self::Calls(options) => &options.common,
             Self::Failover(options) => &options.common,
             Self::Mesh(options) => &options.common,
+            #[cfg(feature = "daemon")]
+            Self::Acks(options) => &options.common,
+            #[cfg(feature = "daemon")]
+            Self::Reads(options) => &options.common,
+            #[cfg(feature = "daemon")]
+            Self::Recovery(options) => &options.common,
         }
     }
 
@@ -212,6 +260,12 @@ impl Bench {
             Self::Calls(_) => "calls",
             Self::Failover(_) => "failover",
             Self::Mesh(_) => "mesh",
+            #[cfg(feature = "daemon")]
+            Self::Acks(_) => "acks",
+            #[cfg(feature = "daemon")]
+            Self::Reads(_) => "reads",
+            #[cfg(feature = "daemon")]
+            Self::Recovery(_) => "recovery",
         }
     }
 
@@ -221,7 +275,24 @@ impl Bench {
             Self::Calls(options) => options.nodes,
             Self::Failover(options) => options.nodes,
             Self::Mesh(options) => options.nodes,
+            #[cfg(feature = "daemon")]
+            Self::Acks(options) => options.nodes,
+            #[cfg(feature = "daemon")]
+            Self::Reads(options) => options.nodes,
+            #[cfg(feature = "daemon")]
+            Self::Recovery(options) => options.nodes,
         })
+    }
+
+    /// Where directories for stores are made.
+    #[cfg(feature = "daemon")]
+    pub(crate) fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Acks(options) => Some(&options.stores.dir),
+            Self::Reads(options) => Some(&options.stores.dir),
+            Self::Recovery(options) => Some(&options.dir),
+            _ => None,
+        }
     }
 
     /// Bytes of a ping.

@@ -1,5 +1,7 @@
 //! What the bench tells a node, and what a node says: by lines of JSON to a process, as values to a node of this process.
 
+#[cfg(feature = "daemon")]
+use super::exercise::{Outcome, Task};
 use super::node::{Times, Usage, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +15,11 @@ pub(crate) enum Order {
     Changed { node: String, up: bool, since_us: u64 },
     /// Ping all counters this often, from then on.
     Produce { count: u64, begin_us: u64, deadline_ms: u64 },
-    /// Call all counters, by so many callers.
-    Call { callers: usize, warm_up_ms: u64, duration_ms: u64, beside: Beside, deadline_ms: u64 },
+    /// Call all counters, or that of one node, by so many callers.
+    Call { callers: usize, whom: Option<String>, warm_up_ms: u64, duration_ms: u64, beside: Beside, deadline_ms: u64 },
+    /// Ping, count or read: of a node that the exercise runs on.
+    #[cfg(feature = "daemon")]
+    Exercise(Task),
     /// Say what you have used.
     Used,
     /// Leave the cluster.
@@ -31,6 +36,9 @@ pub(crate) enum Said {
     Produced { first_us: u64, verdict: Verdict },
     /// How long the calls took, and what was cast beside them.
     Called { times: Times, beside: Option<Besides> },
+    /// What came of the exercise.
+    #[cfg(feature = "daemon")]
+    Exercise(Outcome),
     /// What it has used, and how often it has seen another node go.
     Used { usage: Usage, downs: u64 },
     /// It has left, and its peers had everything.

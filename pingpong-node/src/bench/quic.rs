@@ -1,12 +1,15 @@
 //! Nodes that are processes, and talk QUIC with mutual TLS: directly, or through a relay that can cut them off.
 
 use super::child::{BenchStart, OfBench};
-use super::node::{CLUSTER, Setup};
-use super::nodes::Nodes;
-use super::options::{IoThreads, Seeds};
+use super::node::CLUSTER;
+use super::nodes::{Layout, Nodes};
+use super::options::IoThreads;
 use super::protocol::{Order, Said};
 use crate::cluster::{ClusterError, Processes, Relay, name};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+#[cfg(feature = "daemon")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What is between the processes.
@@ -20,23 +23,20 @@ enum Between {
 pub(crate) struct QuicNodes {
     processes: Processes<OfBench>,
     between: Between,
-    nodes: usize,
-    seeds: Seeds,
-    payload: usize,
     io_thread: IoThreads,
+    /// Those that were started at least once.
+    begun: BTreeSet<usize>,
+    /// Its files, if there are any, go last.
+    layout: Layout,
 }
 
 impl QuicNodes {
     /// Makes certificates, and addresses; no node is started. A relay is for cuts alone: it is much slower than the nodes.
-    pub(crate) async fn new(
-        nodes: usize,
-        relayed: bool,
-        seeds: Seeds,
-        payload: usize,
-        io_thread: IoThreads,
-    ) -> Result<Self, ClusterError> {
+    pub(crate) async fn new(layout: Layout, relayed: bool, io_thread: IoThreads) -> Result<Self, ClusterError> {
+        let nodes = layout.nodes;
         let between = if relayed { Between::Relay(Relay::start(nodes).await?) } else { Between::Nothing(free(nodes)?) };
-        Ok(Self { processes: Processes::new(CLUSTER, nodes)?, between, nodes, seeds, payload, io_thread })
+        let processes = Processes::new(CLUSTER, nodes)?;
+        Ok(Self { processes, between, io_thread, begun: BTreeSet::new(), layout })
     }
 
     /// Where others dial a node.
@@ -68,17 +68,17 @@ impl Nodes for QuicNodes {
     const ONE_PROCESS: bool = false;
 
     fn number(&self) -> usize {
-        self.nodes
+        self.layout.nodes
     }
 
     async fn start(&mut self, node: usize) -> Result<(), ClusterError> {
-        let seeds = self.seeds.of(node, self.nodes).map(|seed| self.address(seed).to_string()).collect();
+        let seeds = self.layout.seeds.of(node, self.layout.nodes).map(|seed| self.address(seed).to_string()).collect();
         let mut start = self.processes.identified(node, seeds);
         match &self.between {
             Between::Nothing(addresses) => start.listen = Some(addresses[node]),
             Between::Relay(relay) => start.advertise = Some(relay.address(node).to_string()),
         }
-        let setup = Setup { number: node, nodes: self.nodes, payload: self.payload };
+        let setup = self.layout.setup(node, self.begun.insert(node));
         let io_thread = self.io_thread == IoThreads::On;
         self.processes.start(node, BenchStart { start, setup, io_thread }).await
     }
@@ -118,7 +118,7 @@ impl Nodes for QuicNodes {
 
     fn cut(&mut self, node: usize) {
         if let Between::Relay(relay) = &self.between {
-            let others = (0..self.nodes).filter(|other| *other != node).collect();
+            let others = (0..self.layout.nodes).filter(|other| *other != node).collect();
             relay.partition(&[vec![node], others]);
         }
     }
@@ -127,6 +127,11 @@ impl Nodes for QuicNodes {
         if let Between::Relay(relay) = &self.between {
             relay.heal();
         }
+    }
+
+    #[cfg(feature = "daemon")]
+    fn store(&self, node: usize) -> Option<PathBuf> {
+        self.layout.store(node)
     }
 
     fn silent(&self) -> Option<ClusterError> {

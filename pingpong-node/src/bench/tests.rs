@@ -1,6 +1,8 @@
 //! Benchmarks on nodes that say what they are told to say.
 
 use super::conduct::{Case, Conducted, conduct};
+#[cfg(feature = "daemon")]
+use super::exercise::{Agreed, Kind, Level, Meanwhile, Outcome, Pings, Plan, Reads, Task};
 use super::failover::Fault;
 use super::node::{Times, Usage, Verdict};
 use super::nodes::Nodes;
@@ -47,6 +49,32 @@ impl Model {
         let of = |flaw| u64::from(self.flaw == flaw);
         let (lost, out_of_order, duplicates) = (of(Flaw::Loses), of(Flaw::Reorders), of(Flaw::Doubles));
         Verdict { lost, out_of_order, duplicates, done_us: 3_000_000 }
+    }
+}
+
+#[cfg(feature = "daemon")]
+impl Model {
+    /// 100 pings or reads in 2 s, of 30 us each; a sync and a call take 10 us.
+    fn exercise(&self, task: Task) -> Outcome {
+        let failures = u64::from(self.flaw == Flaw::Fails);
+        let times = Times { calls: 100, failures, elapsed_s: 2.0, p50_us: 30.0, ..Times::default() };
+        let least = Times { calls: 200, elapsed_s: 2.0, p50_us: 10.0, ..Times::default() };
+        match task {
+            Task::Sync { .. } => Outcome::Synced(least),
+            Task::Alone { .. } => Outcome::Alone { times, sync: Some(least), call: least, acknowledged: 100 },
+            Task::Ping { .. } => Outcome::Pinged { times, acknowledged: 100 },
+            Task::Read { .. } => Outcome::Read { times, unstable: 0 },
+            Task::Count { pings, .. } => {
+                let counted = match self.flaw {
+                    Flaw::Loses => 99,
+                    Flaw::Doubles => 101,
+                    _ => 100,
+                };
+                Outcome::Counted(pings.into_keys().map(|producer| (producer, counted)).collect())
+            }
+            Task::Vote => Outcome::At(1),
+            Task::Look => Outcome::Seen { at_us: 1, slots: 100, total: 100 },
+        }
     }
 }
 
@@ -97,6 +125,8 @@ impl Nodes for Model {
                 self.downs += flaps;
                 Said::Used { usage: Usage { cpu_us: 1_000_000, rss_bytes: 1, peak_bytes: 2 }, downs: downs + flaps }
             }
+            #[cfg(feature = "daemon")]
+            Order::Exercise(task) => Said::Exercise(self.exercise(task)),
             Order::Leave { .. } => Said::Left { flushed: self.flaw != Flaw::LeavesEarly },
         })
     }
@@ -113,6 +143,11 @@ impl Nodes for Model {
     fn cut(&mut self, _: usize) {}
 
     fn heal(&mut self) {}
+
+    #[cfg(feature = "daemon")]
+    fn store(&self, node: usize) -> Option<std::path::PathBuf> {
+        Some(std::path::PathBuf::from(name(node)))
+    }
 
     fn silent(&self) -> Option<ClusterError> {
         None
@@ -160,6 +195,45 @@ fn cases() -> [Case; 4] {
 async fn conducted(flaw: Flaw, case: &Case, signals: &[(Duration, Signal)]) -> Conducted {
     let model = std::future::ready(Ok(Model { flaw, told: BTreeMap::new(), downs: 0 }));
     conduct(model, case, PATIENCE, &mut Script(signals.to_vec())).await
+}
+
+#[cfg(feature = "daemon")]
+fn of_exercise() -> Case {
+    let pings = |level, clients| {
+        let producers = Producers::All;
+        Plan::Acks(Pings { level, clients, producers, store: "file", duration: PATIENCE, deadline: PATIENCE })
+    };
+    let reads =
+        |beside| Plan::Reads(Reads { agreed: Agreed::Majority, readers: 1, beside, store: "file", duration: PATIENCE });
+    let plans = vec![
+        pings(Level::Local, 1),
+        pings(Level::Majority, 1),
+        pings(Level::Majority, 64),
+        reads(Meanwhile::None),
+        reads(Meanwhile::Pings),
+    ];
+    Case::Exercise(plans, Kind::File)
+}
+
+#[cfg(feature = "daemon")]
+#[tokio::test(start_paused = true)]
+async fn pings_that_are_missing_or_too_many_show_and_figures_are_ratios_to_what_was_measured_beside() {
+    let case = of_exercise();
+    assert_eq!(oks(Flaw::None, &case).await, [true; 5]);
+    for flaw in [Flaw::Loses, Flaw::Doubles] {
+        assert_eq!(oks(flaw, &case).await, [false, false, false, true, true], "{flaw:?}");
+    }
+    for flaw in [Flaw::Fails, Flaw::Flaps] {
+        assert_eq!(oks(flaw, &case).await, [false; 5], "{flaw:?}");
+    }
+    let conducted = conducted(Flaw::None, &case, &[]).await;
+    let figure = |measured: usize, name: &str| {
+        let figures = &conducted.measured[measured].figures;
+        figures.iter().find(|(other, _)| *other == name).unwrap().1.value()
+    };
+    assert_eq!([figure(0, "p50_to_least"), figure(1, "p50_to_least")], [3.0, 1.0], "a sync; two syncs and a call");
+    assert_eq!([figure(2, "pings_per_s"), figure(2, "pings_to_syncs")], [100.0, 1.0], "of two nodes");
+    assert_eq!([figure(3, "reads_to_calls"), figure(4, "pings_per_s")], [1.0, 50.0]);
 }
 
 /// Whether each measurement of a case is as it must be.

@@ -104,6 +104,69 @@ async fn nodes_that_start_at_once_are_timed_until_all_are_linked() {
     }
 }
 
+/// Runs a benchmark of the exercise, with its files in a directory of which nothing is left then.
+#[cfg(feature = "daemon")]
+async fn with_stores(arguments: &str, transport: &str) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let said = objects(&format!("{arguments} --dir {}", dir.path().display()), transport, 3).await;
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{arguments}");
+    said
+}
+
+#[cfg(feature = "daemon")]
+#[tokio::test]
+async fn acknowledged_pings_are_timed_at_each_level_and_all_members_have_them() {
+    for transport in TRANSPORTS {
+        let said = with_stores("acks --duration 100ms --clients 1,8 --store file,memory", transport).await;
+        let cases = ["file", "memory"].into_iter().flat_map(|store| {
+            let levels = ["queued", "local", "majority"].into_iter();
+            levels.flat_map(move |level| [1, 8].map(|clients| (store, level, clients)))
+        });
+        assert_eq!(said.len(), 12);
+        for (object, (store, level, clients)) in said.iter().zip(cases) {
+            let case = [&object["store"], &object["level"], &object["clients"]];
+            assert_eq!(case, [&Value::from(store), &level.into(), &clients.into()], "{object}");
+            assert!(number(object, "pings_per_s") > 0.0 && number(object, "call_p50_us") > 0.0, "{object}");
+            assert_eq!(object.get("syncs_per_s").is_some(), store == "file", "{object}");
+            let least = store == "file" && level != "queued" || level == "majority";
+            assert_eq!(object.get("p50_to_least").is_some(), clients == 1 && least, "{object}");
+        }
+        let said = with_stores("acks --duration 100ms --clients 8 --level majority --producers all", transport).await;
+        assert!(number(&said[0], "pings") > 0.0 && said[0]["producers"] == "all", "{said:?}");
+    }
+}
+
+#[cfg(feature = "daemon")]
+#[tokio::test]
+async fn reads_are_timed_beside_calls_and_beside_pings() {
+    for transport in TRANSPORTS {
+        for beside in ["none", "pings"] {
+            let said = with_stores(&format!("reads --duration 100ms --readers 1,8 --beside {beside}"), transport).await;
+            assert_eq!(said.len(), 4);
+            for object in &said {
+                for figure in ["reads_per_s", "p50_us", "p50_to_calls", "reads_to_calls"] {
+                    assert!(number(object, figure) > 0.0, "{figure}: {object}");
+                }
+                assert_eq!(object.get("unstable").is_some(), beside == "pings", "{object}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "daemon")]
+#[tokio::test]
+async fn nodes_start_on_their_files_and_members_that_lost_theirs_vote_again() {
+    for transport in TRANSPORTS {
+        let said = with_stores("recovery --slots 1000", transport).await;
+        assert_eq!(said.len(), 6);
+        for object in &said {
+            let time = if object["event"] == "start" { "ready_ms" } else { "vote_ms" };
+            assert!(number(object, time) > 0.0 && number(object, "file_bytes") > 0.0, "{object}");
+            assert_eq!(object["slots"], if object["shape"] == "empty" { 0 } else { 1_000 }, "{object}");
+        }
+    }
+}
+
 #[cfg(feature = "quic")]
 #[tokio::test]
 async fn links_run_on_a_thread_of_their_own_or_not() {
@@ -140,6 +203,12 @@ async fn what_is_not_possible_is_refused_with_the_reason() {
         ("failover --nodes 17", "2..=16"),
         ("failover --cut 2days", "more than a day"),
         ("mesh --runs 0", "1..=1000"),
+        #[cfg(feature = "daemon")]
+        ("acks --nodes 32", "2..=31"),
+        #[cfg(feature = "daemon")]
+        ("reads --readers 0", "1..=4096"),
+        #[cfg(feature = "daemon")]
+        ("recovery --slots 999", "1000..=250000"),
     ];
     for (arguments, reason) in wrong {
         let ended = ended(arguments).await;

@@ -7,22 +7,29 @@
 //! | here | the node, and what it does when it is told something |
 //! | `counter`, `sequence` | the server: it counts pings, and sees whether they come in order |
 //! | `produce`, `callers`, `beside` | casts, calls, and both at once |
+//! | `exercise` | pings that are acknowledged, and reads: the ping exercise on this node |
+//! | `repeat` | the same again and again, and how long it took |
 //! | `watch` | who comes and goes, and when |
 //! | `usage` | CPU and memory of this process |
 
 mod beside;
 mod callers;
 mod counter;
+#[cfg(feature = "daemon")]
+mod exercise;
 #[cfg(test)]
 mod flaws;
 mod produce;
+mod repeat;
 mod sequence;
 mod usage;
 mod watch;
 
-pub(crate) use callers::Times;
 pub(crate) use counter::PING_BYTES;
+#[cfg(feature = "daemon")]
+pub(crate) use exercise::Keep;
 pub(crate) use produce::Verdict;
+pub(crate) use repeat::Times;
 #[cfg(feature = "mem")]
 pub(crate) use usage::forget_peak;
 pub(crate) use usage::{Usage, usage};
@@ -36,8 +43,9 @@ use callers::Callers;
 use counter::{Counter, LargePing, Numbered, Ping};
 use pingpong_node::link::Link;
 use pingpong_node::server::{ServerHandle, SpawnOptions, spawn};
-use pingpong_node::{Address, ClusterName, Mesh, MeshConfig, NodeName, ServerName, Transport};
+use pingpong_node::{Address, ClusterName, Mesh, MeshConfig, NodeName, ServerName, Targets, Transport};
 use produce::Producer;
+use repeat::Span;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -61,6 +69,9 @@ pub(crate) struct Setup {
     pub(crate) nodes: usize,
     /// Bytes of a ping, at least [`PING_BYTES`].
     pub(crate) payload: usize,
+    /// What the exercise keeps its counts in, if that is to run on it, too.
+    #[cfg(feature = "daemon")]
+    pub(crate) keep: Option<Keep>,
 }
 
 impl Setup {
@@ -88,14 +99,16 @@ pub(crate) struct BenchNode<L: Link> {
     watch: Watch,
     servers: BTreeMap<&'static str, ServerName>,
     handles: Vec<ServerHandle>,
+    #[cfg(feature = "daemon")]
+    exercise: Option<exercise::OnNode>,
     filler: Bytes,
     /// Pings that were sent to each server: counters know the numbers of a producer for as long as they live.
     sent: BTreeMap<&'static str, u64>,
 }
 
 impl<L: Link> BenchNode<L> {
-    /// Starts the servers. Must be called within a tokio runtime.
-    pub(crate) fn on(mesh: Mesh<L>, setup: Setup) -> Result<Self, ClusterError> {
+    /// Starts the servers.
+    pub(crate) async fn on(mesh: Mesh<L>, setup: Setup) -> Result<Self, ClusterError> {
         let mesh = Arc::new(mesh);
         let transport: Arc<dyn Transport> = Arc::clone(&mesh) as Arc<dyn Transport>;
         let name = transport.node().name.to_string();
@@ -109,11 +122,18 @@ impl<L: Link> BenchNode<L> {
             watch,
             servers: BTreeMap::new(),
             handles: Vec::new(),
+            #[cfg(feature = "daemon")]
+            exercise: None,
             filler,
             sent: BTreeMap::new(),
         };
-        let served = if node.is_large() { node.serve::<LargePing>() } else { node.serve::<Ping>() };
-        served.map(|()| node)
+        if node.is_large() { node.serve::<LargePing>() } else { node.serve::<Ping>() }?;
+        #[cfg(feature = "daemon")]
+        if let Some(keep) = &node.setup.keep {
+            let started = exercise::OnNode::start(Arc::clone(&node.transport), keep, node.setup.nodes).await;
+            node.exercise = Some(started.map_err(|words| node.failed("start the exercise", words))?);
+        }
+        Ok(node)
     }
 
     fn is_large(&self) -> bool {
@@ -161,11 +181,16 @@ impl<L: Link> BenchNode<L> {
                     self.produce::<Ping>(count, begin_us, deadline).await?
                 }
             }
-            Order::Call { callers, warm_up_ms, duration_ms, beside, deadline_ms } => {
-                let begin = Instant::now() + Duration::from_millis(warm_up_ms);
-                let end = begin + Duration::from_millis(duration_ms);
+            Order::Call { callers, whom, warm_up_ms, duration_ms, beside, deadline_ms } => {
                 let deadline = Duration::from_millis(deadline_ms);
-                self.call(callers, begin, end, beside, deadline).await?
+                self.call(callers, whom, span(warm_up_ms, duration_ms), beside, deadline).await?
+            }
+            #[cfg(feature = "daemon")]
+            Order::Exercise(task) => {
+                let running = self.exercise.as_mut();
+                let running = running.ok_or_else(|| ClusterError::own("a node")("it runs no exercise".to_owned()))?;
+                let outcome = running.obey(task).await;
+                Said::Exercise(outcome.map_err(|words| self.failed("ping, count or read", words))?)
             }
             Order::Used => Said::Used { usage: usage(), downs: self.watch.downs() },
             Order::Leave { deadline_ms } => {
@@ -206,15 +231,20 @@ impl<L: Link> BenchNode<L> {
     async fn call(
         &mut self,
         callers: usize,
-        begin: Instant,
-        end: Instant,
+        whom: Option<String>,
+        span: Span,
         beside: Beside,
         deadline: Duration,
     ) -> Result<Said, ClusterError> {
         let [called, other] = SERVERS;
         let server = self.producer(called)?.server;
         let nodes = self.setup.nodes;
-        let callers = Callers { transport: Arc::clone(&self.transport), server, callers, nodes, begin, end };
+        let (targets, answers) = match whom {
+            None => (Targets::All, nodes),
+            Some(name) => (Targets::node(NodeName::new(&name).map_err(|error| self.failed("call", error))?), 1),
+        };
+        let transport = Arc::clone(&self.transport);
+        let callers = Callers { transport, server, targets, callers, nodes: answers, span };
         let cast_to = match beside {
             Beside::None => None,
             Beside::Same => Some(called),
@@ -225,9 +255,9 @@ impl<L: Link> BenchNode<L> {
                 let (producer, mesh) = (self.producer(server)?, Arc::clone(&self.mesh));
                 let before = self.sent.get(server).copied().unwrap_or(0);
                 Some(if self.is_large() {
-                    BesideCalls::start::<LargePing, L>(producer, before, mesh, begin)
+                    BesideCalls::start::<LargePing, L>(producer, before, mesh, span.begin)
                 } else {
-                    BesideCalls::start::<Ping, L>(producer, before, mesh, begin)
+                    BesideCalls::start::<Ping, L>(producer, before, mesh, span.begin)
                 })
             }
             None => None,
@@ -263,6 +293,14 @@ impl<L: Link> BenchNode<L> {
     #[cfg(feature = "mem")]
     pub(crate) async fn end(self) {
         drop(self.handles);
+        #[cfg(feature = "daemon")]
+        drop(self.exercise);
         self.transport.shutdown(Duration::ZERO).await;
     }
+}
+
+/// From now on, after so much time for warming up.
+fn span(warm_up_ms: u64, duration_ms: u64) -> Span {
+    let begin = Instant::now() + Duration::from_millis(warm_up_ms);
+    Span { begin, end: begin + Duration::from_millis(duration_ms) }
 }
