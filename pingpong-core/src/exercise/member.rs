@@ -33,8 +33,8 @@ pub(super) struct Member {
     troubles: Troubles,
     /// Answers that wait for a sync, in the order of their changes.
     waiting: VecDeque<Waiting>,
-    /// Whether [`Info::Settled`] is on its way.
-    settling: bool,
+    /// The earliest change that [`Info::Settled`] is on its way for.
+    settling: Option<u64>,
     /// Reads that go on in other nodes' places.
     agreeing: usize,
     began: Instant,
@@ -66,7 +66,7 @@ impl Member {
             reads,
             troubles,
             waiting: VecDeque::new(),
-            settling: false,
+            settling: None,
             agreeing: 0,
             began: Instant::now(),
             repeats: Repeats::default(),
@@ -74,17 +74,18 @@ impl Member {
     }
 
     fn settle(&mut self, cx: &mut Context<Self>) {
-        if self.settling {
+        let Some(ticket) = self.waiting.front().map(|first| first.ticket) else { return };
+        if self.settling.is_some_and(|settling| settling <= ticket) {
             return;
         }
-        if let Some(first) = self.waiting.front() {
-            let (ledger, ticket) = (Arc::clone(&self.ledger), first.ticket);
-            self.settling = cx.spawn(move |_| async move { Info::Settled(ledger.settled(ticket).await) }).is_ok();
+        let ledger = Arc::clone(&self.ledger);
+        if cx.spawn(move |_| async move { Info::Settled(ledger.settled(ticket).await) }).is_ok() {
+            self.settling = Some(ticket);
         }
     }
 
     async fn settled(&mut self, settled: Result<(), CommitError>, cx: &mut Context<Self>) {
-        self.settling = false;
+        self.settling = None;
         let synced = self.ledger.last_synced();
         // What was refused is refused for all: they ask again.
         while self.waiting.front().is_some_and(|waiting| settled.is_err() || waiting.ticket <= synced)
@@ -249,7 +250,9 @@ impl Server for Member {
                     let words = format!("{MAX_WAITING} answers wait for the store");
                     return reply.send(MemberSays::Refused(words)).await;
                 }
-                self.waiting.push_back(Waiting { ticket, then, reply });
+                // What is committing already is synced before what was accepted since, and may be asked for later.
+                let place = self.waiting.partition_point(|waiting| waiting.ticket <= ticket);
+                self.waiting.insert(place, Waiting { ticket, then, reply });
                 self.settle(cx);
             }
         }

@@ -159,10 +159,16 @@ impl State {
                 _ => self.raise(slot, count, Some(source.node().name.clone())),
             }
             if self.counts.get(slot).is_none_or(|published| published < count) {
-                merged.ticket = self.accepted;
+                merged.ticket = merged.ticket.max(self.ticket(slot, count));
             }
         }
         merged
+    }
+
+    /// The change that must be synced for a slot to be at that count, which was accepted. What is committing may be enough.
+    fn ticket(&self, slot: &Slot, count: u64) -> u64 {
+        let has = |committing: &&Pending| committing.raised.get(slot).is_some_and(|raised| raised.count >= count);
+        self.committing.as_ref().filter(has).map_or(self.accepted, |committing| committing.ticket)
     }
 
     /// The store begins a new life: the own slot is a new one, and the old one stays as it is (P4).
