@@ -14,7 +14,9 @@
 use super::{FORMAT, FileStoreError, Owner};
 use pingpong_core::exercise::{Batch, Counts, Identity, Kept, Origin, Slot, Standing};
 use pingpong_core::{Incarnation, NodeName};
-use redb::{Database, Durability, Error, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    AccessGuard, Database, Durability, Error, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction,
+};
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -127,6 +129,7 @@ pub(super) fn facts(db: &Database, owner: &Owner) -> Result<Facts, Wrong> {
     Ok(Facts { opened_by: fact(&table, "opened-by")?, batches, identity })
 }
 
+type Row<'a> = (AccessGuard<'a, (&'static str, u64, u64)>, AccessGuard<'a, u64>);
 type FactTable = ReadOnlyTable<&'static str, &'static str>;
 
 fn fact<T: FromStr<Err: Display>>(table: &FactTable, name: &str) -> Result<T, Wrong> {
@@ -166,13 +169,13 @@ fn standing(standing: Standing) -> &'static str {
 pub(super) fn read(db: &Database, owner: &Owner) -> Result<Option<Kept>, Wrong> {
     let identity = facts(db, owner)?.identity;
     let slots = db.begin_read()?.open_table(SLOTS)?;
-    let mut counts = Counts::new();
-    for row in slots.range::<(&str, u64, u64)>(..)? {
-        let (key, count) = row?;
+    let row = |row: Result<_, redb::StorageError>| {
+        let (key, count): Row<'_> = row?;
         let (producer, millis, random) = key.value();
         let producer = NodeName::new(producer).map_err(|error| Wrong::Words(error.to_string()))?;
-        counts.raise(&Slot { producer, epoch: Incarnation::new(millis, random) }, count.value());
-    }
+        Ok((Slot { producer, epoch: Incarnation::new(millis, random) }, count.value()))
+    };
+    let counts: Counts = slots.range::<(&str, u64, u64)>(..)?.map(row).collect::<Result<_, Wrong>>()?;
     Ok(identity.map(|identity| Kept { identity, counts }))
 }
 
