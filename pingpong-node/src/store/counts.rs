@@ -45,7 +45,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The shape of the file that this program writes.
 const FORMAT: u32 = 1;
@@ -165,19 +166,36 @@ impl FileStore {
         &self,
         work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
     ) -> Result<T, Lost> {
-        let mut place = Arc::clone(&self.keeper).lock_owned().await;
-        let work = move || {
-            let mut keeper = place.take().ok_or(Lost::Halfway)?;
-            let Ok(done) = panic::catch_unwind(AssertUnwindSafe(|| work(&mut keeper))) else {
-                // redb would panic once more when it is dropped. The lock stays until the process ends, as it should.
-                mem::forget(keeper);
-                return Err(Lost::Halfway);
-            };
-            *place = Some(keeper);
-            Ok(done)
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or(Err(Lost::NotBegun))
+        let place = Arc::clone(&self.keeper).lock_owned().await;
+        tokio::task::spawn_blocking(move || in_place(place, work)).await.unwrap_or(Err(Lost::NotBegun))
     }
+
+    /// The same on the very thread where it was asked for, if there are others that go on with all else meanwhile: to wake another thread, and
+    /// to be woken by it, takes longer than many a disk.
+    async fn blocking_here<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
+    ) -> Result<T, Lost> {
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => {
+                let place = Arc::clone(&self.keeper).lock_owned().await;
+                tokio::task::block_in_place(move || in_place(place, work))
+            }
+            _ => self.blocking(work).await,
+        }
+    }
+}
+
+/// Does the work on what is in that place, and leaves the place empty if that panics.
+fn in_place<T>(mut place: OwnedMutexGuard<Option<Keeper>>, work: impl FnOnce(&mut Keeper) -> T) -> Result<T, Lost> {
+    let mut keeper = place.take().ok_or(Lost::Halfway)?;
+    let Ok(done) = panic::catch_unwind(AssertUnwindSafe(|| work(&mut keeper))) else {
+        // redb would panic once more when it is dropped. The lock stays until the process ends, as it should.
+        mem::forget(keeper);
+        return Err(Lost::Halfway);
+    };
+    *place = Some(keeper);
+    Ok(done)
 }
 
 /// Work that did not come to its end.
@@ -206,7 +224,11 @@ impl Store for FileStore {
 
     /// If its future is dropped, the batch is kept or not as if it had been waited for, and the next call waits for its end.
     async fn commit(&mut self, batch: Batch) -> Result<(), CommitError> {
-        let committed = self.blocking(move |keeper| keeper.commit(&batch)).await;
+        // The first batch is that of whoever opens the ledger, on a task that may have more to do; the others are those of a task of their own.
+        let committed = match batch.identity {
+            Some(_) => self.blocking(move |keeper| keeper.commit(&batch)).await,
+            None => self.blocking_here(move |keeper| keeper.commit(&batch)).await,
+        };
         committed.unwrap_or_else(|lost| {
             let (place, words) = (self.path.display().to_string(), lost.words());
             Err(match lost {
