@@ -180,8 +180,7 @@ impl World {
         config.limits.max_peers = 256;
         config.outside = Arc::clone(&self.outside) as Arc<dyn OutsideWorld>;
         let mesh = Arc::new(Mesh::start(link, config).await.unwrap());
-        let identity =
-            Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Observer };
+        let identity = Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Observer };
         let store = Full(Some(Kept { identity, counts }));
         let ledger = Ledger::open(store, &mesh.node(), LedgerOptions::default()).await.unwrap();
         let transport = Counted { inner: Arc::clone(&mesh), traffic: Arc::clone(&self.traffic) };

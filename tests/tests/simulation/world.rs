@@ -182,7 +182,7 @@ impl World {
             drop(life);
             match end {
                 Err(ExerciseError::Trouble(Trouble::StoreFailed(_))) => {
-                    record.note(format!("{name}: its store failed"))
+                    record.note(format!("{name}: its store failed"));
                 }
                 other => record.wrong(format!("{name} stopped: {other:?}")),
             }
