@@ -32,7 +32,9 @@ struct Traffic {
 
 impl Traffic {
     fn reset(&self) {
-        [&self.casts, &self.calls, &self.bytes].map(|counter| counter.store(0, Ordering::Relaxed));
+        for counter in [&self.casts, &self.calls, &self.bytes] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 
     fn read(&self) -> (u64, u64, u64) {

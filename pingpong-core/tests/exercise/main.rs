@@ -1,6 +1,6 @@
 //! The producer, the consumer and the mesh together: scenarios of `docs/counts.md`, each named by its number.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests; seeds and costs are shown
 
 mod cluster;
 mod cost;
