@@ -26,6 +26,7 @@ pub(super) async fn fresh(
 fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Replies<ConsumerSays>) -> FreshRead {
     let mut counts: Counts = ledger.counts().as_ref().clone();
     let (mut exact, mut answered) = (BTreeSet::new(), BTreeSet::new());
+    let consumers_failed = consumers.failed;
     for reply in consumers.replies {
         if let ConsumerSays::Counts(said) = reply.reply {
             counts.merge(&said);
@@ -55,6 +56,9 @@ fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Re
     let failed = producers.failed.iter().filter(|failed| failed.reason != CallFailure::NoSuchServer);
     let names = values.keys().chain(members.iter().flat_map(|members| members.names()));
     let names = names.chain(failed.map(|failed| &failed.name));
-    let missing = names.filter(|name| !answered.contains(*name)).cloned().collect();
+    // A member that does not say what it has heard may hide a name.
+    let silent = consumers_failed.iter().map(|failed| &failed.name);
+    let silent = silent.filter(|name| members.as_ref().is_some_and(|members| members.has(name)));
+    let missing = names.filter(|name| !answered.contains(*name)).chain(silent).cloned().collect();
     FreshRead { total: values.values().map(|value| value.pings()).sum(), values, missing }
 }

@@ -50,7 +50,8 @@ impl FreshValue {
 }
 
 impl FreshRead {
-    /// Whether all values are exact. Then the total is, too (P21).
+    /// Whether all values are exact. Then the total of all producers that anybody who answered has heard of is, too (P21): a node that is not
+    /// configured, and of which nobody has heard yet, cannot be known to be missing.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.values.values().all(|value| matches!(value, FreshValue::Exact(_)))
     }

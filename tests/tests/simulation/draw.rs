@@ -16,23 +16,25 @@ pub(crate) fn draw(seed: u64) -> Plan {
     let mut dice = Dice::new(seed);
     let setup = setup(seed, &mut dice);
     let mut script = Script::new(setup.clone(), dice);
-    let hub = script.dice.percent(30).then(|| script.member());
-    for _ in 0..script.dice.from(3..=6) {
+    for _ in 0..script.dice.from(4..=7) {
         if script.dice.percent(50) {
             ploys::any(&mut script);
         } else {
             random(&mut script);
         }
     }
+    let hub = script.dice.percent(30).then(|| script.member());
     if let Some(hub) = hub {
         script.after(100, 1_000);
         script.step(Step::HealAll);
         script.step(Step::Star(hub));
         script.after(3_000, 6_000);
     }
-    let Script { mut dice, at, steps, .. } = script;
-    let end = at + millis(dice.from(200..=2_000));
-    let clients = clients(&setup, end, &mut dice);
+    // In some runs clients fall silent early, so that no later ping makes good what a node has missed.
+    let silent = script.dice.percent(35).then(|| ploys::deaf_at_last(&mut script));
+    script.after(200, 2_000);
+    let Script { mut dice, at: end, steps, .. } = script;
+    let clients = clients(&setup, silent.unwrap_or(end), &mut dice);
     Plan { setup, clients, steps, hub, end }
 }
 
@@ -62,11 +64,16 @@ pub(crate) struct Script {
 
 impl Script {
     fn new(setup: Setup, dice: Dice) -> Self {
-        Self { setup, dice, at: millis(300), steps: Vec::new() }
+        Self { setup, dice, at: millis(500), steps: Vec::new() }
     }
 
     pub(crate) fn step(&mut self, step: Step) {
         self.steps.push((self.at, step));
+    }
+
+    /// When the next step comes.
+    pub(crate) fn now(&self) -> Duration {
+        self.at
     }
 
     /// The next step comes between so many and so many milliseconds later.

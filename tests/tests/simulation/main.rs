@@ -8,7 +8,7 @@
 //!
 //! | command | what it does |
 //! | --- | --- |
-//! | `cargo test -p pingpong-conformance --test simulation` | 300 seeds |
+//! | `cargo test -p pingpong-conformance --test simulation` | 500 seeds |
 //! | `SEEDS=5000 cargo test ...` | so many; `FROM=301` begins there |
 //! | `SECONDS=600 cargo test ...` | as many as it can in that time |
 //! | `SEED=17 cargo test ...` | that one; if it fails, its shrunk plan and its trace |
@@ -16,18 +16,19 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `plan`, `draw`, `ploys`, `dice` | what a run will do, and how it is drawn |
-//! | `world`, `store`, `client`, `record` | nodes, disks and clients, and what happened |
+//! | `world`, `faults`, `store`, `client`, `record`, `signal` | nodes, what befalls them, disks and clients, and what happened |
 //! | `run`, `settle` | one plan carried out, to its end |
 //! | `shrink`, `seeds` | a failing plan made small; many seeds |
 
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests; it reports to the terminal
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // helpers of tests
 
 mod client;
 mod dice;
 #[path = "../support/disk.rs"]
 mod disk;
 mod draw;
+mod faults;
 #[path = "../support/mod.rs"]
 mod mem_harness;
 mod plan;
@@ -47,7 +48,7 @@ use seeds::Which;
 use std::time::Duration;
 
 /// Seeds that are tried when nobody says how many.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is not a number")))
@@ -88,7 +89,7 @@ fn whatever_fails_counts_are_as_promised() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in 1..=number("TWICE").unwrap_or(10) {
+    for seed in 1..=number("TWICE").unwrap_or(20) {
         let plan = draw::draw(seed);
         let (first, second) = (run::run(&plan).kept.text(), run::run(&plan).kept.text());
         assert!(first.lines().count() > 100, "the run was busy:\n{first}");

@@ -4,6 +4,7 @@
 
 use crate::draw::{Script, millis};
 use crate::plan::{Fate, Manner, Name, OUTSIDER, Server, Step};
+use std::time::Duration;
 
 /// One of them.
 pub(crate) fn any(script: &mut Script) {
@@ -78,13 +79,31 @@ fn deaf(script: &mut Script) {
     let name = script.name();
     script.step(Step::StopServers(name));
     script.after(300, 3_000);
-    let far = millis(script.dice.from(160..=500));
+    asks_in_vain(name, script);
+    script.after(0, 1_000);
+}
+
+/// The same, and the pings of that while were the last ones. Returns when clients are to fall silent.
+pub(crate) fn deaf_at_last(script: &mut Script) -> Duration {
+    let name = if script.setup.outsider && script.dice.percent(60) { OUTSIDER } else { script.name() };
+    script.step(Step::Start(name));
+    script.after(500, 1_000);
+    script.step(Step::StopServers(name));
+    script.after(300, 2_000);
+    let silent = script.now();
+    script.after(1_200, 3_000);
+    asks_in_vain(name, script);
+    silent
+}
+
+/// Servers start while packets take so long that no answer comes in time.
+fn asks_in_vain(name: Name, script: &mut Script) {
+    let far = script.setup.ask_deadline / 2 + millis(script.dice.from(20..=200));
     script.step(Step::Far(name, far));
     script.after(0, 200);
     script.step(Step::Start(name));
-    script.after(500, 2_000);
+    script.after(800, 2_500);
     script.step(Step::Calm);
-    script.after(0, 1_000);
 }
 
 /// The others hear of each other through one member alone (P16), and one of them goes.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Shared by all that happens in a run.
 pub(crate) struct Record {
-    start: Instant,
+    start: Mutex<Instant>,
     kept: Mutex<Kept>,
 }
 
@@ -36,15 +36,21 @@ enum Fact {
 impl Record {
     /// Time begins now.
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), kept: Mutex::default() }
+        Self { start: Mutex::new(Instant::now()), kept: Mutex::default() }
+    }
+
+    /// The plan begins now, and with it time once more. No operation has begun before.
+    pub(crate) fn plan_begins(&self) {
+        self.note("the plan begins".to_owned());
+        *self.start.lock().unwrap() = Instant::now();
     }
 
     pub(crate) fn start(&self) -> Instant {
-        self.start
+        *self.start.lock().unwrap()
     }
 
     fn add(&self, fact: Fact) {
-        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap();
+        let now = u64::try_from(self.start().elapsed().as_micros()).unwrap();
         self.kept.lock().unwrap().facts.push((now, fact));
     }
 

@@ -62,6 +62,9 @@ async fn carry_out(plan: &Plan, record: &Arc<Record>, harness: MemHarness) {
     for name in world.names() {
         world.start(name).await;
     }
+    // Nobody can ask for the pings of a node that nobody has heard of.
+    world.all_know_all().await;
+    record.plan_begins();
     let stop = Signal::new(false);
     let mut clients = JoinSet::new();
     for client in &plan.clients {

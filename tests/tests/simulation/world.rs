@@ -4,10 +4,10 @@
 //! - Fewer stores than a majority of the members are lost, or have not recovered, at the same time (P12). A kill that would lose one more keeps
 //!   the disk, or is left out if the store is in memory.
 
-use crate::disk::{Disk, Fault};
+use crate::disk::Disk;
 use crate::draw::millis;
 use crate::mem_harness::MemHarness;
-use crate::plan::{Fate, InFlight, Manner, Name, Server, Setup, Step};
+use crate::plan::{Fate, InFlight, Manner, Name, Setup};
 use crate::record::Record;
 use crate::signal::Signal;
 use crate::store::Fence;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Life {
     pub(crate) exercise: Exercise,
     /// How often servers were told to crash.
-    crashes: AtomicU64,
+    pub(crate) crashes: AtomicU64,
 }
 
 /// A process.
@@ -42,8 +42,8 @@ struct Process {
 }
 
 /// A name, whatever lives under it.
-struct Host {
-    disk: Disk,
+pub(crate) struct Host {
+    pub(crate) disk: Disk,
     process: Option<Process>,
     life: Signal<Option<Arc<Life>>>,
     started: bool,
@@ -87,7 +87,7 @@ impl World {
         (Self { setup, record, cluster, members, settings, hosts, troubled }, told)
     }
 
-    fn host(&self, name: Name) -> &Host {
+    pub(crate) fn host(&self, name: Name) -> &Host {
         &self.hosts[name]
     }
 
@@ -95,7 +95,7 @@ impl World {
         self.hosts.get_mut(name).unwrap()
     }
 
-    fn harness(&self) -> &dyn Harness {
+    pub(crate) fn harness(&self) -> &dyn Harness {
         self.cluster.harness()
     }
 
@@ -133,6 +133,20 @@ impl World {
         self.host(name).life.replace(Some(Arc::clone(&life)));
         self.look_after(name, life);
         self.record.note(format!("{name} is started"));
+    }
+
+    /// Waits until every node has heard of every other one.
+    pub(crate) async fn all_know_all(&self) {
+        let all = self.hosts.len();
+        let known = async {
+            for name in self.names() {
+                let life = self.life(name).expect("it was started");
+                life.exercise.local_until(|read| read.values.len() == all).await;
+            }
+        };
+        if timeout(PATIENCE, known).await.is_err() {
+            self.record.wrong("nothing has failed, and not all nodes have heard of each other".to_owned());
+        }
     }
 
     async fn process(&mut self, name: Name) -> Process {
@@ -204,7 +218,7 @@ impl World {
     }
 
     /// The process is gone.
-    async fn kill(&mut self, name: Name, fate: Fate, in_flight: InFlight) {
+    pub(crate) async fn kill(&mut self, name: Name, fate: Fate, in_flight: InFlight) {
         let lost = self.setup.memory || fate == Fate::Lost;
         let lost = lost && self.may_lose(name);
         if self.host(name).process.is_none() || (self.setup.memory && !lost) {
@@ -241,7 +255,7 @@ impl World {
         }
     }
 
-    async fn stop_servers(&mut self, name: Name) {
+    pub(crate) async fn stop_servers(&mut self, name: Name) {
         let life = self.host(name).life.replace(None);
         if let Some(life) = life {
             match timeout(PATIENCE, life.exercise.stop()).await {
@@ -249,106 +263,6 @@ impl World {
                 other => self.record.wrong(format!("the servers of {name} do not stop: {other:?}")),
             }
             self.count_crashes(name, &life);
-        }
-    }
-
-    fn behave(&self, name: Name, manner: Manner) {
-        let commit = self.setup.commit;
-        let (latency, fault) = match manner {
-            Manner::Well => (commit, None),
-            Manner::Slow(latency) => (latency, None),
-            Manner::Full => (commit, Some(Fault::Full)),
-            Manner::HeldBefore => (commit, Some(Fault::HeldBefore)),
-            Manner::HeldAfter => (commit, Some(Fault::HeldAfter)),
-            Manner::FailsSync { kept } => (commit, Some(Fault::Sync { kept })),
-        };
-        self.host(name).disk.behave(|manner| (manner.latency, manner.fault) = (latency, fault));
-    }
-
-    async fn crash_server(&self, name: Name, server: Server) {
-        let Some(life) = self.life(name) else { return };
-        let handle = match server {
-            Server::Producer => Some(life.exercise.producer()),
-            Server::Consumer => Some(life.exercise.consumer()),
-            Server::Member => life.exercise.member(),
-        };
-        if let Some(handle) = handle {
-            life.crashes.fetch_add(1, Ordering::Relaxed);
-            handle.crash().await;
-        }
-    }
-
-    /// All links of this node are well, all others cut.
-    pub(crate) async fn star(&self, hub: Name) {
-        let names = self.names();
-        for (at, one) in names.iter().enumerate() {
-            for other in &names[at + 1..] {
-                let (a, b) = (Place::from(*one), Place::from(*other));
-                if *one == hub || *other == hub {
-                    self.harness().heal(&a, &b).await;
-                } else {
-                    self.harness().cut(&a, &b).await;
-                }
-            }
-        }
-    }
-
-    /// How long packets between two nodes take.
-    async fn far(&self, one: Name, other: Name, far: Duration) {
-        self.harness().delay(&one.into(), &other.into(), far).await;
-    }
-
-    pub(crate) async fn calm(&self) {
-        let names = self.names();
-        for (at, one) in names.iter().enumerate() {
-            for other in &names[at + 1..] {
-                self.far(one, other, self.setup.far).await;
-            }
-        }
-    }
-
-    pub(crate) async fn step(&mut self, step: &Step) {
-        self.record.note(format!("{step:?}"));
-        let harness = self.cluster.harness();
-        match step {
-            Step::Cut(a, b) => harness.cut(&(*a).into(), &(*b).into()).await,
-            Step::CutOneWay(a, b) => harness.cut_one_way(&(*a).into(), &(*b).into()).await,
-            Step::Heal(a, b) => harness.heal(&(*a).into(), &(*b).into()).await,
-            Step::HealAll => harness.heal_all().await,
-            Step::Split(groups) => {
-                let places = |group: &Vec<Name>| group.iter().copied().map(Place::from).collect();
-                harness.heal_all().await;
-                harness.partition(&groups.iter().map(places).collect::<Vec<Vec<Place>>>()).await;
-            }
-            Step::Star(hub) => self.star(hub).await,
-            Step::Delay(a, b, far) => self.far(a, b, *far).await,
-            Step::Far(name, far) => {
-                for other in self.names().into_iter().filter(|other| other != name) {
-                    self.far(name, other, *far).await;
-                }
-            }
-            Step::Calm => self.calm().await,
-            Step::Stall(name) => harness.stall(&(*name).into()).await,
-            Step::Resume(name) => harness.resume(&(*name).into()).await,
-            Step::Crash(name, server) => self.crash_server(name, *server).await,
-            Step::Kill(name, fate, in_flight) => self.kill(name, *fate, *in_flight).await,
-            Step::Start(name) => self.start(name).await,
-            Step::StopServers(name) => self.stop_servers(name).await,
-            Step::Disk(name, manner) => self.behave(name, *manner),
-        }
-    }
-
-    /// All faults end, but for the cuts around the hub if there is one.
-    pub(crate) async fn heal(&mut self, hub: Option<Name>) {
-        match hub {
-            Some(hub) => self.star(hub).await,
-            None => self.harness().heal_all().await,
-        }
-        self.calm().await;
-        for name in self.names() {
-            self.harness().resume(&name.into()).await;
-            self.behave(name, Manner::Well);
-            self.start(name).await;
         }
     }
 

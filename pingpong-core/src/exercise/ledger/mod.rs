@@ -8,8 +8,10 @@
 //! | `state` | what is pending, committing and published: pure |
 //! | `rules` | who may say what, and how much |
 //! | `recent` | what changed last, for news |
+//! | `progress` | how far the store has come, and who waits for it |
 //! | `writer` | the one task that talks to the store |
 
+mod progress;
 mod recent;
 mod rules;
 mod state;
@@ -29,6 +31,7 @@ use super::store::{CommitError, Identity, Kept, LoadError, MemoryStore, Origin, 
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use progress::{Progress, Watched};
 use state::State;
 use std::fmt;
 use std::sync::Arc;
@@ -86,17 +89,7 @@ struct Shared {
     work: Notify,
     /// Follows the state's revision.
     revisions: watch::Sender<u64>,
-    progress: watch::Sender<Progress>,
-}
-
-/// How far the store has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Progress {
-    /// The last change that is synced.
-    synced: u64,
-    /// The last change that was refused. It waits to be tried again.
-    refused: u64,
-    closed: bool,
+    progress: Watched,
 }
 
 /// A new epoch has begun.
@@ -245,15 +238,8 @@ impl Ledger {
     /// Waits until the store has failed for good, and says how (P6). The node must stop then: what the store has kept is unknown, and
     /// only a new process can read it. Cancel safe.
     pub async fn failed(&self) -> CommitError {
-        let mut progress = self.shared.progress.subscribe();
-        loop {
-            // The sender is in the ledger itself, so that the wait ends only with what it waits for.
-            let closed = progress.wait_for(|progress| progress.closed).await.is_ok();
-            if let Some(error) = self.lock().closed.clone().filter(|_| closed) {
-                return error;
-            }
-            std::future::pending::<()>().await;
-        }
+        self.shared.progress.wait_for(|progress| progress.closed).await;
+        self.lock().trouble()
     }
 
     /// Waits until this node may vote, if it is a member: it has recovered, or had nothing to recover (P23). Cancel safe.
@@ -300,12 +286,9 @@ impl Ledger {
 
     /// Waits until a change is synced, or the store says that it cannot be for now. Cancel safe.
     pub(super) async fn settled(&self, ticket: u64) -> Result<(), CommitError> {
-        let mut progress = self.shared.progress.subscribe();
-        let settled = progress.wait_for(|p| p.synced >= ticket || p.refused >= ticket || p.closed).await;
-        match settled.map(|progress| *progress) {
-            Ok(progress) if progress.synced >= ticket => Ok(()),
-            _ => Err(self.lock().trouble()),
-        }
+        let settled = |p: &Progress| p.synced >= ticket || p.refused >= ticket || p.closed;
+        let progress = self.shared.progress.wait_for(settled).await;
+        if progress.synced >= ticket { Ok(()) } else { Err(self.lock().trouble()) }
     }
 
     /// Waits until a change is synced, however often the store refuses it. Cancel safe.
@@ -313,17 +296,13 @@ impl Ledger {
     /// # Errors
     /// [`CommitError::Unknown`]: the store has failed.
     pub(super) async fn synced(&self, ticket: u64) -> Result<(), CommitError> {
-        let mut progress = self.shared.progress.subscribe();
-        let synced = progress.wait_for(|progress| progress.synced >= ticket || progress.closed).await;
-        match synced.map(|progress| *progress) {
-            Ok(progress) if progress.synced >= ticket => Ok(()),
-            _ => Err(self.lock().trouble()),
-        }
+        let progress = self.shared.progress.wait_for(|progress| progress.synced >= ticket || progress.closed).await;
+        if progress.synced >= ticket { Ok(()) } else { Err(self.lock().trouble()) }
     }
 
     /// The last change that is synced.
     pub(super) fn last_synced(&self) -> u64 {
-        self.shared.progress.borrow().synced
+        self.shared.progress.now().synced
     }
 
     /// Counts a direct count that went back.
@@ -423,11 +402,7 @@ impl Ledger {
     }
 
     async fn until(&self, standing: Standing) {
-        let mut progress = self.shared.progress.subscribe();
-        if progress.wait_for(|_| self.identity().standing == standing).await.is_err() {
-            // Not reached: the sender is in the ledger itself.
-            std::future::pending::<()>().await;
-        }
+        self.shared.progress.wait_for(|_| self.identity().standing == standing).await;
     }
 
     /// This member votes from now on, with this epoch; returns the change to wait for. `None`: another epoch has begun meanwhile, which knows
@@ -470,7 +445,7 @@ impl Shared {
             state: Mutex::new(state),
             work: Notify::new(),
             revisions: watch::Sender::new(revision),
-            progress: watch::Sender::new(Progress { synced, ..Progress::default() }),
+            progress: Watched::new(Progress { synced, ..Progress::default() }),
         }
     }
 

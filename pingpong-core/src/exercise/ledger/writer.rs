@@ -1,6 +1,6 @@
 //! The one task that talks to the store: everything that waits becomes one batch, and the next waits meanwhile (P3).
 
-use super::{Progress, Shared};
+use super::Shared;
 use crate::exercise::backoff::Backoff;
 use crate::exercise::store::{CommitError, Store};
 use crate::node::Node;
@@ -57,20 +57,20 @@ impl Shared {
         self.revisions.send_if_modified(|revision| std::mem::replace(revision, state.revision) != state.revision);
         drop(state);
         if let Some(synced) = synced {
-            self.progress.send_modify(|progress| progress.synced = synced);
+            self.progress.change(|progress| progress.synced = synced);
         }
     }
 
     fn refused(&self, error: CommitError) {
         let refused = self.lock().refused(error);
         if let Some(refused) = refused {
-            self.progress.send_modify(|progress: &mut Progress| progress.refused = refused);
+            self.progress.change(|progress| progress.refused = refused);
         }
     }
 
     pub(super) fn close(&self, error: CommitError) {
         self.lock().close(error);
-        self.progress.send_modify(|progress| progress.closed = true);
+        self.progress.change(|progress| progress.closed = true);
         self.work.notify_one();
     }
 

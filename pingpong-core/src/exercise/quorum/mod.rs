@@ -25,6 +25,7 @@ use super::messages::{Agreement, Ask, MemberSays};
 use super::read::ReadError;
 use super::settings::Settings;
 use crate::name::NodeName;
+use crate::node::Incarnation;
 use crate::transport::Transport;
 use poll::{Poll, Said};
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,8 @@ pub(super) struct Quorum {
 #[derive(Clone, Debug)]
 pub(super) struct Lacks {
     all: Arc<Counts>,
-    of: BTreeMap<NodeName, Counts>,
+    /// Of members that have said what they have: the life that said so, and what it lacks.
+    of: BTreeMap<NodeName, (Incarnation, Counts)>,
 }
 
 impl Lacks {
@@ -59,13 +61,23 @@ impl Lacks {
 
     /// These members have said what they have.
     fn beyond(counts: Arc<Counts>, replies: &BTreeMap<NodeName, (Voice, Arc<Counts>)>) -> Self {
-        let of = replies.iter().map(|(member, (_, has))| (member.clone(), counts.beyond(has)));
+        let of = replies.iter().map(|(member, (voice, has))| (member.clone(), (voice.epoch, counts.beyond(has))));
         Self { of: of.collect(), all: counts }
     }
 
-    /// A member may have lost what it had, if it is asked again.
-    fn ask(&self, member: &NodeName, again: bool) -> Ask {
-        Ask::Hold(self.of.get(member).filter(|_| !again).unwrap_or(&self.all).clone())
+    /// What a member is asked first.
+    fn first(&self, member: &NodeName) -> Ask {
+        Ask::Hold(self.of.get(member).map_or(&*self.all, |(_, lacks)| lacks).clone())
+    }
+
+    /// What it is asked again: it may have lost what it had.
+    fn again(&self) -> Ask {
+        Ask::Hold(self.all.as_ref().clone())
+    }
+
+    /// Whether what it was asked first says nothing, as another life of it answers than the one that said what it has.
+    fn is_of_another_life(&self, member: &NodeName, voice: &Voice) -> bool {
+        self.of.get(member).is_some_and(|(epoch, _)| *epoch != voice.epoch)
     }
 }
 
@@ -147,13 +159,14 @@ impl Quorum {
         have: impl Fn(usize) + Send,
     ) -> Result<(), ReadError> {
         let mut poll = Poll::new(self, until);
-        let mut unable = Unable::default();
+        let (mut unable, mut whole) = (Unable::default(), BTreeSet::new());
         for member in self.members.names().iter().filter(|member| !voices.of().any(|of| of == *member)) {
-            poll.ask(member, lacks.ask(member, false));
+            poll.ask(member, lacks.first(member));
         }
         loop {
             for outdated in voices.drop_outdated() {
-                poll.ask_again(&outdated, lacks.ask(&outdated, true));
+                whole.insert(outdated.clone());
+                poll.ask_again(&outdated, lacks.again());
             }
             have(voices.len());
             if voices.len() >= self.need() {
@@ -162,16 +175,22 @@ impl Quorum {
             let Some(Said { member, outcome }) = poll.next().await else {
                 return Err(self.late(voices.len(), &unable));
             };
-            if let Ok((_, MemberSays::Held(voice))) = outcome {
-                unable.helps(&member);
-                voices.add(member, voice);
-                continue;
+            match outcome {
+                Ok((_, MemberSays::Held(voice)))
+                    if whole.contains(&member) || !lacks.is_of_another_life(&member, &voice) =>
+                {
+                    unable.helps(&member);
+                    voices.add(member, voice);
+                    continue;
+                }
+                Ok((_, MemberSays::Held(_))) => {}
+                other => unable.says(&member, other),
             }
-            unable.says(&member, outcome);
             if patience == Patience::None {
                 self.possible(&unable)?;
             }
-            poll.ask_again(&member, lacks.ask(&member, true));
+            whole.insert(member.clone());
+            poll.ask_again(&member, lacks.again());
         }
     }
 
