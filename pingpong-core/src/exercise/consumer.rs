@@ -363,10 +363,9 @@ impl Consumer {
     }
 
     fn send_news(&mut self, cx: &mut Context<Self>) {
-        if !self.passes_on(&cx.node().name) {
-            return;
-        }
-        let (news, now) = self.gossip.news(&self.ledger);
+        let own = cx.node().name;
+        let only = Some(&own).filter(|own| !self.passes_on(own));
+        let (news, now) = self.gossip.news(&self.ledger, only);
         for News { peers, counts } in news {
             // Whoever has heard most of it from others compares, and asks for the rest alone.
             let sum = || Told::Sum(self.ledger.published().sum);
@@ -495,7 +494,8 @@ impl Server for Consumer {
             Told::Sum(self.ledger.published().sum)
         };
         if !self.passes_on(&cx.node().name) {
-            return;
+            // Its producer tells its own counts; what is counted later is news.
+            return self.gossip.told(&node.name, revision);
         }
         // What is not sent now, because its queue is full, is sent as news.
         self.gossip.told(&node.name, 0);

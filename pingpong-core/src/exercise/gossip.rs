@@ -30,8 +30,8 @@ impl Gossip {
     }
 
     /// What whom is to be told now, and the revision that this comes up to. Each piece of news is for all who were told the same before,
-    /// so that it is encoded once.
-    pub(super) fn news(&mut self, ledger: &Ledger) -> (Vec<News>, u64) {
+    /// so that it is encoded once. A node that passes on nobody else's counts tells its own alone: `only` is its name.
+    pub(super) fn news(&mut self, ledger: &Ledger, only: Option<&NodeName>) -> (Vec<News>, u64) {
         let mut by_revision: BTreeMap<u64, Vec<NodeName>> = BTreeMap::new();
         for (name, told) in &self.told {
             by_revision.entry(*told).or_default().push(name.clone());
@@ -41,10 +41,11 @@ impl Gossip {
         for (told, peers) in by_revision {
             let (changed, revision) = ledger.changed_since(told);
             now = now.min(revision);
-            let Some(changed) = changed else {
-                all.push(News { peers, counts: None });
+            let Some(mut changed) = changed else {
+                all.push(News { peers, counts: only.map(|only| ledger.counts().of(only)) });
                 continue;
             };
+            changed.retain(|changed| only.is_none_or(|only| changed.slot.producer == *only));
             let is_news = |peer: &NodeName| changed.iter().any(|changed| changed.by.as_ref() != Some(peer));
             let (peers, informed): (Vec<_>, Vec<_>) = peers.into_iter().partition(is_news);
             informed.iter().for_each(|peer| self.told(peer, revision));
@@ -76,20 +77,27 @@ mod tests {
         for peer in ["b", "c", "d"] {
             gossip.told(&name(peer), ledger.revision());
         }
-        assert_eq!(gossip.news(&ledger).0, [], "nothing changed");
+        assert_eq!(gossip.news(&ledger, None).0, [], "nothing changed");
         let of = |text: &str, count| (Slot { producer: name(text), epoch: Incarnation::new(1, 0) }, count);
         ledger.merge(Source::Producer(&node("b")), &Counts::from_iter([of("b", 1)]));
         ledger.flush().await.unwrap();
-        let (news, now) = gossip.news(&ledger);
+        let (news, now) = gossip.news(&ledger, None);
         let expected = News { peers: vec![name("c"), name("d")], counts: Some(Counts::from_iter([of("b", 1)])) };
         assert_eq!(news, [expected]);
         gossip.told(&name("c"), now);
         ledger.ping(1).await.unwrap();
-        let (news, _) = gossip.news(&ledger);
+        let (news, _) = gossip.news(&ledger, None);
         let all = [
             News { peers: vec![name("d")], counts: Some(Counts::from_iter([of("a", 1), of("b", 1)])) },
             News { peers: vec![name("b"), name("c")], counts: Some(Counts::from_iter([of("a", 1)])) },
         ];
         assert_eq!(news, all, "this node's own pings, which nobody brought");
+        let (news, _) = gossip.news(&ledger, Some(&name("a")));
+        let own = Some(Counts::from_iter([of("a", 1)]));
+        let own = [
+            News { peers: vec![name("d")], counts: own.clone() },
+            News { peers: vec![name("b"), name("c")], counts: own },
+        ];
+        assert_eq!(news, own, "and nothing else, if it passes on nothing");
     }
 }

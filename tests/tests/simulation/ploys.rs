@@ -153,12 +153,21 @@ fn full(script: &mut Script) {
     script.after(100, 1_000);
 }
 
-/// Its servers crash, one after the other.
+/// Its servers crash, one after the other; while its disk is at work, in half of the cases: what they gave to it is in no server's hands then.
 fn crashes(script: &mut Script) {
     let name = script.name();
+    let slow = script.dice.percent(50);
+    if slow {
+        let latency = millis(script.dice.from(100..=1_500));
+        script.step(Step::Disk(name, Manner::Slow(latency)));
+        script.after(50, 1_000);
+    }
     for _ in 0..script.dice.from(2..=6) {
         let server = script.dice.one(&[Server::Producer, Server::Consumer, Server::Member]);
         script.step(Step::Crash(name, server));
         script.after(0, 300);
+    }
+    if slow {
+        script.step(Step::Disk(name, Manner::Well));
     }
 }
