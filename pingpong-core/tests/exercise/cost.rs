@@ -180,6 +180,7 @@ impl World {
         let mut config = MeshConfig::new(ClusterName::new("test").unwrap(), name(node));
         config.seeds = seeds;
         config.limits.max_peers = 256;
+        config.limits.max_memory = 1 << 50;
         config.outside = Arc::clone(&self.outside) as Arc<dyn OutsideWorld>;
         let mesh = Arc::new(Mesh::start(link, config).await.unwrap());
         let identity = Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Observer };

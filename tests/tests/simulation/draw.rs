@@ -31,7 +31,7 @@ pub(crate) fn draw(seed: u64) -> Plan {
         script.after(3_000, 6_000);
     }
     // In some runs clients fall silent early, so that no later ping makes good what a node has missed.
-    let silent = script.dice.percent(35).then(|| ploys::deaf_at_last(&mut script));
+    let silent = script.dice.percent(45).then(|| ploys::at_last(&mut script));
     script.after(200, 2_000);
     let Script { mut dice, at: end, steps, .. } = script;
     let clients = clients(&setup, silent.unwrap_or(end), &mut dice);

@@ -83,8 +83,27 @@ fn deaf(script: &mut Script) {
     script.after(0, 1_000);
 }
 
-/// The same, and the pings of that while were the last ones. Returns when clients are to fall silent.
-pub(crate) fn deaf_at_last(script: &mut Script) -> Duration {
+/// What no later ping may make good. Returns when clients are to fall silent.
+pub(crate) fn at_last(script: &mut Script) -> Duration {
+    if script.dice.percent(60) { deaf_at_last(script) } else { left_at_last(script) }
+}
+
+/// A producer crashes while its disk is at work on its last pings: they are counted, and it must still tell them (P16).
+fn left_at_last(script: &mut Script) -> Duration {
+    let name = if script.setup.outsider && script.dice.percent(60) { OUTSIDER } else { script.name() };
+    let latency = millis(script.dice.from(300..=2_000));
+    script.step(Step::Start(name));
+    script.step(Step::Disk(name, Manner::Slow(latency)));
+    script.after(500, 3_000);
+    let silent = script.now();
+    script.after(0, 200);
+    script.step(Step::Crash(name, Server::Producer));
+    script.after(2_000, 4_000);
+    silent
+}
+
+/// As `deaf`, and the pings of that while were the last ones.
+fn deaf_at_last(script: &mut Script) -> Duration {
     let name = if script.setup.outsider && script.dice.percent(60) { OUTSIDER } else { script.name() };
     script.step(Step::Start(name));
     script.after(500, 1_000);
