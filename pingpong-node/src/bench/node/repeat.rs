@@ -55,6 +55,7 @@ impl Kept {
     }
 
     /// What was kept, one after the other and with something else in between: it has taken the sum of all.
+    #[cfg(feature = "daemon")]
     pub(super) fn alone(&self) -> Times {
         self.over(Duration::from_nanos(self.nanos))
     }
