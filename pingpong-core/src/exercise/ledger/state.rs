@@ -396,3 +396,69 @@ impl Pending {
         self.identity.is_none() && self.raised.is_empty() && self.forgotten.is_empty() && self.pings.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exercise::store::{Origin, Standing};
+    use crate::node::Node;
+
+    fn node(name: &str) -> Node {
+        Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(100, 0) }
+    }
+
+    fn state(limits: StoreLimits) -> State {
+        let identity = Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Active };
+        State::new(node("own").name, Kept { identity, counts: Counts::new() }, limits, None)
+    }
+
+    fn counts(producer: &str, epochs: impl IntoIterator<Item = (u64, u64)>) -> Counts {
+        let slot = |epoch| Slot { producer: node(producer).name, epoch: Incarnation::new(epoch, 0) };
+        epochs.into_iter().map(|(epoch, count)| (slot(epoch), count)).collect()
+    }
+
+    #[test]
+    fn what_is_committing_need_not_wait_for_what_was_accepted_since() {
+        let mut state = state(StoreLimits::default());
+        let (a, b) = (node("a"), node("b"));
+        let first = state.merge(Source::Producer(&a), &counts("a", [(1, 5)])).ticket;
+        assert!(state.take().is_some());
+        let later = state.merge(Source::Producer(&b), &counts("b", [(1, 1)])).ticket;
+        assert!(later > first);
+        for count in [4, 5] {
+            assert_eq!(state.merge(Source::Producer(&a), &counts("a", [(1, count)])).ticket, first, "{count}");
+        }
+        assert!(state.merge(Source::Producer(&a), &counts("a", [(1, 6)])).ticket > later);
+        assert_eq!(state.committed(), Some(first));
+        assert_eq!(state.merge(Source::Producer(&a), &counts("a", [(1, 5)])).ticket, 0, "it is synced");
+    }
+
+    #[test]
+    fn of_slots_that_come_at_once_no_more_are_taken_than_there_is_room_for() {
+        let limits = StoreLimits { epochs: 3, slots: 5 };
+        let mut state = state(limits);
+        let others = node("relay");
+        let a = counts("a", (1..=5).map(|epoch| (epoch, 1)));
+        assert_eq!(state.merge(Source::Relay(&others), &a).refused, 2, "epochs of one producer");
+        let more = Counts::from_iter(["b", "c", "d"].iter().flat_map(|name| {
+            let counts = counts(name, [(1, 1)]);
+            counts.iter().map(|(slot, count)| (slot.clone(), count)).collect::<Vec<_>>()
+        }));
+        assert_eq!(state.merge(Source::Relay(&others), &more).refused, 1, "slots of all");
+        assert!(state.take().is_some() && state.committed().is_some());
+        assert_eq!((state.counts.len(), state.counts.of(&node("a").name).len()), (5, 3));
+        assert_eq!(state.merge(Source::Relay(&others), &a).refused, 2, "nothing has changed");
+    }
+
+    #[test]
+    fn a_slot_without_pings_makes_room_for_a_later_epoch_though_it_came_at_once_with_others() {
+        let mut state = state(StoreLimits { epochs: 3, slots: 100 });
+        let others = node("relay");
+        state.merge(Source::Relay(&others), &counts("a", [(1, 0), (2, 0), (3, 7)]));
+        assert!(state.take().is_some() && state.committed().is_some());
+        let merged = state.merge(Source::Relay(&others), &counts("a", [(4, 1), (5, 1), (6, 1)]));
+        assert_eq!(merged.refused, 1, "two were empty");
+        assert!(state.take().is_some() && state.committed().is_some());
+        assert_eq!(*state.counts, counts("a", [(3, 7), (4, 1), (5, 1)]));
+    }
+}
