@@ -66,6 +66,12 @@ struct Raised {
     by: Option<NodeName>,
 }
 
+/// The epochs of a name, as long as only new ones come to them.
+struct Room {
+    producer: NodeName,
+    epochs: usize,
+}
+
 /// What became of counts that were heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::exercise) struct Merged {
@@ -128,7 +134,7 @@ impl State {
 
     /// Takes over what is greater, and may be said by its source.
     pub(super) fn merge(&mut self, source: Source<'_>, counts: &Counts) -> Merged {
-        let mut merged = Merged::default();
+        let (mut merged, mut room) = (Merged::default(), None);
         // Of a name that there was no room for, there is none for the rest of the message.
         let mut full: Option<&NodeName> = None;
         for (slot, count) in counts.iter() {
@@ -150,7 +156,7 @@ impl State {
             match self.known(slot) {
                 Some(known) if count < known => self.ignored.stale += 1,
                 Some(known) if count == known => {}
-                None if full == Some(&slot.producer) || !self.has_room(slot) => {
+                None if full == Some(&slot.producer) || !self.has_room(slot, &mut room) => {
                     self.ignored.too_many_slots += 1;
                     merged.refused += 1;
                     full = Some(&slot.producer);
@@ -354,16 +360,28 @@ impl State {
     }
 
     /// Whether a new slot fits, after slots of count 0 that are not the highest epoch of that name were forgotten (P8).
-    fn has_room(&mut self, slot: &Slot) -> bool {
-        let all = slots_of(&slot.producer);
+    ///
+    /// Of new slots that come in their order, the epochs of a name are counted once.
+    fn has_room(&mut self, slot: &Slot, room: &mut Option<Room>) -> bool {
+        let forgotten = self.unsynced().map(|pending| pending.forgotten.len()).sum::<usize>();
+        let counted = room.take().filter(|room| room.producer == slot.producer && forgotten == 0);
+        let epochs = counted.map_or_else(|| self.epochs(&slot.producer), |room| room.epochs);
+        let slots = self.counts.len() + self.unsynced().map(|pending| pending.new).sum::<usize>() - forgotten;
+        let over = (epochs + 1).saturating_sub(self.limits.epochs).max((slots + 1).saturating_sub(self.limits.slots));
+        // A slot that is to be forgotten may come back without being asked for room.
+        if over == 0 && forgotten == 0 {
+            *room = Some(Room { producer: slot.producer.clone(), epochs: epochs + 1 });
+        }
+        over == 0 || self.forget(slot) >= over
+    }
+
+    /// How many epochs of a name there are, published or not.
+    fn epochs(&self, producer: &NodeName) -> usize {
+        let all = slots_of(producer);
         let new = self.unsynced().flat_map(|pending| pending.raised.range(all.clone()));
         let new = new.filter(|(slot, _)| self.counts.get(slot).is_none()).map(|(slot, _)| slot.epoch);
         let gone = self.unsynced().map(|pending| pending.forgotten.range(all.clone()).count()).sum::<usize>();
-        let epochs = self.counts.epochs(&slot.producer).count() + new.collect::<BTreeSet<_>>().len() - gone;
-        let slots = self.counts.len() + self.unsynced().map(|pending| pending.new).sum::<usize>();
-        let slots = slots - self.unsynced().map(|pending| pending.forgotten.len()).sum::<usize>();
-        let over = (epochs + 1).saturating_sub(self.limits.epochs).max((slots + 1).saturating_sub(self.limits.slots));
-        over == 0 || self.forget(slot) >= over
+        self.counts.epochs(producer).count() + new.collect::<BTreeSet<_>>().len() - gone
     }
 
     /// Forgets the slots of that name which say nothing any more; returns how many there were.
