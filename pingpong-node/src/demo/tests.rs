@@ -90,6 +90,7 @@ impl Model {
         }
     }
 
+    #[cfg(feature = "daemon")]
     fn flawed(&self, flaw: Flaw) -> bool {
         self.flaw == flaw
     }

@@ -13,14 +13,15 @@ use pingpong_core::exercise::{
     ConfirmError, Exercise, FreshRead, FreshValue, MajorityRead, PingError, PingRefused, Pinged, ReadError, Unconfirmed,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Runs until its plan is done, or clients are to stop.
-pub(crate) async fn run(plan: ClientPlan, record: Arc<Record>, now: Signal<Option<Arc<Life>>>, stop: Signal<bool>) {
+/// Runs until its plan is done, or clients are to be silent.
+pub(crate) async fn run(plan: ClientPlan, record: Arc<Record>, now: Signal<Option<Arc<Life>>>, silent: Duration) {
     let name = node(plan.node);
     let mut pinged = None;
     for (at, ask) in plan.asks {
         tokio::time::sleep_until(record.start() + at).await;
-        if stop.get() {
+        if record.start().elapsed() > silent {
             return;
         }
         let life = now.get();

@@ -7,7 +7,8 @@ pub(crate) struct Dice(u64);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        // Mixed: the streams of two seeds that follow each other would be one stream else, a roll apart.
+        Self(Self(seed).next())
     }
 
     /// SplitMix64.

@@ -34,8 +34,9 @@ pub(crate) fn draw(seed: u64) -> Plan {
     let silent = script.dice.percent(45).then(|| ploys::at_last(&mut script));
     script.after(200, 2_000);
     let Script { mut dice, at: end, steps, .. } = script;
-    let clients = clients(&setup, silent.unwrap_or(end), &mut dice);
-    Plan { setup, clients, steps, hub, end }
+    let silent = silent.unwrap_or(end);
+    let clients = clients(&setup, silent, &mut dice);
+    Plan { setup, clients, steps, hub, silent, end }
 }
 
 fn setup(seed: u64, dice: &mut Dice) -> Setup {

@@ -20,7 +20,9 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<(Duration, Step)>,
     /// If there is one, faults end in two stages: at first the others are linked with this member alone (P16, a bridge).
     pub(crate) hub: Option<Name>,
-    /// When clients ask for nothing more, and the faults end.
+    /// When clients ask for nothing more, whatever they had in mind.
+    pub(crate) silent: Duration,
+    /// When the faults end.
     pub(crate) end: Duration,
 }
 
@@ -160,6 +162,7 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
+        writeln!(f, "  at {}: no client asks for anything more", Seconds(self.silent))?;
         write!(f, "  at {}: all is well again", Seconds(self.end))?;
         match self.hub {
             Some(hub) => write!(f, ", at first with links of {hub} alone"),

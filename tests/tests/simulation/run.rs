@@ -5,7 +5,6 @@ use crate::mem_harness::MemHarness;
 use crate::plan::{Name, Plan};
 use crate::record::{Kept, Record};
 use crate::settle::settle;
-use crate::signal::Signal;
 use crate::world::World;
 use pingpong_conformance::Harness;
 use pingpong_conformance::history::{Summary, check};
@@ -65,18 +64,16 @@ async fn carry_out(plan: &Plan, record: &Arc<Record>, harness: MemHarness) {
     // Nobody can ask for the pings of a node that nobody has heard of.
     world.all_know_all().await;
     record.plan_begins();
-    let stop = Signal::new(false);
     let mut clients = JoinSet::new();
     for client in &plan.clients {
         let (now, record) = (world.watch(client.node), Arc::clone(record));
-        clients.spawn(client::run(client.clone(), record, now, stop.clone()));
+        clients.spawn(client::run(client.clone(), record, now, plan.silent));
     }
     for (at, step) in &plan.steps {
         until(&mut world, &mut troubled, *at).await;
         world.step(step).await;
     }
     until(&mut world, &mut troubled, plan.end).await;
-    stop.replace(true);
     record.note("all is well again".to_owned());
     let settling = async {
         settle(&mut world, plan.hub, clients).await;
