@@ -5,7 +5,7 @@ use crate::lab::{Lab, Plan};
 use crate::lan::Lan;
 use crate::node::{Node, Watch, linked, session};
 use crate::relay::Relay;
-use pingpong_node::control::{Answer, Client, Request};
+use pingpong_node::control::{AckLevel, Answer, Client, Request};
 use std::time::Duration;
 
 /// Two nodes with a relay between them.
@@ -60,7 +60,12 @@ async fn short_cuts_lose_nothing(one: Plan, two: Plan, open: impl AsyncFn(bool, 
     let [one, two] = [one, two].map(|plan| plan.with("timeouts-failure", "8s"));
     let (one, two, ..) = start(&one, &two).await;
     let before = session(&one, &two).await;
-    let mut pinging = Client::ask(one.socket(), &Request::Ping { count: 4_000, rate: Some(1_000.0) }).await.unwrap();
+    let mut pinging = Client::ask(
+        one.socket(),
+        &Request::Ping { count: 4_000, rate: Some(1_000.0), ack: AckLevel::Local, deadline_ms: None },
+    )
+    .await
+    .unwrap();
     for (there, back) in [(false, false), (false, true)] {
         open(there, back).await;
         tokio::time::sleep(Duration::from_secs(1)).await;

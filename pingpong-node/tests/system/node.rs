@@ -1,6 +1,6 @@
 //! A process, its log, and what it answers. It is killed when it is dropped, and nothing is waited for without a deadline.
 
-use pingpong_node::control::{Answer, Client, ConsumerCounts, LinkStatus, NodeStatus, Request, WatchEvent};
+use pingpong_node::control::{AckLevel, Answer, Client, ConsumerCounts, LinkStatus, NodeStatus, Request, WatchEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -133,13 +133,15 @@ impl Node {
 
     /// Counts so many pings of its own.
     pub(crate) async fn ping(&self, count: u64) {
-        let answer = self.ask(&Request::Ping { count, rate: None }).await;
+        let answer = self.ask(&Request::Ping { count, rate: None, ack: AckLevel::Local, deadline_ms: None }).await;
         assert!(matches!(answer, Answer::Pinged { done: true, .. }), "{answer:?}");
     }
 
     /// What the consumers that it reaches have counted, by their nodes and the pinging ones.
     pub(crate) async fn counts(&self) -> BTreeMap<String, BTreeMap<String, u128>> {
-        let Answer::Counts(reading) = self.ask(&Request::Counts { deadline_ms: 5_000 }).await else { panic!() };
+        let Answer::Counts(reading) = self.ask(&Request::Counts { deadline_ms: 5_000, read: None }).await else {
+            panic!()
+        };
         let pings =
             |consumer: ConsumerCounts| consumer.pings.into_iter().map(|(name, count)| (name.to_string(), count));
         reading.consumers.into_iter().map(|consumer| (consumer.node.to_string(), pings(consumer).collect())).collect()

@@ -3,7 +3,7 @@
 use crate::lab::{Lab, Plan};
 use crate::lan::Lan;
 use crate::node::{LONG, linked, session, within};
-use pingpong_node::control::{Answer, Client, Request};
+use pingpong_node::control::{AckLevel, Answer, Client, Request};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -23,7 +23,8 @@ async fn pings(lab: &Lab, lan: &Lan, put: impl Fn(Plan, usize) -> Plan) {
     for node in [&one, &two] {
         for _ in 0..PINGERS {
             let socket = node.socket().to_owned();
-            let request = Request::Ping { count: PINGS, rate: Some(f64::from(RATE)) };
+            let request =
+                Request::Ping { count: PINGS, rate: Some(f64::from(RATE)), ack: AckLevel::Local, deadline_ms: None };
             pinging.spawn(async move {
                 let mut client = Client::ask(&socket, &request).await.unwrap();
                 while !matches!(client.next().await.unwrap(), Some(Answer::Pinged { done: true, .. })) {}

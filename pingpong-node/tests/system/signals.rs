@@ -2,7 +2,7 @@
 
 use crate::lab::Lab;
 use crate::node::{LONG, linked, session, within};
-use pingpong_node::control::{Answer, Client, ClientError, Request};
+use pingpong_node::control::{AckLevel, Answer, Client, ClientError, Request};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ const PINGS: u64 = 2_000;
 
 /// Pings without end, one after the other, until the node does not take them any more. Those that were answered are counted.
 async fn ping_until_it_leaves(socket: PathBuf, answered: watch::Sender<u64>) {
-    let request = Request::Ping { count: 1, rate: None };
+    let request = Request::Ping { count: 1, rate: None, ack: AckLevel::Local, deadline_ms: None };
     while let Ok(client) = Client::ask(&socket, &request).await {
         match within(LONG, "a ping", client.only()).await {
             Ok(Answer::Pinged { done: true, .. }) => answered.send_modify(|answered| *answered += 1),
@@ -56,7 +56,7 @@ async fn a_node_that_is_told_to_end_while_others_ping_leaves_and_catches_up_when
     let plan = lab.plan("n2").seeded_by(one.listen);
     let (one, two) = (one.start().await, plan.start().await);
     let [mut seen, _] = linked(&[&one, &two]).await.try_into().ok().unwrap();
-    let ping = Request::Ping { count: 3_000, rate: Some(1_000.0) };
+    let ping = Request::Ping { count: 3_000, rate: Some(1_000.0), ack: AckLevel::Local, deadline_ms: None };
     let mut pinging = Client::ask(one.socket(), &ping).await.unwrap();
     // It says so once a second.
     let begun = within(LONG, "it pings", pinging.next()).await.unwrap();

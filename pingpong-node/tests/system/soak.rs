@@ -8,7 +8,7 @@
 use crate::lab::{Lab, Plan};
 use crate::lan::Lan;
 use crate::node::{BACK, LONG, Node, Watch, within};
-use pingpong_node::control::{Answer, Request};
+use pingpong_node::control::{AckLevel, Answer, Request};
 use procfs::process::Process;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -118,7 +118,7 @@ impl Soak {
     }
 
     async fn ping(&mut self, node: usize) {
-        let request = Request::Ping { count: PINGS, rate: None };
+        let request = Request::Ping { count: PINGS, rate: None, ack: AckLevel::Local, deadline_ms: None };
         let counted = async {
             // One that has just started may not have its producer yet, and counts nothing then.
             while !matches!(self.nodes[node].try_ask(&request).await, Some(Answer::Pinged { done: true, .. })) {}

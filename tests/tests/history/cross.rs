@@ -260,6 +260,13 @@ fn compare(shape: Shape, cases: u32) -> [u32; 3] {
             (true, Ok(_)) => 0,
             (false, Err(_)) => 1,
             (false, Ok(_)) => 2,
+            // A ping whose number is known was counted, so those before it in its slot were, too. The tester may leave it out, since it need not
+            // have taken effect: the checker knows more.
+            (true, Err(_))
+                if shape.lost && done.iter().any(|done| matches!(done.kind, Kind::Numbered(_, false, ..))) =>
+            {
+                return Ok(());
+            }
             (true, Err(violation)) => {
                 return Err(TestCaseError::fail(format!("it is right: {violation}\n{done:#?}")));
             }
