@@ -76,7 +76,7 @@ async fn carry_out(plan: &Plan, record: &Arc<Record>, harness: MemHarness) {
     until(&mut world, &mut troubled, plan.end).await;
     record.note("all is well again".to_owned());
     let settling = async {
-        settle(&mut world, plan.hub, clients).await;
+        settle(&mut world, &mut troubled, plan.hub, clients).await;
         world.end().await;
     };
     settling.await;

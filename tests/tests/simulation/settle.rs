@@ -9,6 +9,8 @@ use pingpong_conformance::toolkit::node;
 use pingpong_core::exercise::Slot;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 /// How long it may take until all is well, once nothing fails any more.
@@ -19,26 +21,35 @@ const AGAIN: Duration = Duration::from_millis(250);
 const STILL: u32 = 10;
 
 /// All faults end; first around the hub, if there is one.
-pub(crate) async fn settle(world: &mut World, hub: Option<Name>, mut clients: tokio::task::JoinSet<()>) {
+pub(crate) async fn settle(
+    world: &mut World,
+    troubled: &mut mpsc::Receiver<Name>,
+    hub: Option<Name>,
+    mut clients: JoinSet<()>,
+) {
     world.heal(hub).await;
     if timeout(SOON, async { while clients.join_next().await.is_some() {} }).await.is_err() {
         world.record.wrong("a client waits beyond its deadline".to_owned());
     }
     if hub.is_some() {
-        agree(world).await;
+        agree(world, troubled).await;
         world.heal(None).await;
     }
-    agree(world).await;
+    agree(world, troubled).await;
     last_words(world).await;
-    agree(world).await;
+    agree(world, troubled).await;
 }
 
 /// Waits until all have the same counts, and records them.
-async fn agree(world: &World) {
+async fn agree(world: &mut World, troubled: &mut mpsc::Receiver<Name>) {
     let until = Instant::now() + SOON;
     let (mut before, mut still) = (Readings::new(), 0);
     while still < STILL && Instant::now() < until {
         tokio::time::sleep(AGAIN).await;
+        // Some failed as the faults ended.
+        while let Ok(name) = troubled.try_recv() {
+            world.restart(name).await;
+        }
         let mut readings = readings(world);
         if knows_more(world, &readings) {
             world.record.outsider_knows_more();

@@ -122,6 +122,12 @@ impl World {
         if self.life(name).is_some() {
             return;
         }
+        if let Some(ledger) = self.ledger(name)
+            && timeout(Duration::ZERO, ledger.failed()).await.is_ok()
+        {
+            // Its store failed while its servers were away: only a new process can go on.
+            self.kill(name, Fate::Kept, InFlight::Vanishes).await;
+        }
         if self.host(name).process.is_none() {
             let process = self.process(name).await;
             self.host_mut(name).process = Some(process);
