@@ -246,7 +246,7 @@ impl Stage for Model {
         let (is_most, total) = match self.flaw {
             Flaw::MinorityAnswers => (true, total),
             Flaw::MajorityRefuses => (false, total),
-            Flaw::MajorityIsOld => (is_most, total - 1),
+            Flaw::MajorityIsOld => (is_most, total.saturating_sub(1)),
             _ => (is_most, total),
         };
         let verdict = if is_most { Verdict::Total(total) } else { Verdict::Refused };

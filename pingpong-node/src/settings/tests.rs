@@ -147,6 +147,6 @@ fn the_example_is_a_configuration_and_shows_the_defaults() {
     let mut shown = Settings::from_toml(at(), &uncommented).unwrap();
     assert!(!shown.seeds.is_empty() && !shown.servers.is_empty() && shown.data.is_some(), "the examples are shown");
     (shown.seeds, shown.advertise, shown.servers, shown.data) = Default::default();
-    (shown.control, shown.health, shown.identity.revocations) = Default::default();
+    (shown.control, shown.health, shown.identity.revocations, shown.members) = Default::default();
     assert_eq!(shown, as_it_is);
 }

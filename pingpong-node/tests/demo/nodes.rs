@@ -40,7 +40,9 @@ async fn told(orders: &str) -> (String, Option<i32>, String) {
 
 #[tokio::test]
 async fn a_node_that_cannot_start_says_why_and_ends_with_a_failure() {
-    for (orders, words) in [("", "at its end"), ("hello\n", "expected value"), ("\"look\"\n", "another order")] {
+    for (orders, words) in
+        [("", "at its end"), ("hello\n", "expected value"), ("{\"look\":{\"majority\":false}}\n", "another order")]
+    {
         let (answers, code, log) = told(orders).await;
         assert_eq!((answers.as_str(), code), ("", Some(1)), "{log}");
         assert!(log.contains(words) && log.contains("`pingpong-node demo` starts its nodes"), "{log}");
@@ -69,9 +71,15 @@ async fn a_node_whose_log_cannot_be_written_starts_and_goes_on() {
     orders.write_all(format!("{}\n", start()).as_bytes()).await.unwrap();
     let answer = soon("the start", answers.next_line()).await.unwrap().unwrap();
     assert!(answer.contains("started"), "{answer}");
-    for (order, answer) in
-        [("{\"ping\":3}", "done"), ("\"crash\"", "done"), ("\"recover\"", "done"), ("\"look\"", "seen")]
-    {
+    let dir = tempfile::tempdir().unwrap();
+    let play = json!({ "play": { "nodes": 1, "dir": dir.path(), "first": true } }).to_string();
+    for (order, answer) in [
+        (play.as_str(), "done"),
+        ("{\"ping\":3}", "done"),
+        ("\"crash\"", "done"),
+        ("\"recover\"", "done"),
+        ("{\"look\":{\"majority\":false}}", "seen"),
+    ] {
         orders.write_all(format!("{order}\n").as_bytes()).await.unwrap();
         assert!(soon(order, answers.next_line()).await.unwrap().unwrap().contains(answer), "{order}");
     }
