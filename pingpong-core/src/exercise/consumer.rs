@@ -488,17 +488,17 @@ impl Server for Consumer {
     async fn node_up(&mut self, node: &Node, cx: &mut Context<Self>) {
         self.contacts.now(&node.name);
         let (counts, revision) = self.ledger.counts_at();
+        if !self.passes_on(&cx.node().name) {
+            // Its producer tells its own counts; what is counted later is news.
+            return self.gossip.up(node, revision);
+        }
         let told = if counts.len() <= FEW {
             Told::News(counts.as_ref().clone())
         } else {
             Told::Sum(self.ledger.published().sum)
         };
-        if !self.passes_on(&cx.node().name) {
-            // Its producer tells its own counts; what is counted later is news.
-            return self.gossip.told(&node.name, revision);
-        }
         // What is not sent now, because its queue is full, is sent as news.
-        self.gossip.told(&node.name, 0);
+        self.gossip.up(node, 0);
         self.tell(vec![node.name.clone()], &told, revision, cx);
     }
 

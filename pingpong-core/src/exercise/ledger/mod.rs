@@ -28,7 +28,6 @@ use super::digest::{Part, Sum};
 use super::members::{Members, Voice};
 use super::messages::{PingRefused, Pinged};
 use super::store::{CommitError, Identity, Kept, LoadError, MemoryStore, Origin, Standing, Store};
-use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use progress::{Progress, Watched};
@@ -107,7 +106,7 @@ pub(super) struct Changed {
     pub(super) slot: Slot,
     pub(super) count: u64,
     /// Who brought it; nobody, if this node's own producer did.
-    pub(super) by: Option<NodeName>,
+    pub(super) by: Option<Node>,
 }
 
 /// A member at an instant: what it has published, and what speaks for it.
@@ -325,7 +324,7 @@ impl Ledger {
     pub(super) fn changed_since(&self, revision: u64) -> (Option<Vec<Changed>>, u64) {
         let state = self.lock();
         let changed = state.recent.after(revision).map(|changed| {
-            let with_count = |(slot, by): &(Slot, Option<NodeName>)| {
+            let with_count = |(slot, by): &(Slot, Option<Node>)| {
                 Some(Changed { slot: slot.clone(), count: state.counts.get(slot)?, by: by.clone() })
             };
             changed.filter_map(with_count).collect()

@@ -3,7 +3,7 @@
 //! Bounded: whoever is further behind than it reaches back compares its counts instead.
 
 use crate::exercise::counts::Slot;
-use crate::name::NodeName;
+use crate::node::Node;
 use std::collections::BTreeMap;
 
 /// Slots that are remembered.
@@ -13,7 +13,7 @@ const SLOTS: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     slots: BTreeMap<Slot, u64>,
-    revisions: BTreeMap<u64, (Slot, Option<NodeName>)>,
+    revisions: BTreeMap<u64, (Slot, Option<Node>)>,
     /// Everything after this revision is here.
     since: u64,
 }
@@ -25,7 +25,7 @@ impl Recent {
     }
 
     /// A slot has changed, in the greatest revision so far.
-    pub(super) fn changed(&mut self, slot: &Slot, revision: u64, by: Option<NodeName>) {
+    pub(super) fn changed(&mut self, slot: &Slot, revision: u64, by: Option<Node>) {
         self.forget(slot);
         self.slots.insert(slot.clone(), revision);
         self.revisions.insert(revision, (slot.clone(), by));
@@ -45,7 +45,7 @@ impl Recent {
     }
 
     /// The slots that changed after that revision, with those who brought them; `None` if that was too long ago.
-    pub(super) fn after(&self, revision: u64) -> Option<impl Iterator<Item = &(Slot, Option<NodeName>)>> {
+    pub(super) fn after(&self, revision: u64) -> Option<impl Iterator<Item = &(Slot, Option<Node>)>> {
         (revision >= self.since).then(|| self.revisions.range(revision + 1..).map(|(_, changed)| changed))
     }
 }
@@ -53,7 +53,8 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Incarnation;
+    use crate::name::NodeName;
+    use crate::node::Incarnation;
 
     fn slot(epoch: u64) -> Slot {
         Slot { producer: NodeName::new("a").unwrap(), epoch: Incarnation::new(epoch, 0) }

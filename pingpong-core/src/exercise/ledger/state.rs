@@ -11,7 +11,7 @@ use crate::exercise::members::{Members, Voice};
 use crate::exercise::messages::{PingRefused, Pinged};
 use crate::exercise::store::{Batch, CommitError, Identity, Kept};
 use crate::name::NodeName;
-use crate::node::Incarnation;
+use crate::node::{Incarnation, Node};
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::RangeInclusive;
@@ -63,7 +63,7 @@ struct Pending {
 #[derive(Debug)]
 struct Raised {
     count: u64,
-    by: Option<NodeName>,
+    by: Option<Node>,
 }
 
 /// The epochs of a name, as long as only new ones come to them.
@@ -162,7 +162,7 @@ impl State {
                     full = Some(&slot.producer);
                     continue;
                 }
-                _ => self.raise(slot, count, Some(source.node().name.clone())),
+                _ => self.raise(slot, count, Some(source.node().clone())),
             }
             if self.counts.get(slot).is_none_or(|published| published < count) {
                 merged.ticket = merged.ticket.max(self.ticket(slot, count));
@@ -335,7 +335,7 @@ impl State {
         unsynced.max(self.counts.get(slot))
     }
 
-    fn raise(&mut self, slot: &Slot, count: u64, by: Option<NodeName>) {
+    fn raise(&mut self, slot: &Slot, count: u64, by: Option<Node>) {
         let published = self.counts.get(slot).is_some();
         self.pending.forgotten.remove(slot);
         let raised = Raised { count, by };
@@ -419,7 +419,6 @@ impl Pending {
 mod tests {
     use super::*;
     use crate::exercise::store::{Origin, Standing};
-    use crate::node::Node;
 
     fn node(name: &str) -> Node {
         Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(100, 0) }

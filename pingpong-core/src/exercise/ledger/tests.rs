@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::exercise::store::Batch;
+use crate::name::NodeName;
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -361,7 +362,7 @@ async fn only_what_changed_since_is_told_with_who_brought_it() {
     let (changed, revision) = ledger.changed_since(before);
     let changed: Vec<_> =
         changed.unwrap().into_iter().map(|changed| (changed.slot, changed.count, changed.by)).collect();
-    assert_eq!(changed, [(slot("c", 1), 1, Some(node("b", 1).name)), (slot("a", 5), 1, None)]);
+    assert_eq!(changed, [(slot("c", 1), 1, Some(node("b", 1))), (slot("a", 5), 1, None)]);
     assert_eq!(ledger.changed_since(revision).0.map(|changed| changed.len()), Some(0));
     assert!(ledger.changed_since(0).0.is_none(), "nobody remembers");
 }
