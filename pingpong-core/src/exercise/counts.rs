@@ -6,6 +6,7 @@ use crate::node::Incarnation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// One row of counts: a producer, and the epoch of the store that it counts in.
 ///
@@ -17,6 +18,14 @@ pub struct Slot {
     pub producer: NodeName,
     /// The node's incarnation at which its store was created.
     pub epoch: Incarnation,
+}
+
+impl Slot {
+    /// From the least slot that a producer may have to the greatest.
+    pub(super) fn all_of(producer: &NodeName) -> RangeInclusive<Self> {
+        let at = |epoch| Self { producer: producer.clone(), epoch };
+        at(Incarnation::new(0, 0))..=at(Incarnation::new(u64::MAX, u64::MAX))
+    }
 }
 
 impl fmt::Display for Slot {
@@ -101,9 +110,7 @@ impl Counts {
 
     /// The epochs of one producer with their counts, oldest first.
     pub fn epochs(&self, producer: &NodeName) -> impl DoubleEndedIterator<Item = (Incarnation, u64)> + '_ {
-        let at = |epoch| Slot { producer: producer.clone(), epoch };
-        let all = at(Incarnation::new(0, 0))..=at(Incarnation::new(u64::MAX, u64::MAX));
-        self.0.range(all).map(|(slot, count)| (slot.epoch, *count))
+        self.0.range(Slot::all_of(producer)).map(|(slot, count)| (slot.epoch, *count))
     }
 
     /// What is known of one producer alone.

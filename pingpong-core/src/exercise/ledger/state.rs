@@ -11,10 +11,9 @@ use crate::exercise::members::{Members, Voice};
 use crate::exercise::messages::{PingRefused, Pinged};
 use crate::exercise::store::{Batch, CommitError, Identity, Kept};
 use crate::name::NodeName;
-use crate::node::{Incarnation, Node};
+use crate::node::Node;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -377,7 +376,7 @@ impl State {
 
     /// How many epochs of a name there are, published or not.
     fn epochs(&self, producer: &NodeName) -> usize {
-        let all = slots_of(producer);
+        let all = Slot::all_of(producer);
         let new = self.unsynced().flat_map(|pending| pending.raised.range(all.clone()));
         let new = new.filter(|(slot, _)| self.counts.get(slot).is_none()).map(|(slot, _)| slot.epoch);
         let gone = self.unsynced().map(|pending| pending.forgotten.range(all.clone()).count()).sum::<usize>();
@@ -403,12 +402,6 @@ impl State {
     }
 }
 
-/// All slots of a name.
-fn slots_of(producer: &NodeName) -> RangeInclusive<Slot> {
-    let at = |epoch| Slot { producer: producer.clone(), epoch };
-    at(Incarnation::new(0, 0))..=at(Incarnation::new(u64::MAX, u64::MAX))
-}
-
 impl Pending {
     fn is_empty(&self) -> bool {
         self.identity.is_none() && self.raised.is_empty() && self.forgotten.is_empty() && self.pings.is_empty()
@@ -419,6 +412,7 @@ impl Pending {
 mod tests {
     use super::*;
     use crate::exercise::store::{Origin, Standing};
+    use crate::node::Incarnation;
 
     fn node(name: &str) -> Node {
         Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(100, 0) }
