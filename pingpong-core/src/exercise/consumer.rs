@@ -1,5 +1,6 @@
 //! The consumer: it takes over what all nodes pinged, asks for what it missed, and passes on what it learns.
 
+use super::ask::ask;
 use super::backoff::Backoff;
 use super::compare::Compare;
 use super::contacts::Contacts;
@@ -14,7 +15,7 @@ use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
 use crate::repeats::Repeats;
-use crate::server::{CastError, Context, Server, TransportExt};
+use crate::server::{CastError, Context, Server};
 use crate::transport::{CallFailure, SendError, Targets};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -179,9 +180,8 @@ impl Consumer {
         {
             let deadline = self.settings.ask_deadline;
             let asked = cx.spawn(move |transport| async move {
-                let to = Targets::node(name.clone());
-                let replies = transport.call(&to, &PRODUCER, &AskProducer::Slots, deadline).await;
-                Info::Producer(name, before, one(replies))
+                let answer = ask(&*transport, &name, &PRODUCER, &AskProducer::Slots, deadline).await;
+                Info::Producer(name, before, answer)
             });
             if asked.is_err() {
                 tracing::error!("no room to ask a producer; the counts may be behind until its next ping");
@@ -275,8 +275,8 @@ impl Consumer {
         let number = comparing.number;
         let (question, deadline, to) = (comparing.asked.clone(), self.settings.ask_deadline, name.clone());
         let asked = cx.spawn(move |transport| async move {
-            let replies = transport.call(&Targets::node(to.clone()), &CONSUMER, &question, deadline).await;
-            Info::Consumer(to, number, one(replies))
+            let answer = ask(&*transport, &to, &CONSUMER, &question, deadline).await;
+            Info::Consumer(to, number, answer)
         });
         if asked.is_err() {
             tracing::error!("no room to ask a consumer; the counts may be behind until its next news");
@@ -394,15 +394,6 @@ impl Consumer {
         let (counts, parts): (_, BTreeSet<Part>) = (self.ledger.counts(), parts.iter().copied().collect());
         let asked = counts.iter().filter(|(slot, _)| Part::with(slot).any(|part| parts.contains(&part)));
         asked.map(|(slot, count)| (slot.clone(), count)).collect()
-    }
-}
-
-/// The outcome of a call to one node.
-fn one<R, E>(replies: Result<crate::transport::Replies<R>, E>) -> Result<(Node, R), CallFailure> {
-    let mut replies = replies.map_err(|_| CallFailure::NotDecodable)?;
-    match (replies.replies.pop(), replies.failed.pop()) {
-        (Some(reply), _) => Ok((reply.node, reply.reply)),
-        (None, failed) => Err(failed.map_or(CallFailure::NotLinked, |failed| failed.reason)),
     }
 }
 

@@ -25,6 +25,7 @@
 //! | `gossip`, `compare` | how consumers learn from each other |
 //! | `quorum`, `rounds`, `reads`, `fresh` | answers that more than one node gives |
 
+mod ask;
 mod backoff;
 mod compare;
 mod consumer;
@@ -282,14 +283,8 @@ impl Exercise {
     async fn ask_producer(&self, pings: u64, when: When) -> Result<ProducerSays, PingError> {
         let own = Targets::node(self.transport.node().name);
         let request = AskProducer::Ping(pings, when);
-        let answer = self.transport.call(&own, &PRODUCER, &request, self.ping_deadline).await?;
-        match answer.replies.into_iter().next() {
-            Some(answer) => Ok(answer.reply),
-            None => {
-                let reason = answer.failed.into_iter().next().map(|failed| failed.reason);
-                Err(PingError::Unanswered(reason.unwrap_or(CallFailure::NoSuchServer)))
-            }
-        }
+        let answer = self.transport.call(&own, &PRODUCER, &request, self.ping_deadline).await?.into_one();
+        answer.map(|answer| answer.reply).map_err(PingError::Unanswered)
     }
 
     /// What this node knows now (P17).

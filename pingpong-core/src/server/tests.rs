@@ -138,11 +138,7 @@ impl Scene {
 
     async fn ask(&self, request: Ask) -> Result<Log, CallFailure> {
         let own = Targets::node(self.double.node().name);
-        let mut replies = self.double.call(&own, &self.name, &request, HOUR).await.unwrap();
-        match replies.replies.pop() {
-            Some(reply) => Ok(reply.reply),
-            None => Err(replies.failed.remove(0).reason),
-        }
+        self.double.call(&own, &self.name, &request, HOUR).await.unwrap().into_one().map(|answer| answer.reply)
     }
 
     async fn log(&self) -> Vec<String> {

@@ -20,6 +20,20 @@ impl<T> Default for Replies<T> {
     }
 }
 
+impl<T> Replies<T> {
+    /// What came of a call to one node: its answer, or why there is none. Of several, the first by name that answered; of no target at all,
+    /// that it is not linked.
+    ///
+    /// # Errors
+    /// Why the node did not answer (R3).
+    pub fn into_one(self) -> Result<Reply<T>, CallFailure> {
+        match (self.replies.into_iter().next(), self.failed.into_iter().next()) {
+            (Some(reply), _) => Ok(reply),
+            (None, failed) => Err(failed.map_or(CallFailure::NotLinked, |failed| failed.reason)),
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply<T = RawReply> {
@@ -123,5 +137,22 @@ impl CallFailure {
             Self::NodeDown { sent } | Self::DeadlinePassed { sent } => *sent,
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outcome_of_a_call_to_one_node_is_its_answer_or_the_reason() {
+        let name = NodeName::new("a").unwrap();
+        let node = Node { name: name.clone(), incarnation: Incarnation::new(1, 0) };
+        let answered = Replies { replies: vec![Reply { node: node.clone(), reply: 7 }], failed: Vec::new() };
+        assert_eq!(answered.into_one(), Ok(Reply { node, reply: 7 }));
+        let reason = CallFailure::NodeDown { sent: true };
+        let failed = Failed { name, incarnation: None, reason: reason.clone() };
+        assert_eq!(Replies::<u8> { replies: Vec::new(), failed: vec![failed] }.into_one(), Err(reason));
+        assert_eq!(Replies::<u8>::default().into_one(), Err(CallFailure::NotLinked), "nobody was asked");
     }
 }

@@ -134,15 +134,12 @@ impl Player {
         let own = Targets::node(self.transport.node().name);
         let answer =
             self.transport.call(&own, &CONSUMER, &AskConsumer::Counts, NEVER).await.map_err(|error| failed(&error))?;
-        let counts = match (answer.replies.first(), answer.failed.first()) {
-            (Some(pingpong_node::transport::Reply { reply: ConsumerSays::Counts(counts), .. }), _) => counts.values(),
-            (Some(_), _) => return Err(failed(&"it answered another question")),
+        let counts = match answer.into_one().map(|answer| answer.reply) {
+            Ok(ConsumerSays::Counts(counts)) => counts.values(),
+            Ok(_) => return Err(failed(&"it answered another question")),
             // It is down, and says nothing; one that went down meanwhile, too.
-            (None, Some(none)) if matches!(none.reason, CallFailure::NoSuchServer | CallFailure::ServerStopped) => {
-                Default::default()
-            }
-            (None, Some(none)) => return Err(failed(&none.reason)),
-            (None, None) => return Err(failed(&"there was no answer")),
+            Err(CallFailure::NoSuchServer | CallFailure::ServerStopped) => Default::default(),
+            Err(reason) => return Err(failed(&reason)),
         };
         let counts = counts.into_iter().map(|(producer, pings)| {
             let pings = u64::try_from(pings).unwrap_or(u64::MAX);

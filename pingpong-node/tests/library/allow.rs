@@ -48,8 +48,8 @@ fn open(node: &Arc<dyn Transport>, options: SpawnOptions) -> ServerHandle {
 /// What the mirror of that node shows to this one.
 async fn look(from: &dyn Transport, at: &str) -> Result<You, CallFailure> {
     let target = Targets::node(NodeName::new(at).unwrap());
-    let mut answers = from.call(&target, &mirror(), &WhoAmI, PATIENCE).await.unwrap();
-    answers.replies.pop().map(|answer| answer.reply).ok_or_else(|| answers.failed.remove(0).reason)
+    let answers = from.call(&target, &mirror(), &WhoAmI, PATIENCE).await.unwrap();
+    answers.into_one().map(|answer| answer.reply)
 }
 
 fn is(node: &dyn Transport) -> You {

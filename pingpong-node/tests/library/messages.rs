@@ -157,8 +157,8 @@ impl<P: Shown, A: pingpong_node::message::Request<Reply = P>> Release<P, A> {
     }
 
     async fn asks(&self, name: NodeName) -> Result<String, CallFailure> {
-        let mut answers = self.node.call(&Targets::node(name), &shop(), &self.ask, PATIENCE).await.unwrap();
-        answers.replies.pop().map(|answer| answer.reply.shown()).ok_or_else(|| answers.failed.remove(0).reason)
+        let answers = self.node.call(&Targets::node(name), &shop(), &self.ask, PATIENCE).await.unwrap();
+        answers.into_one().map(|answer| answer.reply.shown())
     }
 }
 

@@ -65,7 +65,7 @@ impl<'a> Stage<'a> {
         let (transport, x) = (who.transport(), Targets::node(node("x")));
         let answer = transport.call(&x, server, request, self.x.patience);
         let answer = self.x.soon("a call", answer).await.expect("it is encoded");
-        answer.replies.into_iter().next().unwrap_or_else(|| panic!("no answer: {:?}", answer.failed)).reply
+        answer.into_one().unwrap_or_else(|reason| panic!("no answer: {reason}")).reply
     }
 
     async fn knows(&self, slot: &Slot, count: u64) {

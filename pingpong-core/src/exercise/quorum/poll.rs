@@ -2,12 +2,12 @@
 
 use super::Quorum;
 use super::desk::{self, Answer};
+use crate::exercise::ask::ask;
 use crate::exercise::backoff::Backoff;
 use crate::exercise::messages::{Ask, AskMember, MEMBER, MemberSays};
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::server::TransportExt;
-use crate::transport::{CallFailure, Targets};
+use crate::transport::CallFailure;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -59,13 +59,13 @@ impl<'a> Poll<'a> {
     }
 }
 
-async fn ask_one(quorum: &Quorum, member: NodeName, ask: Ask, until: Instant, at: Option<Instant>) -> Said {
+async fn ask_one(quorum: &Quorum, member: NodeName, question: Ask, until: Instant, at: Option<Instant>) -> Said {
     if let Some(at) = at {
         tokio::time::sleep_until(at).await;
     }
     let own = quorum.transport.node();
     if own.name == member {
-        let says = match desk::answer(&quorum.ledger, &own, ask) {
+        let says = match desk::answer(&quorum.ledger, &own, question) {
             Answer::Now(says) => says,
             Answer::Synced(ticket, then) => {
                 let settled = quorum.ledger.settled(ticket).await;
@@ -75,16 +75,7 @@ async fn ask_one(quorum: &Quorum, member: NodeName, ask: Ask, until: Instant, at
         return Said { member, outcome: Ok((own, says)) };
     }
     let left = until.saturating_duration_since(Instant::now()).min(quorum.settings.ask_deadline);
-    let request = AskMember { members: quorum.members.fingerprint(), ask };
-    let outcome = match quorum.transport.call(&Targets::node(member.clone()), &MEMBER, &request, left).await {
-        Ok(mut replies) => match (replies.replies.pop(), replies.failed.pop()) {
-            (Some(reply), _) => Ok((reply.node, reply.reply)),
-            (None, failed) => Err(failed.map_or(CallFailure::NotLinked, |failed| failed.reason)),
-        },
-        Err(error) => {
-            tracing::error!(%error, "a question to a member has no encoded form");
-            Err(CallFailure::NotDecodable)
-        }
-    };
+    let request = AskMember { members: quorum.members.fingerprint(), ask: question };
+    let outcome = ask(&*quorum.transport, &member, &MEMBER, &request, left).await;
     Said { member, outcome }
 }
