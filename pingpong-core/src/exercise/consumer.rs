@@ -9,8 +9,9 @@ use super::digest::{Part, Sum};
 use super::gossip::{Gossip, News};
 use super::ledger::{Ledger, Merged, Source};
 use super::messages::{AskConsumer, AskProducer, CONSUMER, ConsumerSays, PRODUCER, ProducerSays, Told};
+use super::older::begin_anew;
 use super::settings::Settings;
-use super::trouble::{Trouble, Troubles};
+use super::trouble::Troubles;
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
@@ -122,32 +123,17 @@ impl Consumer {
         }
     }
 
-    /// Others have seen more of this node's slot than it has counted (P27): it begins a new one, and takes over what they have of the old.
+    /// The store begins anew, and then takes over what others have of the old epoch.
     fn own_store_is_older(&self, seen: u64, from: &Node, counts: &Counts, cx: &mut Context<Self>) {
-        let slot = self.ledger.slot();
-        let count = self.ledger.counts().get(&slot).unwrap_or(0);
-        let now = cx.node().incarnation;
-        match self.ledger.begin(now) {
-            Ok(begun) => {
-                if begun.now {
-                    tracing::error!(
-                        %slot, count, seen, %from, epoch = %now,
-                        "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
-                    );
-                }
-                let (ledger, from, counts) = (Arc::clone(&self.ledger), from.clone(), counts.clone());
-                let later = cx.spawn(move |_| async move {
-                    // A store that has failed stops the node.
-                    let _ = ledger.synced(begun.ticket).await;
-                    Info::Begun(from, counts)
-                });
-                if later.is_err() {
-                    tracing::warn!(
-                        "no room to wait for the new epoch; the old one is complete after the next comparison"
-                    );
-                }
-            }
-            Err(slot) => self.troubles.tell(Trouble::StoreIsOlder { slot, count, seen }),
+        let Some(begun) = begin_anew(&self.ledger, &self.troubles, seen, from, cx.node().incarnation) else { return };
+        let (ledger, from, counts) = (Arc::clone(&self.ledger), from.clone(), counts.clone());
+        let later = cx.spawn(move |_| async move {
+            // A store that has failed stops the node.
+            let _ = ledger.synced(begun).await;
+            Info::Begun(from, counts)
+        });
+        if later.is_err() {
+            tracing::warn!("no room to wait for the new epoch; the old one is complete after the next comparison");
         }
     }
 

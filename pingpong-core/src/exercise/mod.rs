@@ -23,6 +23,7 @@
 //! | `store`, `ledger` | what is kept, and by whom |
 //! | `producer`, `consumer`, `member` | the servers of a node |
 //! | `gossip`, `compare` | how consumers learn from each other |
+//! | `older`, `trouble` | what a node does about a store that is not what it should be |
 //! | `quorum`, `rounds`, `reads`, `fresh` | answers that more than one node gives |
 
 mod ask;
@@ -40,6 +41,7 @@ mod ledger;
 mod member;
 mod members;
 mod messages;
+mod older;
 mod ping;
 mod producer;
 mod quorum;

@@ -5,9 +5,10 @@ use super::ledger::{Ledger, Source};
 use super::messages::{
     AskConsumer, AskProducer, CONSUMER, ConsumerSays, PingRefused, Pinged, ProducerSays, Told, When,
 };
+use super::older::begin_anew;
 use super::settings::Settings;
 use super::store::Origin;
-use super::trouble::{Trouble, Troubles};
+use super::trouble::Troubles;
 use crate::message::Never;
 use crate::monitor::DownReason;
 use crate::name::NodeName;
@@ -143,19 +144,8 @@ impl Producer {
         for Reply { node, reply } in replies {
             let ConsumerSays::Counts(counts) = reply else { continue };
             let Some(seen) = self.ledger.merge(Source::Relay(&node), &counts).own else { continue };
-            let (slot, now) = (self.ledger.slot(), cx.node().incarnation);
-            match self.ledger.begin(now) {
-                // Pings that wait are counted in the new epoch.
-                Ok(begun) if begun.now => tracing::error!(
-                    %slot, seen, from = %node, epoch = %now,
-                    "the store is older than what others have seen of it; was it restored from a copy? It begins a new epoch"
-                ),
-                Ok(_) => {}
-                Err(slot) => {
-                    let count = self.ledger.counts().get(&slot).unwrap_or(0);
-                    self.troubles.tell(Trouble::StoreIsOlder { slot, count, seen });
-                }
-            }
+            // Pings that wait are counted in the new epoch; of the old one the consumer hears.
+            begin_anew(&self.ledger, &self.troubles, seen, &node, cx.node().incarnation);
         }
         self.count(cx);
     }
