@@ -19,6 +19,8 @@ enum Tell {
     WorkPanics,
     Hang,
     Panic,
+    AnswerTheLast,
+    ForgetAll,
 }
 impl Message for Tell {
     const ID: u16 = 1;
@@ -28,6 +30,8 @@ impl Message for Tell {
 #[derive(Clone, Serialize, Deserialize, PartialEq, Debug)]
 enum Ask {
     Log,
+    Later,
+    Waiting,
     Panic,
     Hang,
 }
@@ -46,9 +50,10 @@ impl Message for Log {
     const VERSION: u8 = 0;
 }
 
-/// Keeps a log of what it was told; counts its pieces of endless work that are alive.
+/// Keeps a log of what it was told, and requests that it answers later; counts its pieces of endless work that are alive.
 struct Scribe {
     log: Vec<String>,
+    later: Vec<ReplyTo<Ask>>,
     alive: Arc<AtomicUsize>,
 }
 
@@ -88,12 +93,30 @@ impl Server for Scribe {
             Tell::WorkPanics => cx.spawn(|_| async { panic!("the work") }).unwrap(),
             Tell::Hang => std::future::pending().await,
             Tell::Panic => panic!("the scribe is out of ink"),
+            Tell::AnswerTheLast => {
+                let last = self.later.pop().unwrap();
+                last.send(Log(vec![format!("{} before it", self.later.len())])).await;
+            }
+            Tell::ForgetAll => self.later.clear(),
         }
+    }
+
+    async fn call_later(&mut self, from: &Node, request: Ask, reply: ReplyTo<Ask>, cx: &mut Context<Self>) {
+        if request == Ask::Later {
+            return self.later.push(reply);
+        }
+        let answer = self.call(from, request, cx).await;
+        reply.send(answer).await;
     }
 
     async fn call(&mut self, _: &Node, request: Ask, _: &mut Context<Self>) -> Log {
         match request {
             Ask::Log => Log(self.log.clone()),
+            Ask::Later => unreachable!("it is kept"),
+            Ask::Waiting => {
+                let waiting = self.later.iter().filter(|reply| reply.is_waiting());
+                Log(waiting.map(|reply| reply.node().name.to_string()).collect())
+            }
             Ask::Panic => panic!("the scribe is out of ink"),
             Ask::Hang => std::future::pending().await,
         }
@@ -123,7 +146,7 @@ fn scene(linked: &[&str]) -> Scene {
     let double = Double::new("a", linked);
     let alive = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&alive);
-    let factory = move || Scribe { log: Vec::new(), alive: Arc::clone(&counter) };
+    let factory = move || Scribe { log: Vec::new(), later: Vec::new(), alive: Arc::clone(&counter) };
     let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
     let handle = spawn(transport, server("scribe"), factory, SpawnOptions::default()).unwrap();
     Scene { double, handle, name: server("scribe"), alive }
@@ -321,6 +344,48 @@ async fn a_caller_that_gives_up_is_not_the_servers_trouble() {
     let own = Targets::node(node("a").name);
     let replies = scene.double.call(&own, &scene.name, &Ask::Hang, Duration::from_millis(5)).await.unwrap();
     assert_eq!(replies.failed[0].reason, CallFailure::DeadlinePassed { sent: true });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered_later_while_others_are_handled() {
+    let scene = scene(&[]);
+    let meanwhile = async {
+        scene.tell("b", Tell::Add(1));
+        let log = scene.log().await;
+        for _ in 0..2 {
+            scene.tell("b", Tell::AnswerTheLast);
+        }
+        log
+    };
+    let (first, second, log) = tokio::join!(scene.ask(Ask::Later), scene.ask(Ask::Later), meanwhile);
+    assert_eq!(log, ["started", "b 1"], "while both wait");
+    assert_eq!((first.unwrap().0, second.unwrap().0), (vec!["0 before it".into()], vec!["1 before it".into()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_an_answer_that_never_comes_is_told() {
+    let scene = scene(&[]);
+    let (kept, ()) = tokio::join!(scene.ask(Ask::Later), async { scene.tell("b", Tell::ForgetAll) });
+    assert_eq!((kept, scene.handle.restarts()), (Err(CallFailure::ServerStopped), 0), "it was dropped");
+    let (kept, ()) = tokio::join!(scene.ask(Ask::Later), async { scene.tell("b", Tell::Panic) });
+    assert_eq!(kept, Err(CallFailure::ServerStopped), "its server crashed");
+    scene.lives(2).await;
+    let (kept, stopped) = tokio::join!(scene.ask(Ask::Later), async {
+        scene.log().await;
+        scene.handle.stop().await
+    });
+    assert_eq!((kept, stopped), (Err(CallFailure::ServerStopped), Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_keeps_an_answer_sees_whether_anybody_waits_for_it() {
+    let scene = scene(&[]);
+    let kept = scene.double.call_from(&scene.name, "b", encoded(&Ask::Later.encode().unwrap()));
+    assert_eq!(scene.ask(Ask::Waiting).await.unwrap().0, ["b"]);
+    drop(kept);
+    assert_eq!(scene.ask(Ask::Waiting).await.unwrap().0, [""; 0]);
+    scene.tell("b", Tell::AnswerTheLast);
+    assert_eq!(scene.log().await, ["started"], "nobody is there, and nothing happens");
 }
 
 #[tokio::test(start_paused = true)]
