@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const ENOUGH: usize = 3;
 /// No run takes so long, by the clock on the wall, unless it goes round in circles while its own clock stands still.
 const HANGS: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Which seeds.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +37,23 @@ pub(crate) struct Tried {
     total: Summary,
 }
 
-/// What the threads share: the next seed, and who runs which since when.
+/// What the threads share: the next seed, and which ones run since when.
 #[derive(Default)]
 struct Work {
     next: u64,
     last: u64,
     until: Option<Instant>,
-    running: BTreeMap<u64, Instant>,
+    running: BTreeMap<u64, Duration>,
+    /// How long this process has run. One that is stopped, as by a debugger or a closed lid, has not.
+    awake: Duration,
+}
+
+impl Work {
+    /// So long after the last look: a seed that runs for too long.
+    fn hangs(&mut self, since_then: Duration) -> Option<u64> {
+        self.awake += since_then.min(LOOK);
+        self.running.iter().find(|(_, since)| self.awake - **since > HANGS).map(|(seed, _)| *seed)
+    }
 }
 
 /// Tries seeds until they are done, or some have failed.
@@ -51,7 +63,7 @@ pub(crate) fn try_all(which: Which) -> Tried {
         Which::Range(first, last) => (first, last, None),
         Which::For(first, time) => (first, u64::MAX, Some(begin + time)),
     };
-    let work = Arc::new(Mutex::new(Work { next, last, until, running: BTreeMap::new() }));
+    let work = Arc::new(Mutex::new(Work { next, last, until, ..Work::default() }));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (done, results) = sync_channel(threads);
     for _ in 0..threads {
@@ -61,15 +73,15 @@ pub(crate) fn try_all(which: Which) -> Tried {
     }
     drop(done);
     let mut tried = Tried::default();
+    let mut looked = Instant::now();
     loop {
-        match results.recv_timeout(Duration::from_secs(1)) {
+        match results.recv_timeout(LOOK) {
             Ok((seed, outcome)) => tried.add(seed, outcome),
             Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                let work = work.lock().unwrap();
-                tried.hangs = work.running.iter().find(|(_, since)| since.elapsed() > HANGS).map(|(seed, _)| *seed);
-            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        let since_then = std::mem::replace(&mut looked, Instant::now()).elapsed();
+        tried.hangs = work.lock().unwrap().hangs(since_then);
         if tried.failed.len() >= ENOUGH || tried.hangs.is_some() {
             work.lock().unwrap().last = 0;
         }
@@ -92,7 +104,8 @@ fn try_some(work: &Mutex<Work>, done: &SyncSender<(u64, Result<Summary, String>)
                 return;
             }
             work.next += 1;
-            work.running.insert(seed, Instant::now());
+            let awake = work.awake;
+            work.running.insert(seed, awake);
             seed
         };
         let outcome = run(&draw(seed)).outcome;
