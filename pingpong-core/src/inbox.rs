@@ -223,48 +223,44 @@ impl Batch {
     /// Calls whose callers have given up are passed over (R5). Once the session is over nothing more comes (C4).
     #[allow(clippy::should_implement_trait)] // it lends, an iterator cannot
     pub fn next(&mut self) -> Option<Delivery<'_>> {
-        if let Some(room) = &self.room {
-            room.progress.fetch_add(1, Ordering::Relaxed);
+        let Self { origin, frames, offset, arrived, room } = self;
+        if let Some(room) = room {
+            // A server handles one message at a time; where two do race, one step is as good as two.
+            room.progress.store(room.progress.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
-        let start = loop {
-            if self.origin.is_over() {
-                self.drop_rest(Dropped::WithSession);
-                return None;
-            }
-            let start = self.offset;
-            let (frame, end) = wire::Frame::at(&self.frames, start)?;
-            self.offset = end;
-            if frame.call().is_none_or(|tag| self.origin.awaits(tag, self.arrived)) {
-                break start;
-            }
-        };
-        let (frame, _) = wire::Frame::at(&self.frames, start)?;
-        let caller = frame.call().map(|tag| {
-            let origin = Arc::clone(&self.origin);
-            Caller { origin, tag, arrived: self.arrived, answered: false }
-        });
-        Some(Delivery { kind: frame.kind(), body: frame.body(), caller })
+        while !origin.is_over() {
+            let (frame, end) = wire::Frame::at(frames, *offset)?;
+            *offset = end;
+            let caller = match frame.call() {
+                Some(tag) if !origin.awaits(tag, *arrived) => continue,
+                tag => tag.map(|tag| Caller { origin: Arc::clone(origin), tag, arrived: *arrived, answered: false }),
+            };
+            return Some(Delivery { kind: frame.kind(), body: frame.body(), caller });
+        }
+        drop_rest(&**origin, frames, offset, Dropped::WithSession);
+        None
     }
+}
 
-    fn drop_rest(&mut self, why: Dropped) {
-        let mut dropped = 0;
-        while let Some((frame, end)) = wire::Frame::at(&self.frames, self.offset) {
-            self.offset = end;
-            dropped += 1;
-            if let (Some(tag), Dropped::WithServer) = (frame.call(), why) {
-                self.origin.reply_now(tag, CallFailure::ServerStopped);
-            }
+/// Counts what is left from there on, and answers the calls among it.
+fn drop_rest(origin: &dyn Origin, frames: &Bytes, offset: &mut usize, why: Dropped) {
+    let mut dropped = 0;
+    while let Some((frame, end)) = wire::Frame::at(frames, *offset) {
+        *offset = end;
+        dropped += 1;
+        if let (Some(tag), Dropped::WithServer) = (frame.call(), why) {
+            origin.reply_now(tag, CallFailure::ServerStopped);
         }
-        if dropped > 0 {
-            self.origin.count(why, dropped);
-        }
+    }
+    if dropped > 0 {
+        origin.count(why, dropped);
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
         let why = if self.origin.is_over() { Dropped::WithSession } else { Dropped::WithServer };
-        self.drop_rest(why);
+        drop_rest(&*self.origin, &self.frames, &mut self.offset, why);
     }
 }
 

@@ -10,6 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 
+/// Most messages are no longer. They are encoded on the stack, where no byte asks for room.
+const SHORT: usize = 128;
+
 /// Which message this is, and in which version of its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageType {
@@ -88,7 +91,13 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
     fn encode(&self) -> Result<Vec<u8>, Unencodable> {
-        postcard::to_stdvec(self).map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
+        let mut short = [0; SHORT];
+        let encoded = match postcard::to_slice(self, &mut short) {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(postcard::Error::SerializeBufferFull) => postcard::to_stdvec(self),
+            Err(error) => Err(error),
+        };
+        encoded.map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
     }
 
     /// Decodes a message that came as `kind`. Override it to read older versions as well: an older shape is a type of its own,

@@ -272,6 +272,24 @@ impl Lane {
         self.try_some(inner, to, &|| [head, body].concat().into(), head.len() + body.len(), full)
     }
 
+    /// Lets a small frame in for everyone, if there is room at once and nobody waits; who that is. `None`: another way may be found.
+    pub(super) fn try_send_all(&self, head: &[u8], body: &[u8]) -> Result<Option<Arc<[Node]>>, Refusal> {
+        let length = head.len() + body.len();
+        if length > BLOCK {
+            return Ok(None);
+        }
+        let mut inner = self.open_inner()?;
+        if !inner.waiting.is_empty() || !self.fits(inner.fullest + inner.open.len(), length) {
+            return Ok(None);
+        }
+        let wake = inner.append([head, body]);
+        let wakers = inner.wakers(wake);
+        let everyone = Arc::clone(inner.roster.nodes());
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(Some(everyone))
+    }
+
     /// Lets a small frame in for everyone although there may be no room: for the few that must not wait, up to a multiple of
     /// the bound.
     pub(super) fn send_over(&self, head: &[u8], body: &[u8]) -> Result<Entered, Refusal> {

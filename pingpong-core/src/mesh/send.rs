@@ -36,10 +36,15 @@ struct Audience {
 }
 
 impl Audience {
+    /// Everybody who is linked.
+    fn everybody(roster: Arc<Roster>) -> Self {
+        Self { roster, some: None, keys: Vec::new(), missing: Vec::new() }
+    }
+
     fn of(lane: &Lane, targets: &Targets) -> Self {
         let roster = lane.roster();
         match targets {
-            Targets::All => Self { roster, some: None, keys: Vec::new(), missing: Vec::new() },
+            Targets::All => Self::everybody(roster),
             Targets::Nodes(names) => {
                 let (members, missing) = roster.find(names);
                 let mut keys: Vec<u64> = members.iter().map(|m| m.key).collect();
@@ -96,12 +101,19 @@ impl Shared {
         full: WhenFull,
     ) -> Result<Sent, SendError> {
         self.check_size(message)?;
-        let route = self.route(server);
-        let mut prefix = Self::cast_prefix(&route, server, message);
-        let head = prefix.finish(message.body.len());
-        let audience = Audience::of(&route.lane, targets);
-        let entered = route.lane.try_send(audience.to(), head, message.body, full)?;
-        Ok(audience.sent(&entered))
+        self.with_route(server, |route| {
+            let mut prefix = Self::cast_prefix(route, server, message);
+            let head = prefix.finish(message.body.len());
+            // The short way of most messages.
+            if *targets == Targets::All
+                && let Some(accepted) = route.lane.try_send_all(head, message.body)?
+            {
+                return Ok(Sent { accepted, refused: Vec::new() });
+            }
+            let audience = Audience::of(&route.lane, targets);
+            let entered = route.lane.try_send(audience.to(), head, message.body, full)?;
+            Ok(audience.sent(&entered))
+        })
     }
 
     pub(super) async fn abcast(

@@ -156,9 +156,18 @@ impl Shared {
 
     /// The lane of that server; made at the first message to it.
     pub(super) fn route(self: &Arc<Self>, server: &ServerName) -> Route {
+        self.with_route(server, Route::clone)
+    }
+
+    /// The same, lent: no new lane is made meanwhile.
+    pub(super) fn with_route<T>(self: &Arc<Self>, server: &ServerName, then: impl FnOnce(&Route) -> T) -> T {
         if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(server) {
-            return route.clone();
+            return then(route);
         }
+        then(&self.new_route(server))
+    }
+
+    fn new_route(self: &Arc<Self>, server: &ServerName) -> Route {
         let mut tables = self.lock();
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(route) = routes.get(server) {

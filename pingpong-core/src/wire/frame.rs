@@ -10,6 +10,7 @@
 use crate::inbox::CallTag;
 use crate::message::MessageType;
 use crate::name::ServerName;
+use smallvec::SmallVec;
 
 /// Bytes before the prefix.
 pub const HEADER: usize = 8;
@@ -84,19 +85,19 @@ impl ReplyStatus {
     }
 }
 
-/// Header and prefix of a frame that is to be sent, on the stack.
-#[derive(Clone, Copy, Debug)]
+/// Header and prefix of a frame that is to be sent; on the stack, unless there is a name in it.
+#[derive(Clone, Debug)]
 pub struct Prefix {
-    bytes: [u8; HEADER + MAX_PREFIX],
-    len: usize,
+    bytes: SmallVec<[u8; HEADER + FrameKind::Call.prefix()]>,
 }
 
 impl Prefix {
     fn new(kind: FrameKind, message: MessageType, name: Option<&ServerName>) -> Self {
-        let mut prefix = Self { bytes: [0; HEADER + MAX_PREFIX], len: HEADER };
-        prefix.bytes[4] = kind as u8 | if name.is_some() { NAMED } else { 0 };
-        prefix.bytes[5] = message.version;
-        prefix.bytes[6..8].copy_from_slice(&message.id.to_le_bytes());
+        let named = if name.is_some() { NAMED } else { 0 };
+        let [low, high] = message.id.to_le_bytes();
+        // Its length is known when its body is.
+        let header = [0, 0, 0, 0, kind as u8 | named, message.version, low, high];
+        let mut prefix = Self { bytes: SmallVec::from_slice(&header) };
         if let Some(name) = name {
             let text = name.as_str().as_bytes();
             prefix.push(&[text.len() as u8]);
@@ -106,8 +107,7 @@ impl Prefix {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Of a cast; `name` only on a lane that several names share.
@@ -140,17 +140,17 @@ impl Prefix {
     }
 
     /// Bytes of the whole frame with a body of that length.
-    pub const fn frame_len(&self, body: usize) -> usize {
-        self.len + body
+    pub fn frame_len(&self, body: usize) -> usize {
+        self.bytes.len() + body
     }
 
     /// Header and prefix for a body of that length, to be followed by the body itself.
     ///
     /// The caller has checked the body against `max_message`, whose greatest value keeps the sum within 32 bits.
     pub fn finish(&mut self, body: usize) -> &[u8] {
-        let length = (self.len + body) as u32;
+        let length = self.frame_len(body) as u32;
         self.bytes[..4].copy_from_slice(&length.to_le_bytes());
-        &self.bytes[..self.len]
+        &self.bytes
     }
 }
 
