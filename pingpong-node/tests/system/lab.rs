@@ -1,6 +1,6 @@
 //! What nodes are made from: an authority, their identities, and the command that starts them.
 
-use crate::node::Node;
+use crate::node::{LONG, Node, within};
 use pingpong_node::quic::{Authority, Identity, Validity};
 use pingpong_node::{ClusterName, NodeName};
 use std::fs::{self, Permissions};
@@ -41,6 +41,19 @@ pub(crate) fn command(before: &[String], arguments: &[String]) -> Command {
 /// From the past until so long after now. Certificates count in whole seconds.
 pub(crate) fn until(length: Duration) -> Validity {
     Validity::from_now(length)
+}
+
+/// A number in the environment.
+pub(crate) fn setting(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, and must be a number")))
+}
+
+/// What a test has to tell, for people who were not there.
+pub(crate) fn write_report(name: &str, text: &str) {
+    let reports = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reports");
+    fs::create_dir_all(&reports).unwrap();
+    fs::write(reports.join(name), text).unwrap();
 }
 
 /// Over since yesterday.
@@ -139,9 +152,30 @@ impl Plan {
         what.iter().map(|word| (*word).to_owned()).chain(flags).chain(self.more.iter().cloned()).collect()
     }
 
+    /// Keeps what it has counted.
+    pub(crate) fn with_data(self) -> Self {
+        let data = self.data();
+        self.with("data", data.display())
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.file(&format!("{}.data", self.name))
+    }
+
+    /// Makes its store, once and for all.
+    pub(crate) async fn init(&self) {
+        let output = within(LONG, "init", command(&self.before, &self.arguments(&["init"])).output()).await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// Starts the process, and waits for nothing.
     pub(crate) fn spawn(&self) -> Node {
-        let mut command = command(&self.before, &self.arguments(&["run"]));
+        self.spawn_as(&["run"])
+    }
+
+    /// The same, as said by these words.
+    pub(crate) fn spawn_as(&self, words: &[&str]) -> Node {
+        let mut command = command(&self.before, &self.arguments(words));
         command.stderr(Stdio::piped());
         Node::spawn(&self.name, command, &self.socket)
     }

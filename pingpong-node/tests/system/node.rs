@@ -89,11 +89,13 @@ impl Node {
         within(LONG, &format!("{} ends", self.name), self.child.wait()).await.unwrap().code()
     }
 
-    /// Ends it as a crash of its process would, and waits for that.
-    pub(crate) async fn killed(mut self) {
+    /// Ends it as a crash of its process would, and waits for that; all that its log said.
+    pub(crate) async fn killed(mut self) -> String {
+        let name = self.name.clone();
         self.child.start_kill().unwrap();
-        let (code, _) = self.ended().await;
-        assert_eq!(code, None, "a signal ended it");
+        let (code, said) = self.ended().await;
+        assert_eq!(code, None, "a signal ended {name}, which has said: {said}");
+        said
     }
 
     pub(crate) fn socket(&self) -> &Path {

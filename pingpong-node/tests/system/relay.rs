@@ -1,10 +1,10 @@
-//! A path between two nodes, which can be cut one way or both ways. Packets vanish silently, as on a network.
+//! Paths between nodes, each of which can be cut, one way or both ways. Packets vanish silently, as on a network.
 //!
 //! ```text
 //! a --> [the place of b] . . [the place of a] --> b        and b's packets the same way back
 //! ```
 //!
-//! All that a knows of b is the place of b, and the other way round: each advertises its place. The relay of the demo knows of cuts
+//! All that a node knows of another one is the place of that one: each advertises its place. The relay of the demo knows of cuts
 //! both ways alone.
 
 use crate::lab::address;
@@ -14,45 +14,53 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
-/// A relay between two nodes; it ends when it is dropped.
+/// A relay among some nodes; it ends when it is dropped.
 pub(crate) struct Relay {
-    /// Where b dials a.
-    pub(crate) place_of_a: SocketAddr,
-    /// Where a dials b.
-    pub(crate) place_of_b: SocketAddr,
-    a_to_b: Arc<AtomicBool>,
-    b_to_a: Arc<AtomicBool>,
+    /// Where the others dial each of them.
+    pub(crate) places: Vec<SocketAddr>,
+    paths: Arc<Paths>,
     _tasks: JoinSet<()>,
 }
 
+struct Paths {
+    listen: Vec<SocketAddr>,
+    sockets: Vec<UdpSocket>,
+    /// Of each way from one node to another.
+    open: Vec<Vec<AtomicBool>>,
+}
+
 impl Relay {
-    /// Between nodes that listen there.
-    pub(crate) async fn between(a: SocketAddr, b: SocketAddr) -> Self {
-        let bind = async || Arc::new(UdpSocket::bind(address()).await.unwrap());
-        let (at_a, at_b) = (bind().await, bind().await);
-        let (place_of_a, place_of_b) = (at_b.local_addr().unwrap(), at_a.local_addr().unwrap());
+    /// Among nodes that listen there. All ways are open.
+    pub(crate) async fn among(listen: &[SocketAddr]) -> Self {
+        let mut sockets = Vec::new();
+        for _ in listen {
+            sockets.push(UdpSocket::bind(address()).await.unwrap());
+        }
+        let places = sockets.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        let open = listen.iter().map(|_| listen.iter().map(|_| AtomicBool::new(true)).collect()).collect();
+        let paths = Arc::new(Paths { listen: listen.to_vec(), sockets, open });
         let mut tasks = JoinSet::new();
-        let [a_to_b, b_to_a] = [(), ()].map(|()| Arc::new(AtomicBool::new(true)));
-        tasks.spawn(forward(Arc::clone(&at_a), a, Arc::clone(&a_to_b), Arc::clone(&at_b), b));
-        tasks.spawn(forward(at_b, b, Arc::clone(&b_to_a), at_a, a));
-        Self { place_of_a, place_of_b, a_to_b, b_to_a, _tasks: tasks }
+        for to in 0..listen.len() {
+            tasks.spawn(forward(Arc::clone(&paths), to));
+        }
+        Self { places, paths, _tasks: tasks }
     }
 
-    /// Which of the two ways are open from now on.
-    pub(crate) fn open(&self, a_to_b: bool, b_to_a: bool) {
-        self.a_to_b.store(a_to_b, Ordering::SeqCst);
-        self.b_to_a.store(b_to_a, Ordering::SeqCst);
+    /// Whether the way from one node to another is open from now on.
+    pub(crate) fn open(&self, from: usize, to: usize, open: bool) {
+        self.paths.open[from][to].store(open, Ordering::SeqCst);
     }
 }
 
-async fn forward(here: Arc<UdpSocket>, from: SocketAddr, open: Arc<AtomicBool>, there: Arc<UdpSocket>, to: SocketAddr) {
+async fn forward(paths: Arc<Paths>, to: usize) {
     let mut packet = vec![0; 65_535];
     loop {
         // An error is that of an earlier packet, whose receiver was not there.
-        let Ok((length, sender)) = here.recv_from(&mut packet).await else { continue };
-        if sender == from && open.load(Ordering::SeqCst) {
+        let Ok((length, sender)) = paths.sockets[to].recv_from(&mut packet).await else { continue };
+        let Some(from) = paths.listen.iter().position(|listen| *listen == sender) else { continue };
+        if paths.open[from][to].load(Ordering::SeqCst) {
             // As lost as on any network.
-            let _ = there.send_to(&packet[..length], to).await;
+            let _ = paths.sockets[from].send_to(&packet[..length], paths.listen[to]).await;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! all the while, file descriptors and threads must stay what they were, and in a soak of ten minutes or more memory and tasks too: QUIC
 //! keeps what a cut has left behind for a minute and a half. What happened is told in `target/tmp/reports/soak.txt`.
 
-use crate::lab::{Lab, Plan};
+use crate::lab::{Lab, Plan, setting, write_report};
 use crate::lan::Lan;
 use crate::node::{BACK, LONG, Node, Watch, within};
 use pingpong_node::control::{AckLevel, Answer, Request};
@@ -15,7 +15,6 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -325,7 +324,6 @@ async fn usage(node: &Node) -> Used {
 
 #[tokio::test]
 async fn nodes_that_suffer_all_kinds_of_faults_are_well_in_between_and_do_not_grow() {
-    let setting = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let seconds = setting("SOAK_SECONDS").unwrap_or(20);
     let seed = setting("SOAK_SEED").unwrap_or_else(rand::random);
     println!("SOAK_SEED={seed}");
@@ -345,9 +343,7 @@ async fn nodes_that_suffer_all_kinds_of_faults_are_well_in_between_and_do_not_gr
     }
     let report = format!("SOAK_SEED={seed}: {}", soak.report(seconds));
     println!("{report}");
-    let reports = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reports");
-    std::fs::create_dir_all(&reports).unwrap();
-    std::fs::write(reports.join("soak.txt"), &report).unwrap();
+    write_report("soak.txt", &report);
     let flat: [Flat; 4] = [
         ("descriptors", |used| used.descriptors as u64, 3, 0),
         ("threads", |used| used.threads, 0, 0),
