@@ -41,6 +41,7 @@ mod kills;
 mod names;
 mod nemesis;
 mod paths;
+mod recoveries;
 mod restarts;
 mod signals;
 mod soak;

@@ -42,11 +42,16 @@ impl<'a> Poll<'a> {
 
     /// Asks a member.
     pub(super) fn ask(&mut self, member: &NodeName, ask: Ask) {
-        self.asked.push(Box::pin(ask_one(self.quorum, member.clone(), ask, self.until, None)));
+        self.asked.push(Box::pin(ask_one(self.quorum, member.clone(), || ask, self.until, None)));
     }
 
     /// Asks a member again, a little later.
     pub(super) fn ask_again(&mut self, member: &NodeName, ask: Ask) {
+        self.ask_later(member, || ask);
+    }
+
+    /// The same; what is asked is made up only then.
+    pub(super) fn ask_later(&mut self, member: &NodeName, ask: impl FnOnce() -> Ask + Send + 'a) {
         let before = self.again.entry(member.clone()).or_default();
         let at = Instant::now() + self.backoff.delay(*before);
         *before = before.saturating_add(1);
@@ -59,10 +64,17 @@ impl<'a> Poll<'a> {
     }
 }
 
-async fn ask_one(quorum: &Quorum, member: NodeName, question: Ask, until: Instant, at: Option<Instant>) -> Said {
+async fn ask_one(
+    quorum: &Quorum,
+    member: NodeName,
+    question: impl FnOnce() -> Ask + Send,
+    until: Instant,
+    at: Option<Instant>,
+) -> Said {
     if let Some(at) = at {
         tokio::time::sleep_until(at).await;
     }
+    let question = question();
     let own = quorum.transport.node();
     if own.name == member {
         let says = match desk::answer(&quorum.ledger, &own, question) {

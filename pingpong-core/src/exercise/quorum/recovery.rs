@@ -55,7 +55,9 @@ impl Quorum {
     /// have (P23); or that they have never heard of another one (P25). Asks until then.
     pub(in crate::exercise) async fn recover(&self) -> Announced {
         let (Identity { epoch, origin, .. }, _) = self.ledger.next_identity();
-        let ask = || Ask::Recover { epoch, origin, count: self.own_count() };
+        // With the count of the instant in which it is asked. Who is pinged all the time has more after each pause; others who have heard of it
+        // would not help, however often they are asked.
+        let ask = move || Ask::Recover { epoch, origin, count: self.own_count() };
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
         let mut voices = Voices::default();
@@ -63,7 +65,7 @@ impl Quorum {
         loop {
             for outdated in voices.drop_outdated() {
                 replies.remove(&outdated);
-                poll.ask_again(&outdated, ask());
+                poll.ask_later(&outdated, ask);
             }
             if voices.len() >= self.witnesses(origin) {
                 return self.recovered(epoch, voices, replies).await;
@@ -100,7 +102,7 @@ impl Quorum {
                 Ok((_, says)) => tracing::debug!(%member, ?says, "does not help to recover"),
                 Err(reason) => tracing::debug!(%member, %reason, "does not help to recover"),
             }
-            poll.ask_again(&member, ask());
+            poll.ask_later(&member, ask);
         }
     }
 
