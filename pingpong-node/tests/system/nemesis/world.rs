@@ -67,7 +67,9 @@ impl World {
             let others = relay.places.iter().enumerate().filter(|(other, _)| *other != at);
             let seeds: Vec<String> = others.map(|(_, place)| place.to_string()).collect();
             let plan = plan.with_data().with("members", &members).with("seeds", seeds.join(","));
-            let plan = plan.with("advertise", relay.places[at]);
+            // Not a line for each request.
+            let level = "info,pingpong_core::exercise=debug,pingpong_node::control=warn";
+            let plan = plan.with("advertise", relay.places[at]).with("log-level", level);
             plan.init().await;
             let (name, up) = (NodeName::new(&plan.name).unwrap(), watch::Sender::new(false));
             machines.push(Machine { name, plan, node: None, up, stopped: None, log: String::new() });
