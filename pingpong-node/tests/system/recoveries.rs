@@ -40,7 +40,9 @@ async fn a_member_that_lost_its_store_recovers_while_it_is_pinged_all_the_time()
         nodes.push(plan.start().await);
     }
     linked(&[&nodes[0], &nodes[1], &nodes[2]]).await;
-    votes(&nodes[2]).await;
+    for node in &nodes {
+        votes(node).await;
+    }
     nodes.remove(2).killed().await;
     fs::remove_dir_all(plans[2].data()).unwrap();
     // One other alone cannot help it, and it asks that one ever more seldom.

@@ -14,6 +14,8 @@ use tokio::time::sleep;
 const STOPPED: Duration = Duration::from_secs(6);
 /// A second kill comes this soon after a start.
 const START: Duration = Duration::from_millis(80);
+/// Clients ping in this time, whatever they had in mind.
+const AHEAD: Duration = Duration::from_secs(1);
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,11 +48,14 @@ pub(crate) enum Fault {
     Continue,
     /// `kill -9`, and the store is gone.
     Lose,
+    /// The same of a member that alone with a second one has the last pings, and which comes back where only the third one is: the
+    /// second one is cut off then.
+    LoseAhead,
 }
 
 impl Fault {
     /// Those that do harm. Each happens in every run that is long enough.
-    pub(crate) const DAMAGE: [Self; 10] = [
+    pub(crate) const DAMAGE: [Self; 11] = [
         Self::Cut,
         Self::HalfCut,
         Self::Isolate,
@@ -61,6 +66,7 @@ impl Fault {
         Self::KillStarting,
         Self::Stop,
         Self::Lose,
+        Self::LoseAhead,
     ];
 
     /// How often it comes, compared with others. So many heals that there is mostly a majority.
@@ -71,7 +77,7 @@ impl Fault {
             Self::HealAll => 5,
             Self::Cut | Self::HalfCut => 3,
             Self::Isolate | Self::Split | Self::Heal | Self::Stop | Self::Lose => 2,
-            Self::Shatter | Self::KillAll | Self::KillStarting | Self::Continue => 1,
+            Self::Shatter | Self::KillAll | Self::KillStarting | Self::Continue | Self::LoseAhead => 1,
         }
     }
 }
@@ -193,11 +199,27 @@ impl Nemesis {
             Fault::Lose => {
                 // Mostly one that has a vote to lose.
                 let victim = if self.random.random_ratio(4, 5) { any % MEMBERS } else { any };
-                let loss = *[Loss::File, Loss::Directory, Loss::Forgotten].choose(&mut self.random).unwrap();
+                let loss = self.loss();
                 world.calm().await;
                 world.record.note(format!("Lose {victim}: {loss:?}"));
-                world.lose(victim, loss).await;
+                world.lose(victim, loss, |_, _| true).await;
+            }
+            Fault::LoseAhead => {
+                let mut members: Vec<usize> = (0..MEMBERS).collect();
+                members.shuffle(&mut self.random);
+                let [victim, ahead, behind] = members[..] else { unreachable!("there are three") };
+                let loss = self.loss();
+                world.calm().await;
+                world.record.note(format!("LoseAhead {victim}, {behind} is behind: {loss:?}"));
+                world.paths(|one, other| one != behind && other != behind);
+                sleep(AHEAD).await;
+                world.lose(victim, loss, |one, other| one != ahead && other != ahead).await;
+                sleep(AHEAD).await;
             }
         }
+    }
+
+    fn loss(&mut self) -> Loss {
+        *[Loss::File, Loss::Directory, Loss::Forgotten].choose(&mut self.random).unwrap()
     }
 }

@@ -215,26 +215,10 @@ impl World {
         }
     }
 
-    /// A node is killed, and its counts are lost. All was calm.
-    ///
-    /// Nobody takes the word of a node that is no member for another one's pings. So it knows none of this one's by then that no
-    /// member knows: what it had from it directly, members have as well.
-    pub(crate) async fn lose(&mut self, victim: usize, loss: Loss) {
-        for other in (MEMBERS..NODES).filter(|other| *other != victim) {
-            self.path(victim, other, false);
-            let cut = async {
-                while self.running(other).links().await.iter().any(|link| link.node == self.machines[victim].name) {
-                    sleep(AGAIN).await;
-                }
-                let of_victim = |values: BTreeMap<NodeName, u128>| values.get(&self.machines[victim].name).copied();
-                let known = of_victim(self.values(other).await);
-                for member in (0..MEMBERS).filter(|member| *member != victim) {
-                    while of_victim(self.values(member).await) < known {
-                        sleep(AGAIN).await;
-                    }
-                }
-            };
-            within(LONG, "members know what others know", cut).await;
+    /// A node is killed, and its counts are lost; then it starts again on these paths. All was calm, but for cuts.
+    pub(crate) async fn lose(&mut self, victim: usize, loss: Loss, then: impl Fn(usize, usize) -> bool) {
+        for outsider in (MEMBERS..NODES).filter(|outsider| *outsider != victim) {
+            within(LONG, "members know what others know", self.learn(outsider, victim)).await;
         }
         self.kill(victim).await;
         let machine = &self.machines[victim];
@@ -245,14 +229,33 @@ impl World {
             Loss::Forgotten => {}
         }
         self.record.store_lost(machine.name.clone());
+        self.paths(then);
         self.launch(victim, if matches!(loss, Loss::Forgotten) { &["run", "--forget-store"] } else { &["run"] });
-        self.paths(|_, _| true);
         let begun = async {
             while self.values(victim).await.is_empty() {
                 sleep(AGAIN).await;
             }
         };
         within(LONG, "the new store is there", begun).await;
+    }
+
+    /// Nobody takes the word of a node that is no member for another one's pings. So before a node loses its store, such a node is cut off
+    /// from it, and what it has heard of others is known to members that keep theirs.
+    async fn learn(&self, outsider: usize, victim: usize) {
+        self.path(victim, outsider, false);
+        while self.running(outsider).links().await.iter().any(|link| link.node == self.machines[victim].name) {
+            sleep(AGAIN).await;
+        }
+        let mut heard = self.values(outsider).await;
+        heard.remove(&self.machines[outsider].name);
+        for member in (0..MEMBERS).filter(|member| *member != victim).cycle() {
+            let known = self.values(member).await;
+            heard.retain(|name, value| known.get(name).is_none_or(|known| known < value));
+            if heard.is_empty() {
+                return;
+            }
+            sleep(AGAIN).await;
+        }
     }
 }
 
