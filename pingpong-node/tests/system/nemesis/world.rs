@@ -68,7 +68,7 @@ impl World {
             let seeds: Vec<String> = others.map(|(_, place)| place.to_string()).collect();
             let plan = plan.with_data().with("members", &members).with("seeds", seeds.join(","));
             // Not a line for each request.
-            let level = "info,pingpong_core::exercise=debug,pingpong_node::control=warn";
+            let level = "info,pingpong_core::exercise::quorum::recovery=debug,pingpong_node::control=warn";
             let plan = plan.with("advertise", relay.places[at]).with("log-level", level);
             plan.init().await;
             let (name, up) = (NodeName::new(&plan.name).unwrap(), watch::Sender::new(false));
