@@ -43,7 +43,11 @@ async fn ping(mut client: Client, tally: Arc<Tally>) {
                 tally.acknowledged.fetch_add(1, Ordering::SeqCst);
                 tally.greatest.fetch_max(count, Ordering::SeqCst);
             }
-            Some(Outcome::Unknown | Outcome::Refused) => return,
+            Some(Outcome::Refused) => {
+                tally.begun.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
+            Some(Outcome::Unknown) => return,
             other => panic!("{other:?}"),
         }
     }

@@ -73,7 +73,7 @@ fn was_worth_it(summary: &Summary, nemesis: &Nemesis) {
     let at_the_end = settle::ROUNDS * NODES;
     let answered = summary.reads.into_iter().chain([local, majority, summary.confirmed, summary.exact]);
     assert!(queued > 0 && answered.into_iter().all(|count| count > at_the_end), "{summary}");
-    assert!(summary.unknown > 0 && summary.refused > 0 && summary.lost > 0, "{summary}");
+    assert!(summary.refused > 0 && summary.lost > 0, "{summary}");
     for fault in Fault::DAMAGE {
         assert!(nemesis.happened().contains_key(&fault), "{fault:?} has happened: {:?}", nemesis.happened());
     }
