@@ -86,18 +86,28 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// Both together, as they travel.
     const KIND: MessageType = MessageType { id: Self::ID, version: Self::VERSION };
 
-    /// Encodes the message.
+    /// Encodes the message: what [`encode_with`](Self::encode_with) lends, to be kept.
     ///
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
     fn encode(&self) -> Result<Vec<u8>, Unencodable> {
+        self.encode_with(<[u8]>::to_vec)
+    }
+
+    /// Encodes the message, and lends its bytes. A short one is encoded on the stack, and allocates nothing. Override it, and only it, to
+    /// write the shape of another version than one's own.
+    ///
+    /// # Errors
+    /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
+    fn encode_with<T>(&self, then: impl FnOnce(&[u8]) -> T) -> Result<T, Unencodable> {
         let mut short = [0; SHORT];
         let encoded = match postcard::to_slice(self, &mut short) {
-            Ok(bytes) => Ok(bytes.to_vec()),
+            Ok(bytes) => return Ok(then(bytes)),
             Err(postcard::Error::SerializeBufferFull) => postcard::to_stdvec(self),
             Err(error) => Err(error),
         };
-        encoded.map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
+        let unencodable = |error: postcard::Error| Unencodable { kind: Self::KIND, words: error.to_string() };
+        encoded.map(|bytes| then(&bytes)).map_err(unencodable)
     }
 
     /// Decodes a message that came as `kind`. Override it to read older versions as well: an older shape is a type of its own,

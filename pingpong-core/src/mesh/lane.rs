@@ -257,6 +257,11 @@ impl Lane {
         used == 0 || used + need <= self.bound
     }
 
+    /// Also for those who wait: they were first.
+    fn all_have_room(&self, inner: &Inner, length: usize) -> bool {
+        inner.waiting.is_empty() && self.fits(inner.fullest + inner.open.len(), length)
+    }
+
     /// Lets a frame in without waiting.
     ///
     /// With [`WhenFull::Refuse`] it enters for all that are there or for none.
@@ -265,9 +270,10 @@ impl Lane {
             return self.try_send_large(to, head, body, full);
         }
         let inner = self.open_inner()?;
-        let room = inner.waiting.is_empty() && self.fits(inner.fullest + inner.open.len(), head.len() + body.len());
-        if room && inner.is_everyone(to) {
-            return Ok(Self::append(inner, head, body));
+        if inner.is_everyone(to) && self.all_have_room(&inner, head.len() + body.len()) {
+            let entered = Entered::All(Arc::clone(&inner.roster));
+            Self::append(inner, head, body);
+            return Ok(entered);
         }
         self.try_some(inner, to, &|| [head, body].concat().into(), head.len() + body.len(), full)
     }
@@ -278,15 +284,12 @@ impl Lane {
         if length > BLOCK {
             return Ok(None);
         }
-        let mut inner = self.open_inner()?;
-        if !inner.waiting.is_empty() || !self.fits(inner.fullest + inner.open.len(), length) {
+        let inner = self.open_inner()?;
+        if !self.all_have_room(&inner, length) {
             return Ok(None);
         }
-        let wake = inner.append([head, body]);
-        let wakers = inner.wakers(wake);
         let everyone = Arc::clone(inner.roster.nodes());
-        drop(inner);
-        wakers.into_iter().for_each(Waker::wake);
+        Self::append(inner, head, body);
         Ok(Some(everyone))
     }
 
@@ -297,7 +300,9 @@ impl Lane {
         if inner.fullest + inner.open.len() + head.len() + body.len() > OVERFLOW * self.bound {
             return Err(Refusal::Full);
         }
-        Ok(Self::append(inner, head, body))
+        let entered = Entered::All(Arc::clone(&inner.roster));
+        Self::append(inner, head, body);
+        Ok(entered)
     }
 
     /// A large frame travels in a buffer of its own, which holds its share of the node's budget wherever it is (O1).
@@ -321,13 +326,11 @@ impl Lane {
         if inner.closed { Err(Refusal::Closed) } else { Ok(inner) }
     }
 
-    fn append(mut inner: MutexGuard<'_, Inner>, head: &[u8], body: &[u8]) -> Entered {
+    fn append(mut inner: MutexGuard<'_, Inner>, head: &[u8], body: &[u8]) {
         let wake = inner.append([head, body]);
         let wakers = inner.wakers(wake);
-        let entered = Entered::All(Arc::clone(&inner.roster));
         drop(inner);
         wakers.into_iter().for_each(Waker::wake);
-        entered
     }
 
     fn try_some(

@@ -1,8 +1,12 @@
 //! Typed casts and calls, for whoever uses servers.
 
-use crate::message::{Encoded, Message, Request, Unencodable};
+use crate::message::{Encoded, Message, MessageType, Request, Unencodable};
 use crate::name::ServerName;
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Sent, Targets, Transport, WhenFull};
+use futures_util::future::BoxFuture;
+use smallvec::SmallVec;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// A typed message was sent to nobody.
@@ -60,9 +64,9 @@ pub trait TransportExt: Transport {
     /// Sends to `server` on the local node and on every linked one, and waits for queues (O2).
     ///
     /// Cancel safe, as [`Transport::abcast`].
-    fn cast<M: Message>(
-        &self,
-        server: &ServerName,
+    fn cast<'a, M: Message>(
+        &'a self,
+        server: &'a ServerName,
         message: &M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
         self.cast_to(&Targets::All, server, message)
@@ -71,22 +75,14 @@ pub trait TransportExt: Transport {
     /// Sends to `server` on these targets, and waits for queues (O2).
     ///
     /// The message is encoded at once, and sent when the future is polled. Cancel safe, as [`Transport::abcast`].
-    fn cast_to<M: Message>(
-        &self,
-        targets: &Targets,
-        server: &ServerName,
+    fn cast_to<'a, M: Message>(
+        &'a self,
+        targets: &'a Targets,
+        server: &'a ServerName,
         message: &M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
-        let body = message.encode();
-        async move {
-            let body = body?;
-            let encoded = Encoded { kind: M::KIND, body: &body };
-            // Most queues have room, and then nothing needs to be allocated for waiting.
-            match self.try_abcast(targets, server, encoded, WhenFull::Refuse) {
-                Err(SendError::Full) => Ok(self.abcast(targets, server, encoded).await?),
-                sent => Ok(sent?),
-            }
-        }
+        let body = message.encode_with(Body::from_slice);
+        Casting { transport: self, targets, server, kind: M::KIND, body, waiting: None }
     }
 
     /// Sends to `server` on these targets without waiting; `when_full` as for [`Transport::try_abcast`].
@@ -100,8 +96,11 @@ pub trait TransportExt: Transport {
         message: &M,
         when_full: WhenFull,
     ) -> Result<Sent, CastError> {
-        let body = message.encode()?;
-        Ok(self.try_abcast(targets, server, Encoded { kind: M::KIND, body: &body }, when_full)?)
+        let sent = message.encode_with(|body| {
+            let encoded = Encoded { kind: M::KIND, body };
+            self.try_abcast(targets, server, encoded, when_full)
+        });
+        Ok(sent??)
     }
 
     /// Calls `server` on these targets, and returns one outcome for each, at the latest after `deadline` (R1, R2).
@@ -125,6 +124,45 @@ pub trait TransportExt: Transport {
 }
 
 impl<T: Transport + ?Sized> TransportExt for T {}
+
+/// An encoded message that its sender keeps; a short one where its future is.
+type Body = SmallVec<[u8; 32]>;
+
+/// A cast, sent when it is polled. By hand rather than `async`: it is moved once for every message, and has no more than it needs.
+struct Casting<'a, T: ?Sized> {
+    transport: &'a T,
+    targets: &'a Targets,
+    server: &'a ServerName,
+    kind: MessageType,
+    body: Result<Body, Unencodable>,
+    /// Since a queue was full.
+    waiting: Option<BoxFuture<'a, Result<Sent, SendError>>>,
+}
+
+impl<T: Transport + ?Sized> Future for Casting<'_, T> {
+    type Output = Result<Sent, CastError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { transport, targets, server, kind, body, waiting } = self.get_mut();
+        let (transport, targets, server, kind) = (*transport, *targets, *server, *kind);
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Poll::Ready(Err(error.clone().into())),
+        };
+        if waiting.is_none() {
+            // Most queues have room, and then nothing needs to be allocated for waiting.
+            match transport.try_abcast(targets, server, Encoded { kind, body }, WhenFull::Refuse) {
+                Err(SendError::Full) => {}
+                sent => return Poll::Ready(Ok(sent?)),
+            }
+        }
+        let waiting = waiting.get_or_insert_with(|| {
+            let body = std::mem::take(body);
+            Box::pin(async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await })
+        });
+        Poll::Ready(Ok(ready!(waiting.as_mut().poll(cx))?))
+    }
+}
 
 fn decoded<M: Message>(raw: Replies) -> Replies<M> {
     let mut replies = Replies { replies: Vec::with_capacity(raw.replies.len()), failed: raw.failed };

@@ -49,10 +49,10 @@ mod later {
         const ID: u16 = first::Price::ID;
         const VERSION: u8 = WRITES;
 
-        fn encode(&self) -> Result<Vec<u8>, Unencodable> {
+        fn encode_with<T>(&self, then: impl FnOnce(&[u8]) -> T) -> Result<T, Unencodable> {
             match WRITES {
-                1 => first::Price(self.cents).encode(),
-                _ => Price2(self.cents, self.currency.clone()).encode(),
+                1 => first::Price(self.cents).encode_with(then),
+                _ => Price2(self.cents, self.currency.clone()).encode_with(then),
             }
         }
 

@@ -48,6 +48,18 @@ fn a_full_cursor_refuses_for_all_or_is_skipped() {
 }
 
 #[test]
+fn the_short_way_is_for_small_frames_that_all_have_room_for() {
+    let lane = lane(&[1, 2]);
+    let everyone = lane.try_send_all(b"a", b"1").unwrap().unwrap();
+    assert_eq!(everyone.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["n1", "n2"]);
+    assert_eq!(lane.try_send_all(&[0; 8], &vec![0; BLOCK]), Ok(None), "a large one");
+    assert_eq!(lane.try_send_all(&[0; 999], &[]), Ok(None), "no room");
+    assert_eq!((drain(&lane, 1), drain(&lane, 2)), (b"a1".to_vec(), b"a1".to_vec()));
+    lane.close();
+    assert_eq!(lane.try_send_all(b"b", b"2"), Err(Refusal::Closed));
+}
+
+#[test]
 fn many_tiny_segments_are_bounded_too() {
     let lane = lane(&[1, 2]);
     let sent = (0..1_000).take_while(|_| lane.try_send(To::Keys(&[1]), b"x", &[], REFUSE).is_ok()).count();
@@ -90,6 +102,7 @@ async fn nobody_overtakes_one_who_waits_for_the_same_session() {
     assert!(large.entered().now_or_never().is_none());
     assert!(matches!(lane.try_send(To::Keys(&[1]), b"x", &[], REFUSE), Err(Refusal::Full)));
     assert!(matches!(lane.try_send(To::All, b"x", &[], REFUSE), Err(Refusal::Full)));
+    assert_eq!(lane.try_send_all(b"x", &[]), Ok(None), "nor by the short way");
     let skipped = lane.try_send(To::All, b"x", &[], WhenFull::Skip).unwrap();
     assert!(!skipped.has(1) && skipped.has(2));
     assert_eq!(drain(&lane, 1).len(), 1_100);
