@@ -2,7 +2,7 @@
 
 use super::ask::ask;
 use super::backoff::Backoff;
-use super::compare::Compare;
+use super::comparisons::{Comparisons, MAX_CUTS, Question};
 use super::contacts::Contacts;
 use super::counts::{Counts, Slot};
 use super::digest::{Part, Sum};
@@ -24,10 +24,7 @@ use tokio::time::Instant;
 
 /// So many slots, and no more, are told without being asked for.
 const FEW: usize = 64;
-/// Parts whose sums are told at once.
-const MAX_CUTS: usize = 256;
-/// Peers with which this node compares its counts at once, and producers that it asks; the others wait, and have often nothing new any more
-/// when it is their turn.
+/// Producers that it asks at once.
 const AT_ONCE: usize = 16;
 
 /// The server that keeps what all nodes pinged.
@@ -46,29 +43,13 @@ pub(super) struct Consumer {
     to_ask: VecDeque<(NodeName, u32)>,
     /// Producers that are being asked.
     asking: usize,
-    /// Peers with which to compare, and what their counts came to when they last said so.
-    to_compare: VecDeque<(NodeName, Option<Sum>)>,
-    /// Peers with which it is comparing.
-    comparing: BTreeMap<NodeName, Comparing>,
-    /// The last question of any comparison.
-    questions: u64,
+    comparisons: Comparisons,
     /// Whether [`Info::Changed`] is on its way.
     waiting: bool,
     /// Whether [`Info::Gossip`] is on its way.
     armed: bool,
     began: Instant,
     repeats: Repeats,
-}
-
-struct Comparing {
-    compare: Compare,
-    /// The question that is out, and its number: an answer to an earlier one is of a session that is over.
-    asked: AskConsumer,
-    number: u64,
-    /// How often it was asked before.
-    before: u32,
-    /// The peer has changed since, and is to be compared with once more.
-    once_more: Option<Sum>,
 }
 
 pub(super) enum Info {
@@ -106,9 +87,7 @@ impl Consumer {
             said: BTreeMap::new(),
             to_ask: VecDeque::new(),
             asking: 0,
-            to_compare: VecDeque::new(),
-            comparing: BTreeMap::new(),
-            questions: 0,
+            comparisons: Comparisons::default(),
             waiting: false,
             armed: false,
             began: Instant::now(),
@@ -225,104 +204,57 @@ impl Consumer {
 
     /// A peer's counts may be others than this node's.
     fn compare_with(&mut self, name: NodeName, sum: Option<Sum>, cx: &mut Context<Self>) {
-        if !self.passes_on(&name) {
-            return;
+        if self.passes_on(&name) {
+            self.comparisons.add(name, sum);
+            self.compare_more(cx);
         }
-        if let Some(comparing) = self.comparing.get_mut(&name) {
-            comparing.once_more = sum;
-        } else if let Some(waiting) = self.to_compare.iter_mut().find(|(waiting, _)| *waiting == name) {
-            waiting.1 = sum;
-        } else {
-            self.to_compare.push_back((name, sum));
-        }
-        self.compare_more(cx);
     }
 
     fn compare_more(&mut self, cx: &mut Context<Self>) {
-        while self.comparing.len() < AT_ONCE
-            && let Some((name, sum)) = self.to_compare.pop_front()
-        {
-            if sum.is_some_and(|sum| sum == self.ledger.published().sum) {
-                continue;
-            }
-            let mut compare = Compare::new();
-            if let Some(asked) = compare.next() {
-                let comparing = Comparing { compare, asked, number: 0, before: 0, once_more: None };
-                self.comparing.insert(name.clone(), comparing);
-                self.ask_consumer(&name, cx);
-            }
+        while let Some(question) = self.comparisons.begin(|| self.ledger.published().sum) {
+            self.ask_consumer(question, cx);
         }
     }
 
-    fn ask_consumer(&mut self, name: &NodeName, cx: &mut Context<Self>) {
-        let Some(comparing) = self.comparing.get_mut(name) else { return };
-        self.questions += 1;
-        comparing.number = self.questions;
-        let number = comparing.number;
-        let (question, deadline, to) = (comparing.asked.clone(), self.settings.ask_deadline, name.clone());
+    fn ask_consumer(&mut self, Question { to, number, ask: question }: Question, cx: &mut Context<Self>) {
+        let (deadline, name) = (self.settings.ask_deadline, to.clone());
         let asked = cx.spawn(move |transport| async move {
             let answer = ask(&*transport, &to, &CONSUMER, &question, deadline).await;
             Info::Consumer(to, number, answer)
         });
         if asked.is_err() {
             tracing::error!("no room to ask a consumer; the counts may be behind until its next news");
-            self.comparing.remove(name);
+            self.comparisons.end(&name);
         }
-    }
-
-    /// Whether this is the question to that peer that is out.
-    fn is_out(&self, name: &NodeName, number: u64) -> bool {
-        self.comparing.get(name).is_some_and(|comparing| comparing.number == number)
     }
 
     fn consumer_answered(
         &mut self,
         name: &NodeName,
+        number: u64,
         answer: Result<(Node, ConsumerSays), CallFailure>,
         cx: &mut Context<Self>,
     ) {
         match answer {
             Ok((node, ConsumerSays::Counts(counts))) => self.merge(Source::Relay(&node), &counts, cx),
-            Ok((_, ConsumerSays::Sums(sums))) => self.compare_sums(name, sums),
-            Err(reason) if self.is_asked_again(name, &reason, cx) => {
-                if let Some(comparing) = self.comparing.get_mut(name) {
-                    let delay = self.backoff.delay(comparing.before);
-                    comparing.before = comparing.before.saturating_add(1);
-                    if cx.after(delay, Info::AskConsumer(name.clone(), comparing.number)).is_ok() {
+            Ok((_, ConsumerSays::Sums(sums))) => {
+                let ledger = &self.ledger;
+                self.comparisons.sums(name, sums, |said| ledger.sums(said.iter().map(|(part, _)| *part)));
+            }
+            Err(reason) => {
+                if self.is_asked_again(name, &reason, cx) {
+                    let delay = self.backoff.delay(self.comparisons.postpone(name));
+                    if cx.after(delay, Info::AskConsumer(name.clone(), number)).is_ok() {
                         return;
                     }
                 }
-                self.comparing.remove(name);
-            }
-            Err(_) => drop(self.comparing.remove(name)),
-        }
-        self.next_question(name, cx);
-    }
-
-    fn compare_sums(&mut self, name: &NodeName, sums: Vec<(Part, Sum)>) {
-        let Some(Comparing { compare, asked: AskConsumer::Sums(asked), .. }) = self.comparing.get_mut(name) else {
-            return;
-        };
-        if sums.len() > MAX_CUTS * 16 {
-            return;
-        }
-        let mine: BTreeMap<Part, Sum> = self.ledger.sums(sums.iter().map(|(part, _)| *part)).into_iter().collect();
-        compare.compare(asked, sums, |part| mine.get(&part).copied().unwrap_or_default());
-    }
-
-    fn next_question(&mut self, name: &NodeName, cx: &mut Context<Self>) {
-        if let Some(comparing) = self.comparing.get_mut(name) {
-            if let Some(next) = comparing.compare.next() {
-                comparing.asked = next;
-                comparing.before = 0;
-                return self.ask_consumer(name, cx);
-            }
-            let once_more = self.comparing.remove(name).and_then(|comparing| comparing.once_more);
-            if once_more.is_some() {
-                self.to_compare.push_back((name.clone(), once_more));
+                self.comparisons.end(name);
             }
         }
-        self.compare_more(cx);
+        match self.comparisons.next(name) {
+            Some(question) => self.ask_consumer(question, cx),
+            None => self.compare_more(cx),
+        }
     }
 
     /// Waits for the next change, to tell it.
@@ -440,13 +372,13 @@ impl Server for Consumer {
                 }
             }
             Info::Consumer(name, number, answer) => {
-                if self.is_out(&name, number) {
-                    self.consumer_answered(&name, answer, cx);
+                if self.comparisons.is_out(&name, number) {
+                    self.consumer_answered(&name, number, answer, cx);
                 }
             }
             Info::AskConsumer(name, number) => {
-                if self.is_out(&name, number) {
-                    self.ask_consumer(&name, cx);
+                if let Some(question) = self.comparisons.again(&name, number) {
+                    self.ask_consumer(question, cx);
                 }
             }
             Info::Begun(from, counts) => drop(self.ledger.merge(Source::Relay(&from), &counts)),
@@ -483,8 +415,7 @@ impl Server for Consumer {
         self.contacts.now(&node.name);
         self.gossip.down(&node.name);
         self.said.retain(|slot, _| slot.producer != node.name);
-        self.to_compare.retain(|(name, _)| *name != node.name);
-        self.comparing.remove(&node.name);
+        self.comparisons.forget(&node.name);
         self.compare_more(cx);
     }
 }

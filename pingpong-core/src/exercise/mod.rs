@@ -22,13 +22,14 @@
 //! | `counts`, `digest`, `members` | values: what is counted, what tells two apart, who votes |
 //! | `store`, `ledger` | what is kept, and by whom |
 //! | `producer`, `consumer`, `member` | the servers of a node |
-//! | `gossip`, `compare` | how consumers learn from each other |
+//! | `gossip`, `compare`, `comparisons` | how consumers learn from each other |
 //! | `older`, `trouble` | what a node does about a store that is not what it should be |
 //! | `quorum`, `rounds`, `reads`, `fresh` | answers that more than one node gives |
 
 mod ask;
 mod backoff;
 mod compare;
+mod comparisons;
 mod consumer;
 mod contacts;
 mod counts;
