@@ -13,7 +13,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pingpong_core::inbox::{Batch, CallTag, Dropped, Origin};
+use pingpong_core::inbox::{Batch, CallTag, Dropped, Origin, Room};
 use pingpong_core::message::{Encoded, Message, Request};
 use pingpong_core::session::{Detector, Verdict, tick_length};
 use pingpong_core::transport::CallFailure;
@@ -26,7 +26,9 @@ use pingpong_transport_mem::MemNetwork;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 const BLOCK: usize = 64 << 10;
 
@@ -142,10 +144,13 @@ fn split(c: &mut Criterion) {
 fn batch(c: &mut Criterion) {
     let (block, frames) = block();
     let frozen = Bytes::from(block);
+    let (room, progress) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicU64::new(0)));
     let origin: Arc<dyn Origin> = Arc::new(Nobody(Node { name: name(), incarnation: Incarnation::new(1, 1) }));
     c.benchmark_group("batch").throughput(Throughput::Elements(frames)).bench_function("64 KiB of pings", |b| {
         b.iter(|| {
-            let mut batch = Batch::new(Arc::clone(&origin), frozen.clone(), None);
+            let permit = Arc::clone(&room).try_acquire_owned().unwrap();
+            let room = Room::new(permit, Arc::clone(&progress));
+            let mut batch = Batch::new(Arc::clone(&origin), frozen.clone(), Some(room));
             while let Some(delivery) = batch.next() {
                 black_box(Ping::decode(delivery.kind, delivery.body).unwrap());
             }

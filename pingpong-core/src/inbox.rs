@@ -165,7 +165,7 @@ pub struct Batch {
     room: Option<Room>,
 }
 
-/// The room that a batch takes up in its mailbox (O1), and the mailbox's count of progress (O3).
+/// The room that a batch takes up in its mailbox (O1), and the mailbox's sign of progress (O3).
 #[derive(Debug)]
 pub struct Room {
     progress: Arc<AtomicU64>,
@@ -173,7 +173,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// Gives the permit back when dropped. `progress` rises with each message that is taken from the batch.
+    /// Gives the permit back when dropped. `progress` changes with each message that is taken from the batch; it is no count:
+    /// where batches of one mailbox are handled at the same time, a change may be lost among others.
     pub fn new(permit: OwnedSemaphorePermit, progress: Arc<AtomicU64>) -> Self {
         Self { progress, _permit: permit }
     }
@@ -225,7 +226,7 @@ impl Batch {
     pub fn next(&mut self) -> Option<Delivery<'_>> {
         let Self { origin, frames, offset, arrived, room } = self;
         if let Some(room) = room {
-            // A server handles one message at a time; where two do race, one step is as good as two.
+            // Only that it changes means anything, and a server takes one message at a time.
             room.progress.store(room.progress.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
         while !origin.is_over() {

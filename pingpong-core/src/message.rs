@@ -6,12 +6,12 @@
 //! [`message!`](crate::message!) and [`request!`](crate::request!) give a type its id and its version. `docs/messages.md` says how
 //! messages change while a cluster runs.
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 use std::fmt;
-
-/// Most messages are no longer. They are encoded on the stack, where no byte asks for room.
-const SHORT: usize = 128;
+use std::ops::Deref;
 
 /// Which message this is, and in which version of its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,60 @@ pub struct Encoded<'a> {
     pub kind: MessageType,
     /// The encoded body. At most [`Limits::max_message`](crate::config::Limits::max_message) bytes (O4).
     pub body: &'a [u8],
+}
+
+/// An encoded message that its sender keeps. Up to 64 bytes lie in it itself, and are not allocated.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Body(SmallVec<[u8; 64]>);
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Body> for Vec<u8> {
+    fn from(body: Body) -> Self {
+        body.0.into_vec()
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Body {
+    fn eq(&self, bytes: &[u8; N]) -> bool {
+        **self == *bytes
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl Flavor for Body {
+    type Output = Self;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self> {
+        Ok(self)
+    }
 }
 
 /// Bytes are not a message of the expected type (A2).
@@ -86,28 +140,13 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// Both together, as they travel.
     const KIND: MessageType = MessageType { id: Self::ID, version: Self::VERSION };
 
-    /// Encodes the message: what [`encode_with`](Self::encode_with) lends, to be kept.
+    /// Encodes the message, once and in one pass (C7). Override it to write the shape of another version than one's own.
     ///
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
-    fn encode(&self) -> Result<Vec<u8>, Unencodable> {
-        self.encode_with(<[u8]>::to_vec)
-    }
-
-    /// Encodes the message, and lends its bytes. A short one is encoded on the stack, and allocates nothing. Override it, and only it, to
-    /// write the shape of another version than one's own.
-    ///
-    /// # Errors
-    /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
-    fn encode_with<T>(&self, then: impl FnOnce(&[u8]) -> T) -> Result<T, Unencodable> {
-        let mut short = [0; SHORT];
-        let encoded = match postcard::to_slice(self, &mut short) {
-            Ok(bytes) => return Ok(then(bytes)),
-            Err(postcard::Error::SerializeBufferFull) => postcard::to_stdvec(self),
-            Err(error) => Err(error),
-        };
-        let unencodable = |error: postcard::Error| Unencodable { kind: Self::KIND, words: error.to_string() };
-        encoded.map(|bytes| then(&bytes)).map_err(unencodable)
+    fn encode(&self) -> Result<Body, Unencodable> {
+        let encoded = postcard::serialize_with_flavor(self, Body::default());
+        encoded.map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
     }
 
     /// Decodes a message that came as `kind`. Override it to read older versions as well: an older shape is a type of its own,
@@ -281,9 +320,35 @@ mod tests {
         }
     }
 
+    /// Text that is written piece by piece, which postcard does in two passes.
+    #[derive(Deserialize)]
+    struct Pieces(Vec<u8>);
+    impl Serialize for Pieces {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&format_args!("{:?}", self.0))
+        }
+    }
+    impl Message for Pieces {
+        const ID: u16 = 4;
+        const VERSION: u8 = 0;
+    }
+
+    #[test]
+    fn messages_of_every_length_are_encoded_alike_wherever_they_lie() {
+        for length in (0..300).chain([70_000]) {
+            let word = Word("x".repeat(length));
+            let body = word.encode().unwrap();
+            assert_eq!(*body, *postcard::to_stdvec(&word).unwrap(), "{length}");
+            assert_eq!(Vec::from(body.clone()), *body);
+            assert_eq!(Word::decode(Word::KIND, &Body::from(body.to_vec())), Ok(word));
+            let pieces = Pieces(vec![7; length]);
+            assert_eq!(*pieces.encode().unwrap(), *postcard::to_stdvec(&pieces).unwrap(), "{length}");
+        }
+    }
+
     #[test]
     fn a_short_a_long_and_a_wrong_body_are_refused() {
-        let mut body = Word("ping".into()).encode().unwrap();
+        let mut body = Vec::from(Word("ping".into()).encode().unwrap());
         assert!(Word::decode(Word::KIND, &body[..2]).is_err());
         body.push(0);
         assert!(matches!(Word::decode(Word::KIND, &body), Err(Undecodable::Body { .. })));

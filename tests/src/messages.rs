@@ -21,7 +21,7 @@ fn spoilt<M: Message>(good: &M) -> [(MessageType, Vec<u8>); 3] {
     let bytes = good.encode().expect("a number encodes");
     let newer = MessageType { version: M::VERSION + 1, ..M::KIND };
     let long = [&bytes[..], &[0]].concat();
-    [(newer, bytes), (M::KIND, Vec::new()), (M::KIND, long)]
+    [(newer, bytes.into()), (M::KIND, Vec::new()), (M::KIND, long)]
 }
 
 pub(crate) async fn a_cast_that_does_not_decode_is_counted_and_the_link_stays(c: &Cluster) {

@@ -101,19 +101,21 @@ impl Shared {
         full: WhenFull,
     ) -> Result<Sent, SendError> {
         self.check_size(message)?;
-        self.with_route(server, |route| {
-            let mut prefix = Self::cast_prefix(route, server, message);
-            let head = prefix.finish(message.body.len());
-            // The short way of most messages.
-            if *targets == Targets::All
-                && let Some(accepted) = route.lane.try_send_all(head, message.body)?
-            {
-                return Ok(Sent { accepted, refused: Vec::new() });
-            }
-            let audience = Audience::of(&route.lane, targets);
-            let entered = route.lane.try_send(audience.to(), head, message.body, full)?;
-            Ok(audience.sent(&entered))
-        })
+        // The short way of most messages.
+        if *targets == Targets::All
+            && let Some(accepted) = self.with_known_route(server, |route| {
+                let mut prefix = Self::cast_prefix(route, server, message);
+                route.lane.try_send_all(prefix.finish(message.body.len()), message.body)
+            })?
+        {
+            return Ok(Sent { accepted, refused: Vec::new() });
+        }
+        let route = self.route(server);
+        let mut prefix = Self::cast_prefix(&route, server, message);
+        let head = prefix.finish(message.body.len());
+        let audience = Audience::of(&route.lane, targets);
+        let entered = route.lane.try_send(audience.to(), head, message.body, full)?;
+        Ok(audience.sent(&entered))
     }
 
     pub(super) async fn abcast(

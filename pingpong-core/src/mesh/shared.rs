@@ -1,6 +1,6 @@
 //! What the tasks of a node share: the tables of sessions, lanes and servers, changed together under one lock.
 //!
-//! Lock order: the tables, then a mailbox or a lane. No lock is held across an await. Only the driver changes sessions, so
+//! Lock order: the tables, then the routes, then a mailbox or a lane. No lock is held across an await. Only the driver changes sessions, so
 //! the events of all names pass through one owner in one order (N3).
 
 use super::calls::Calls;
@@ -156,15 +156,20 @@ impl Shared {
 
     /// The lane of that server; made at the first message to it.
     pub(super) fn route(self: &Arc<Self>, server: &ServerName) -> Route {
-        self.with_route(server, Route::clone)
+        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(server) {
+            return route.clone();
+        }
+        self.new_route(server)
     }
 
-    /// The same, lent: no new lane is made meanwhile.
-    pub(super) fn with_route<T>(self: &Arc<Self>, server: &ServerName, then: impl FnOnce(&Route) -> T) -> T {
-        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(server) {
-            return then(route);
-        }
-        then(&self.new_route(server))
+    /// The same, lent, if there is one already. Nobody gets a new lane meanwhile: it is for what takes no time.
+    pub(super) fn with_known_route<T, E>(
+        &self,
+        server: &ServerName,
+        then: impl FnOnce(&Route) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.get(server).map_or(Ok(None), then)
     }
 
     fn new_route(self: &Arc<Self>, server: &ServerName) -> Route {

@@ -1,10 +1,9 @@
 //! Typed casts and calls, for whoever uses servers.
 
-use crate::message::{Encoded, Message, MessageType, Request, Unencodable};
+use crate::message::{Body, Encoded, Message, MessageType, Request, Unencodable};
 use crate::name::ServerName;
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Sent, Targets, Transport, WhenFull};
 use futures_util::future::BoxFuture;
-use smallvec::SmallVec;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -81,8 +80,7 @@ pub trait TransportExt: Transport {
         server: &'a ServerName,
         message: &M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
-        let body = message.encode_with(Body::from_slice);
-        Casting { transport: self, targets, server, kind: M::KIND, body, waiting: None }
+        Casting { transport: self, targets, server, kind: M::KIND, body: Some(message.encode()), waiting: None }
     }
 
     /// Sends to `server` on these targets without waiting; `when_full` as for [`Transport::try_abcast`].
@@ -96,11 +94,8 @@ pub trait TransportExt: Transport {
         message: &M,
         when_full: WhenFull,
     ) -> Result<Sent, CastError> {
-        let sent = message.encode_with(|body| {
-            let encoded = Encoded { kind: M::KIND, body };
-            self.try_abcast(targets, server, encoded, when_full)
-        });
-        Ok(sent??)
+        let body = message.encode()?;
+        Ok(self.try_abcast(targets, server, Encoded { kind: M::KIND, body: &body }, when_full)?)
     }
 
     /// Calls `server` on these targets, and returns one outcome for each, at the latest after `deadline` (R1, R2).
@@ -125,16 +120,16 @@ pub trait TransportExt: Transport {
 
 impl<T: Transport + ?Sized> TransportExt for T {}
 
-/// An encoded message that its sender keeps; a short one where its future is.
-type Body = SmallVec<[u8; 32]>;
-
 /// A cast, sent when it is polled. By hand rather than `async`: it is moved once for every message, and has no more than it needs.
+///
+/// It is fused: polled again after it was ready, it is pending for ever, and sends nothing twice.
 struct Casting<'a, T: ?Sized> {
     transport: &'a T,
     targets: &'a Targets,
     server: &'a ServerName,
     kind: MessageType,
-    body: Result<Body, Unencodable>,
+    /// Until it is sent, or a queue is full.
+    body: Option<Result<Body, Unencodable>>,
     /// Since a queue was full.
     waiting: Option<BoxFuture<'a, Result<Sent, SendError>>>,
 }
@@ -145,22 +140,20 @@ impl<T: Transport + ?Sized> Future for Casting<'_, T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { transport, targets, server, kind, body, waiting } = self.get_mut();
         let (transport, targets, server, kind) = (*transport, *targets, *server, *kind);
-        let body = match body {
-            Ok(body) => body,
-            Err(error) => return Poll::Ready(Err(error.clone().into())),
-        };
-        if waiting.is_none() {
+        if let Some(body) = body.take() {
+            let body = body?;
             // Most queues have room, and then nothing needs to be allocated for waiting.
-            match transport.try_abcast(targets, server, Encoded { kind, body }, WhenFull::Refuse) {
+            match transport.try_abcast(targets, server, Encoded { kind, body: &body }, WhenFull::Refuse) {
                 Err(SendError::Full) => {}
                 sent => return Poll::Ready(Ok(sent?)),
             }
+            let sends = async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await };
+            *waiting = Some(Box::pin(sends));
         }
-        let waiting = waiting.get_or_insert_with(|| {
-            let body = std::mem::take(body);
-            Box::pin(async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await })
-        });
-        Poll::Ready(Ok(ready!(waiting.as_mut().poll(cx))?))
+        let Some(sends) = waiting else { return Poll::Pending };
+        let sent = ready!(sends.as_mut().poll(cx));
+        *waiting = None;
+        Poll::Ready(Ok(sent?))
     }
 }
 

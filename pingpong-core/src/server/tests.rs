@@ -4,6 +4,7 @@ use crate::ServerName;
 use crate::inbox::{Dropped, InboxClosed};
 use crate::message::{Encoded, MessageType, Unencodable};
 use crate::transport::{CallFailure, RegisterError, SendError, Targets, Transport, WhenFull};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -404,8 +405,16 @@ async fn a_typed_cast_waits_only_when_a_queue_is_full() {
     drop(unpolled);
     assert_eq!(transport.cast_to(&Targets::All, &to, &Tell::Add(4)).await.unwrap().accepted.len(), 2);
     assert!(double.log().contains(&Seen::Waited));
+    for room in [true, false] {
+        double.full(if room { &[] } else { &["b"] });
+        let message = Tell::Add(5);
+        let mut cast = Box::pin(transport.cast(&to, &message));
+        assert!(cast.as_mut().now_or_never().is_some());
+        assert!(cast.as_mut().now_or_never().is_none(), "it is over");
+    }
     let to_b: Vec<Tell> = double.log().iter().filter_map(|seen| seen.cast_to("b")).collect();
-    assert_eq!(to_b, [Tell::Add(1), Tell::Add(4)], "what is not polled is not sent");
+    let expected = [1, 4, 5, 5].map(Tell::Add);
+    assert_eq!(to_b, expected, "what is not polled is not sent, and nothing twice");
 }
 
 #[tokio::test(start_paused = true)]

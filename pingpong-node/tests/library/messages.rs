@@ -1,7 +1,7 @@
 //! Several releases of one service in one cluster, as `docs/messages.md` rolls them out (A2).
 
 use pingpong_node::dev::{Cluster, Kind};
-use pingpong_node::message::{Message, MessageType, Undecodable, Unencodable, decode_exactly};
+use pingpong_node::message::{Body, Message, MessageType, Undecodable, Unencodable, decode_exactly};
 use pingpong_node::server::spawn;
 use pingpong_node::{
     CallFailure, Context, Node, NodeName, Server, ServerHandle, ServerName, SpawnOptions, Targets, Transport,
@@ -49,10 +49,10 @@ mod later {
         const ID: u16 = first::Price::ID;
         const VERSION: u8 = WRITES;
 
-        fn encode_with<T>(&self, then: impl FnOnce(&[u8]) -> T) -> Result<T, Unencodable> {
+        fn encode(&self) -> Result<Body, Unencodable> {
             match WRITES {
-                1 => first::Price(self.cents).encode_with(then),
-                _ => Price2(self.cents, self.currency.clone()).encode_with(then),
+                1 => first::Price(self.cents).encode(),
+                _ => Price2(self.cents, self.currency.clone()).encode(),
             }
         }
 

@@ -21,7 +21,7 @@ mod world;
 
 use crate::lab::{setting, write_report};
 use clients::Clients;
-use faults::{Fault, Nemesis};
+use faults::Nemesis;
 use pingpong_conformance::history::{Summary, check};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use world::{NODES, World};
 
 /// A run of at least so many seconds has seen all kinds of faults.
-const ENOUGH: u64 = 60;
+const ENOUGH: u64 = 45;
 
 #[tokio::test]
 async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
@@ -43,6 +43,7 @@ async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
     let (began, length) = (Instant::now(), Duration::from_secs(seconds));
     while began.elapsed() < length || (seconds >= ENOUGH && !nemesis.has_done_all()) {
         nemesis.next(&mut world).await;
+        assert!(began.elapsed() < 3 * length, "faults take too long: {:?}", nemesis.happened());
     }
     let lasted = began.elapsed();
     settle::settle(&mut world, clients).await;
@@ -63,18 +64,15 @@ async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
     write_report("nemesis.txt", &report);
     let summary = checked.unwrap_or_else(|violation| panic!("NEMESIS_SEED={seed}: {violation}"));
     if seconds >= ENOUGH {
-        was_worth_it(&summary, &nemesis);
+        was_worth_it(&summary);
     }
 }
 
 /// All kinds of operations were answered while there were faults: more often than they are at the end.
-fn was_worth_it(summary: &Summary, nemesis: &Nemesis) {
+fn was_worth_it(summary: &Summary) {
     let [queued, local, majority] = summary.acknowledged;
     let at_the_end = settle::ROUNDS * NODES;
     let answered = summary.reads.into_iter().chain([local, majority, summary.confirmed, summary.exact]);
     assert!(queued > 0 && answered.into_iter().all(|count| count > at_the_end), "{summary}");
-    assert!(summary.refused > 0 && summary.lost > 0, "{summary}");
-    for fault in Fault::DAMAGE {
-        assert!(nemesis.happened().contains_key(&fault), "{fault:?} has happened: {:?}", nemesis.happened());
-    }
+    assert!(summary.refused > 0 && summary.unknown > 0 && summary.lost > 0, "{summary}");
 }

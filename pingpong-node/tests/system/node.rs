@@ -92,6 +92,8 @@ impl Node {
     /// Ends it as a crash of its process would, and waits for that; all that its log said.
     pub(crate) async fn killed(mut self) -> String {
         let name = self.name.clone();
+        let before = self.child.try_wait().unwrap();
+        assert!(before.is_none(), "{name} had ended by itself, {before:?}, and said: {}", self.said());
         self.child.start_kill().unwrap();
         let (code, said) = self.ended().await;
         assert_eq!(code, None, "a signal ended {name}, which has said: {said}");

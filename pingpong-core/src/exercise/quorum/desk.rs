@@ -70,7 +70,11 @@ fn hold(ledger: &Ledger, from: &Node, counts: &Counts) -> Answer {
 fn recover(ledger: &Ledger, from: &Node, (epoch, count): (Incarnation, u64), origin: Origin, votes: bool) -> Answer {
     let counts = ledger.counts();
     let is_another = |(known, has): &(Incarnation, u64)| {
-        *known > epoch || (*known == epoch && *has > count) || (*known != epoch && origin == Origin::Init)
+        match origin {
+            // It has no counts to compare with, so this node compares.
+            Origin::Init => *known != epoch || *has > count,
+            Origin::Replacement => *known > epoch,
+        }
     };
     if let Some((epoch, count)) = counts.epochs(&from.name).rfind(is_another) {
         return Answer::Now(MemberSays::Known { epoch, count });

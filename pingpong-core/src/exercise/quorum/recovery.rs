@@ -5,7 +5,7 @@
 
 use super::Quorum;
 use super::poll::{Poll, Said};
-use crate::exercise::counts::Counts;
+use crate::exercise::counts::{Counts, Slot};
 use crate::exercise::ledger::Source;
 use crate::exercise::members::Voices;
 use crate::exercise::messages::{Ask, MemberSays};
@@ -55,8 +55,7 @@ impl Quorum {
     /// have (P23); or that they have never heard of another one (P25). Asks until then.
     pub(in crate::exercise) async fn recover(&self) -> Announced {
         let (Identity { epoch, origin, .. }, _) = self.ledger.next_identity();
-        // With the count of the instant in which it is asked. Who is pinged all the time has more after each pause; others who have heard of it
-        // would not help, however often they are asked.
+        // With the count of the instant in which it is asked: who is pinged all the time has more after each pause.
         let ask = move || Ask::Recover { epoch, origin, count: self.own_count() };
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
@@ -88,6 +87,12 @@ impl Quorum {
                     continue;
                 }
                 Ok((node, MemberSays::Counts(voice, counts))) if origin == Origin::Replacement => {
+                    // Compared here, and not there: nobody has heard of more than is published here by now (P2), however fast it is pinged.
+                    if let Some(seen) = counts.get(&Slot { producer: self.transport.node().name, epoch })
+                        && seen > self.own_count()
+                    {
+                        return Announced::Older(member, seen);
+                    }
                     voices.add(member.clone(), voice);
                     replies.insert(member, (node, counts));
                     continue;
@@ -97,6 +102,7 @@ impl Quorum {
                     if count > self.own_count() {
                         return Announced::Older(member, count);
                     }
+                    tracing::debug!(%member, count, "has heard of a later ping; it is asked again");
                 }
                 Ok((_, MemberSays::Known { epoch: known, .. })) => return Announced::Known(member, known),
                 Ok((_, says)) => tracing::debug!(%member, ?says, "does not help to recover"),

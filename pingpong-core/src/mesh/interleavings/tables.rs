@@ -6,9 +6,10 @@ use crate::inbox::{Entry, ServerOptions};
 use crate::link::Priority;
 use crate::mesh::lane::{Lane, Refusal, To};
 use crate::mesh::shared::{Shared, StartWriter};
+use crate::message::{Encoded, MessageType};
 use crate::monitor::DownReason;
 use crate::name::ServerName;
-use crate::transport::WhenFull;
+use crate::transport::{Targets, WhenFull};
 use crate::wire::LaneHeader;
 use std::collections::VecDeque;
 
@@ -45,6 +46,31 @@ fn a_lane_that_is_made_while_nodes_come_and_go_has_those_that_are_linked() {
         assert!(Arc::ptr_eq(&first, &second), "one lane for one server (C2)");
         let names: Vec<String> = first.roster().members().iter().map(|m| m.node.name.to_string()).collect();
         assert_eq!(names, ["b", "m"]);
+        shared.end_servers();
+    });
+}
+
+#[test]
+fn casts_enter_while_another_lane_is_made_and_a_node_comes_and_goes() {
+    explore(|| {
+        let shared = shared();
+        let [known, new] = ["known", "new"].map(|name| ServerName::new(name).unwrap());
+        let lane = shared.route(&known).lane;
+        let senders = [known, new].map(|server| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let message = Encoded { kind: MessageType { id: 1, version: 0 }, body: b"x" };
+                let sent = shared.try_abcast(&Targets::All, &server, message, WhenFull::Refuse).unwrap();
+                sent.accepted.iter().map(|node| node.name.to_string()).collect::<Vec<_>>()
+            })
+        });
+        up(&shared, "a");
+        shared.down(&NodeName::new("a").unwrap(), &DownReason::Lost);
+        for sender in senders {
+            let accepted = sender.join().unwrap();
+            assert!(accepted == ["m"] || accepted == ["a", "m"], "who was linked when it entered (C1): {accepted:?}");
+        }
+        assert_eq!(lane.roster().members().len(), 1);
         shared.end_servers();
     });
 }

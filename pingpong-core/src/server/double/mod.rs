@@ -60,7 +60,7 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn reply<M: Message>(message: &M) -> Self {
-        Self::Reply(M::KIND, message.encode().unwrap())
+        Self::Reply(M::KIND, message.encode().unwrap().into())
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Those that do harm. Each happens in every run that is long enough.
+    /// Those that do harm. Each happens once before any happens again.
     pub(crate) const DAMAGE: [Self; 11] = [
         Self::Cut,
         Self::HalfCut,

@@ -44,7 +44,7 @@ async fn files_agree(world: &mut World) {
             for node in 0..NODES {
                 now.push(world.values(node).await);
             }
-            let same = now == before && now.iter().all(|values| *values == now[0]);
+            let same = now == before && now.iter().all(|values| !values.is_empty() && *values == now[0]);
             still = if same { still + 1 } else { 0 };
             before = now;
         }
