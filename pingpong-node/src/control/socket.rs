@@ -1,7 +1,7 @@
 //! The file of a control socket: its owner alone can open it, from its first moment on.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -58,12 +58,10 @@ impl ControlSocket {
         }
         // Made where nobody else can reach it, and moved to its place when its rights are right.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let private = parent.join(format!(".pingpong-{}", std::process::id()));
-        std::fs::DirBuilder::new().mode(0o700).create(&private).map_err(failed)?;
-        let bound = bind_in(&private, path);
-        // It is empty; if it cannot be removed, that is no reason not to start.
-        let _ = std::fs::remove_dir_all(&private);
-        Ok(Self { listener: bound.map_err(failed)?, path: path.to_owned() })
+        // A name that is free, whatever a process of the same number has left: in containers all have the same.
+        let private = tempfile::Builder::new().prefix(".pingpong-").tempdir_in(parent).map_err(failed)?;
+        let listener = bind_in(private.path(), path).map_err(failed)?;
+        Ok(Self { listener, path: path.to_owned() })
     }
 }
 

@@ -63,6 +63,10 @@ impl Client {
             Ok(answer) => self.outcome(ask, answer),
             Err(outcome) => outcome,
         };
+        if matches!((ask, &outcome), (Ask::Confirm, Outcome::Refused)) {
+            // It has no such ping any more: its store was lost.
+            self.unconfirmed = None;
+        }
         self.record.end(id, outcome.clone());
         Some(outcome)
     }

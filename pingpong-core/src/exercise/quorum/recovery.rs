@@ -56,7 +56,9 @@ impl Quorum {
     pub(in crate::exercise) async fn recover(&self) -> Announced {
         let (Identity { epoch, origin, .. }, _) = self.ledger.next_identity();
         // With the count of the instant in which it is asked: who is pinged all the time has more after each pause.
-        let ask = move || Ask::Recover { epoch, origin, count: self.own_count() };
+        let own = Slot { producer: self.transport.node().name, epoch };
+        let own_count = || self.ledger.counts().get(&own).unwrap_or(0);
+        let ask = || Ask::Recover { epoch, origin, count: own_count() };
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
         let mut voices = Voices::default();
@@ -88,8 +90,8 @@ impl Quorum {
                 }
                 Ok((node, MemberSays::Counts(voice, counts))) if origin == Origin::Replacement => {
                     // Compared here, and not there: nobody has heard of more than is published here by now (P2), however fast it is pinged.
-                    if let Some(seen) = counts.get(&Slot { producer: self.transport.node().name, epoch })
-                        && seen > self.own_count()
+                    if let Some(seen) = counts.get(&own)
+                        && seen > own_count()
                     {
                         return Announced::Older(member, seen);
                     }
@@ -99,7 +101,7 @@ impl Quorum {
                 }
                 Ok((_, MemberSays::Known { epoch: known, count })) if known == epoch => {
                     // It may have pinged since it asked.
-                    if count > self.own_count() {
+                    if count > own_count() {
                         return Announced::Older(member, count);
                     }
                     tracing::debug!(%member, count, "has heard of a later ping; it is asked again");
@@ -110,10 +112,6 @@ impl Quorum {
             }
             poll.ask_later(&member, ask);
         }
-    }
-
-    fn own_count(&self) -> u64 {
-        self.ledger.counts().get(&self.ledger.slot()).unwrap_or(0)
     }
 
     async fn recovered(

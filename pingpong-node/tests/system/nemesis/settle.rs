@@ -11,6 +11,7 @@ use pingpong_node::control::{AckLevel, ReadLevel};
 use pingpong_node::exercise::Store;
 use pingpong_node::store::{FileStore, Owner};
 use pingpong_node::{ClusterName, Incarnation};
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -62,6 +63,11 @@ async fn files_agree(world: &mut World) {
         let kept = store.load().await.unwrap().expect("it has counted");
         let counts = kept.counts.iter().map(|(slot, count)| (slot.clone(), count)).collect();
         readings.insert(machine.name.clone(), counts);
+    }
+    for machine in &world.machines {
+        let slots = readings.values().flatten().map(|(slot, _)| slot).filter(|slot| slot.producer == machine.name);
+        let (epochs, lost) = (slots.map(|slot| slot.epoch).collect::<BTreeSet<_>>(), world.losses.get(&machine.name));
+        assert!(epochs.len() <= 1 + lost.unwrap_or(&0), "{} lost {lost:?} stores, and began {epochs:?}", machine.name);
     }
     world.record.settled(readings);
 }

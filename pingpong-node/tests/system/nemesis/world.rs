@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) record: Arc<Record>,
     pub(crate) machines: Vec<Machine>,
     pub(crate) kills: u32,
+    /// How often each name lost its store.
+    pub(crate) losses: BTreeMap<NodeName, usize>,
     relay: Relay,
     _lab: Lab,
 }
@@ -74,7 +76,8 @@ impl World {
             let (name, up) = (NodeName::new(&plan.name).unwrap(), watch::Sender::new(false));
             machines.push(Machine { name, plan, node: None, up, stopped: None, log: String::new() });
         }
-        let mut world = Self { record: Arc::new(Record::new()), machines, kills: 0, relay, _lab: lab };
+        let mut world =
+            Self { record: Arc::new(Record::new()), machines, kills: 0, losses: BTreeMap::new(), relay, _lab: lab };
         for node in 0..NODES {
             world.run(node).await;
         }
@@ -229,6 +232,7 @@ impl World {
             Loss::Forgotten => {}
         }
         self.record.store_lost(machine.name.clone());
+        *self.losses.entry(machine.name.clone()).or_default() += 1;
         self.paths(then);
         self.launch(victim, if matches!(loss, Loss::Forgotten) { &["run", "--forget-store"] } else { &["run"] });
         let begun = async {
