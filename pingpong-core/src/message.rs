@@ -73,21 +73,25 @@ impl fmt::Debug for Body {
     }
 }
 
-impl Flavor for Body {
-    type Output = Self;
+/// A body that is being written.
+#[derive(Default)]
+struct Writing(Body);
+
+impl Flavor for Writing {
+    type Output = Body;
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
+        self.0.0.push(byte);
         Ok(())
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        self.0.0.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Self> {
-        Ok(self)
+    fn finalize(self) -> postcard::Result<Body> {
+        Ok(self.0)
     }
 }
 
@@ -145,7 +149,7 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
     fn encode(&self) -> Result<Body, Unencodable> {
-        let encoded = postcard::serialize_with_flavor(self, Body::default());
+        let encoded = postcard::serialize_with_flavor(self, Writing::default());
         encoded.map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
     }
 

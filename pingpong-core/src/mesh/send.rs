@@ -36,15 +36,10 @@ struct Audience {
 }
 
 impl Audience {
-    /// Everybody who is linked.
-    fn everybody(roster: Arc<Roster>) -> Self {
-        Self { roster, some: None, keys: Vec::new(), missing: Vec::new() }
-    }
-
     fn of(lane: &Lane, targets: &Targets) -> Self {
         let roster = lane.roster();
         match targets {
-            Targets::All => Self::everybody(roster),
+            Targets::All => Self { roster, some: None, keys: Vec::new(), missing: Vec::new() },
             Targets::Nodes(names) => {
                 let (members, missing) = roster.find(names);
                 let mut keys: Vec<u64> = members.iter().map(|m| m.key).collect();
