@@ -85,7 +85,7 @@ impl ReplyStatus {
     }
 }
 
-/// Header and prefix of a frame that is to be sent; on the stack, unless there is a name in it.
+/// Header and prefix of a frame that is to be sent; on the stack, unless a name makes it too long.
 #[derive(Clone, Debug)]
 pub struct Prefix {
     bytes: SmallVec<[u8; HEADER + FrameKind::Call.prefix()]>,

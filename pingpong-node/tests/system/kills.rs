@@ -115,5 +115,6 @@ async fn a_node_that_is_killed_again_and_again_keeps_what_it_acknowledged() {
     let took = began.elapsed();
     let summary = check(&record.history()).unwrap_or_else(|violation| panic!("{violation}"));
     println!("{kills} kills, {while_starting} more while it started, in {took:.1?}: {had} pings counted; {summary}");
+    assert!(tally.acknowledged.load(Ordering::SeqCst) >= kills, "it acknowledged pings in between: {summary}");
     assert!(summary.unknown as u64 >= kills, "it was pinged when it was killed: {summary}");
 }

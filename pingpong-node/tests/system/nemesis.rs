@@ -20,6 +20,7 @@ mod settle;
 mod world;
 
 use crate::lab::{setting, write_report};
+use crate::node::LONG;
 use clients::Clients;
 use faults::Nemesis;
 use pingpong_conformance::history::{Summary, check};
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 use world::{NODES, World};
 
 /// A run of at least so many seconds has seen all kinds of faults.
-const ENOUGH: u64 = 45;
+const ENOUGH: u64 = 60;
 
 #[tokio::test]
 async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
@@ -43,7 +44,7 @@ async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
     let (began, length) = (Instant::now(), Duration::from_secs(seconds));
     while began.elapsed() < length || (seconds >= ENOUGH && !nemesis.has_done_all()) {
         nemesis.next(&mut world).await;
-        assert!(began.elapsed() < 3 * length, "faults take too long: {:?}", nemesis.happened());
+        assert!(began.elapsed() < 2 * length + LONG, "not all faults have happened yet: {:?}", nemesis.happened());
     }
     let lasted = began.elapsed();
     settle::settle(&mut world, clients).await;
@@ -74,5 +75,6 @@ fn was_worth_it(summary: &Summary) {
     let at_the_end = settle::ROUNDS * NODES;
     let answered = summary.reads.into_iter().chain([local, majority, summary.confirmed, summary.exact]);
     assert!(queued > 0 && answered.into_iter().all(|count| count > at_the_end), "{summary}");
-    assert!(summary.refused > 0 && summary.unknown > 0 && summary.lost > 0, "{summary}");
+    // That a kill finds pings on their way is likely, not certain; `kills` sees to that.
+    assert!(summary.refused > 0 && summary.lost > 0, "{summary}");
 }
