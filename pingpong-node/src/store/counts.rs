@@ -1,14 +1,14 @@
-//! Where a node's counts outlive the node: one file, which redb keeps (P5).
+//! Where a node's counts outlive the node: one file (P5). redb keeps its tables; before them is a short log, so that a batch is one small write.
 //!
 //! It keeps what the ledger of the exercise hands over, and decides nothing. It survives crashes of the process and of the machine; it
-//! is gone with its disk. It is no log: it has the last state alone, and its size is that of the slots, however often they rise.
+//! is gone with its disk. Its size is that of the slots, however often they rise: the log is folded into the tables when it is full.
 //!
 //! What holds, whatever crashes at whatever instant:
 //! - A batch is in the file whole or not at all, and is there for certain when its commit returns (P2, P7). A commit is one sync, and
 //!   a second one where the file must grow.
 //! - After a crash the file has the last batch that was acknowledged, or the one that was being committed. [`open`](FileStore::open)
-//!   checks every page, so a file that has neither is refused. A disk that lies about its syncs may bring back an older state, which
-//!   nobody can notice here (CANNOT 7), but never a mixture.
+//!   checks every page and every record, so a file that has neither is refused. A disk that lies about its syncs may bring back an older
+//!   state, which nobody can notice here (CANNOT 7), but never a mixture.
 //! - A file that is damaged, of a newer program, of another node or cluster, or no store at all is refused, and stays as it is, byte
 //!   for byte (P7).
 //! - One process uses it at a time. The lock goes with the process, however it ends (P27).
@@ -18,7 +18,7 @@
 //! | what fails | answer | then |
 //! | --- | --- | --- |
 //! | a write, a growth or a read: no room, a limit, a disk made read-only | `Refused`, and the file shows the state before | goes on, as soon as it can |
-//! | the last step of a commit, and yet all of it is there | none: it was kept | goes on |
+//! | the last step of a commit, and yet all of it is there | none: it was kept | goes on, when that is synced |
 //! | a sync, of whatever | `Unknown` | closed: a sync that failed is not tried again |
 //! | reading the file again after a failure, where the new batch may be in it | `Unknown` | closed |
 
@@ -26,8 +26,13 @@ mod disk;
 mod error;
 mod format;
 mod keeper;
+mod layout;
+mod log;
 
 pub use error::FileStoreError;
+/// For tests of what else can happen to a file.
+#[doc(hidden)]
+pub use layout::{SECTOR, TABLES, Tables};
 
 use async_trait::async_trait;
 use disk::Disk;

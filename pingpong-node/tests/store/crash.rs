@@ -103,6 +103,26 @@ async fn a_crash_within_a_large_batch_shows_all_of_it_or_nothing() {
     }
 }
 
+/// The tables take over all that is in the log, which begins anew over what is still there.
+#[tokio::test]
+async fn a_crash_when_the_log_is_full_shows_the_last_batch_or_the_one_in_flight() {
+    let batches = (1..=45).map(|round| raise((0..900).map(|number| (number, round))));
+    let run = Run::of(batches.collect()).await;
+    let tabled = run.acknowledged.windows(2).filter(|made| made[1] - made[0] > 2).count();
+    assert_eq!(tabled, 2, "the log was full twice");
+    for changes in 0..=run.log.len() {
+        for salt in 0..4 {
+            let shown = shown(run.cut(changes, (changes as u64) << 8 | salt, |_| true)).await;
+            let shown = shown.unwrap_or_else(|error| panic!("change {changes}, salt {salt}: {error}"));
+            let last = run.last(changes);
+            assert!(
+                run.states[last..run.states.len().min(last + 2)].contains(&shown),
+                "change {changes}: another state"
+            );
+        }
+    }
+}
+
 /// What opening does to the file after a crash is crashed as well, and once more.
 #[tokio::test]
 async fn a_crash_while_a_crash_is_repaired_changes_nothing() {

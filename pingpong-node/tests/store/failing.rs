@@ -1,15 +1,29 @@
 //! Calls that fail while the store is in use (P6; scenarios 29 and 30).
 
 use crate::disk::{
-    Disk, Fault, Model, Op, identity, is_refused, is_unknown, large, new_content, open, raise, shown, some_batch,
+    Disk, Fault, Model, Op, identity, is_refused, is_unknown, large, new_content, open, raise, shown, slot, some_batch,
 };
 use pingpong_core::exercise::{Batch, CommitError, Store};
 use pingpong_node::store::counts::FileStore;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// A store with some batches in it, and a next batch, which makes the file grow if it is to.
-async fn begun(seed: u64, growing: bool) -> (Disk, FileStore, Model, Batch) {
+/// Where a batch goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// To the log.
+    Log,
+    /// To the tables.
+    Tables,
+    /// To the tables, and the file must grow.
+    MoreTables,
+}
+
+const ALL: [(u64, To); 6] =
+    [(1, To::Log), (2, To::Log), (1, To::Tables), (2, To::Tables), (3, To::Tables), (4, To::MoreTables)];
+
+/// A store with some batches in it, and a next batch, which goes there.
+async fn begun(seed: u64, to: To) -> (Disk, FileStore, Model, Batch) {
     let mut random = StdRng::seed_from_u64(seed);
     let disk = Disk::of(new_content());
     let mut store = open(&disk).unwrap();
@@ -19,13 +33,27 @@ async fn begun(seed: u64, growing: bool) -> (Disk, FileStore, Model, Batch) {
         model.take(&batch);
         store.commit(batch).await.unwrap();
     }
-    let next = if growing { raise((0..2_000).map(|number| (number, 1_000))) } else { some_batch(&mut random, &model) };
+    // The tables have the room that they need for a small batch.
+    for round in 5..30 {
+        let batch = Batch { forgotten: vec![slot(9_999)], ..raise((4..40).map(|number| (number, round))) };
+        model.take(&batch);
+        store.commit(batch).await.unwrap();
+    }
+    // One that is in the log, so that the tables must take that over too.
+    let logged = raise([(700, seed)]);
+    model.take(&logged);
+    store.commit(logged).await.unwrap();
+    let next = match to {
+        To::Log => raise([(3, 1_000), (4, 1_000)]),
+        To::Tables => Batch { forgotten: vec![slot(3)], ..raise((4..4 + 9 * seed).map(|number| (number, 1_000))) },
+        To::MoreTables => raise((0..2_000).map(|number| (number, 1_000))),
+    };
     (disk, store, model, next)
 }
 
 /// The changes that a batch makes.
-async fn changes(seed: u64, growing: bool) -> Vec<Op> {
-    let (disk, mut store, _, next) = begun(seed, growing).await;
+async fn changes(seed: u64, to: To) -> Vec<Op> {
+    let (disk, mut store, _, next) = begun(seed, to).await;
     let before = disk.changes();
     store.commit(next).await.unwrap();
     let log = disk.state().log.clone();
@@ -35,13 +63,13 @@ async fn changes(seed: u64, growing: bool) -> Vec<Op> {
 #[tokio::test]
 async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
     let (mut refused, mut kept) = (0, 0);
-    for (seed, growing) in [(1, false), (2, false), (3, false), (4, true)] {
-        let ops = changes(seed, growing).await;
+    for (seed, to) in ALL {
+        let ops = changes(seed, to).await;
         for (index, _) in ops.iter().enumerate().filter(|(_, op)| !matches!(op, Op::Sync)) {
             let all = [Fault::Nothing, Fault::Half, Fault::All];
-            for fault in if growing { &all[index % 3..=index % 3] } else { &all[..] } {
-                let what = format!("seed {seed}, change {index}, {fault:?}");
-                let (disk, mut store, mut model, next) = begun(seed, growing).await;
+            for fault in if to == To::MoreTables { &all[index % 3..=index % 3] } else { &all[..] } {
+                let what = format!("{to:?}, seed {seed}, change {index}, {fault:?}");
+                let (disk, mut store, mut model, next) = begun(seed, to).await;
                 let fails_at = disk.changes() + index;
                 disk.state().fault = Some((fails_at, *fault));
                 let result = store.commit(next.clone()).await;
@@ -111,7 +139,7 @@ async fn a_write_that_fails_within_a_large_batch_refuses_it_unless_it_comes_too_
 
 #[tokio::test]
 async fn a_panic_closes_the_store() {
-    let (disk, mut store, model, next) = begun(1, false).await;
+    let (disk, mut store, model, next) = begun(1, To::Tables).await;
     disk.state().panics = true;
     let first = store.commit(next.clone()).await;
     assert!(is_unknown(&first), "{first:?}");
@@ -124,7 +152,7 @@ async fn a_panic_closes_the_store() {
 
 #[tokio::test]
 async fn a_full_disk_refuses_until_there_is_room_and_then_it_goes_on_without_a_gap() {
-    let (disk, mut store, mut model, next) = begun(5, true).await;
+    let (disk, mut store, mut model, next) = begun(5, To::MoreTables).await;
     let limit = disk.content().len() as u64;
     // What fits goes on, until the file must grow.
     disk.state().limit = Some(limit);
@@ -162,7 +190,7 @@ async fn a_full_disk_refuses_until_there_is_room_and_then_it_goes_on_without_a_g
 
 #[tokio::test]
 async fn a_repair_that_fails_is_left_to_the_next_batch() {
-    let (disk, mut store, mut model, next) = begun(1, false).await;
+    let (disk, mut store, mut model, next) = begun(1, To::Tables).await;
     let fails_at = disk.changes();
     disk.state().fault = Some((fails_at, Fault::Nothing));
     disk.state().then = Some((fails_at + 1, Fault::Nothing));
@@ -179,14 +207,19 @@ async fn a_repair_that_fails_is_left_to_the_next_batch() {
 
 #[tokio::test]
 async fn a_sync_that_fails_closes_the_store_and_the_file_tells() {
-    for (seed, growing) in [(1, false), (2, false), (4, true)] {
-        let ops = changes(seed, growing).await;
+    for (seed, to) in ALL {
+        let ops = changes(seed, to).await;
         let syncs: Vec<_> = (0..ops.len()).filter(|index| matches!(ops[*index], Op::Sync)).collect();
-        assert_eq!(syncs.len() > 1, growing, "each growth is synced by itself");
+        let grows = ops.iter().any(|op| matches!(op, Op::SetLen(_)));
+        assert_eq!(
+            (syncs.len() > 1, grows),
+            (to == To::MoreTables, to == To::MoreTables),
+            "{to:?}, seed {seed}: each growth is synced by itself"
+        );
         for index in syncs {
             for fault in [Fault::Nothing, Fault::All] {
-                let what = format!("seed {seed}, change {index}");
-                let (disk, mut store, model, next) = begun(seed, growing).await;
+                let what = format!("{to:?}, seed {seed}, change {index}");
+                let (disk, mut store, model, next) = begun(seed, to).await;
                 let fails_at = disk.changes() + index;
                 disk.state().fault = Some((fails_at, fault));
                 let first = store.commit(next.clone()).await;
@@ -211,8 +244,8 @@ async fn a_sync_that_fails_closes_the_store_and_the_file_tells() {
 /// Whatever else cannot be told.
 #[tokio::test]
 async fn a_sync_that_fails_closes_the_store_also_where_nothing_of_the_batch_was_written() {
-    let (disk, mut store, model, next) = begun(4, true).await;
-    let grows = changes(4, true).await.iter().position(|op| matches!(op, Op::Sync)).unwrap();
+    let (disk, mut store, model, next) = begun(4, To::MoreTables).await;
+    let grows = changes(4, To::MoreTables).await.iter().position(|op| matches!(op, Op::Sync)).unwrap();
     let fails_at = disk.changes() + grows;
     disk.state().fault = Some((fails_at, Fault::Nothing));
     disk.state().blind = true;
@@ -227,13 +260,13 @@ async fn a_sync_that_fails_closes_the_store_also_where_nothing_of_the_batch_was_
 /// The sync of the repair after a failed write counts as any other.
 #[tokio::test]
 async fn a_sync_that_fails_while_the_file_is_opened_again_closes_the_store() {
-    let (disk, mut store, model, next) = begun(1, false).await;
+    let (disk, mut store, model, next) = begun(1, To::Tables).await;
     let fails_at = disk.changes();
     disk.state().fault = Some((fails_at, Fault::Nothing));
     assert!(is_refused(&store.commit(next.clone()).await));
     let made = disk.state().log[fails_at + 1..].iter().position(|op| matches!(op, Op::Sync)).unwrap();
 
-    let (disk, mut store, _, _) = begun(1, false).await;
+    let (disk, mut store, _, _) = begun(1, To::Tables).await;
     let fails_at = disk.changes();
     disk.state().fault = Some((fails_at, Fault::Nothing));
     // The first failure is done with when the second one is due: the log goes on from it.
@@ -248,7 +281,7 @@ async fn a_sync_that_fails_while_the_file_is_opened_again_closes_the_store() {
 #[tokio::test]
 async fn what_cannot_be_read_again_is_refused_where_it_was_not_written_and_else_unknown() {
     // Growing comes first, before anything that names the batch.
-    let (disk, mut store, mut model, next) = begun(4, true).await;
+    let (disk, mut store, mut model, next) = begun(4, To::MoreTables).await;
     let set = |full, blind| {
         let mut state = disk.state();
         (state.full, state.blind) = (full, blind);

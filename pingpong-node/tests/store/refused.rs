@@ -4,9 +4,10 @@ use crate::disk::{at, identity, name, owner, raise};
 use crate::files::{open, place};
 use crate::full::{skip, without_root};
 use pingpong_core::exercise::{Batch, Store};
-use pingpong_node::store::counts::{FileStore, FileStoreError, Owner};
+use pingpong_node::store::counts::{FileStore, FileStoreError, Owner, Tables};
+use redb::backends::FileBackend;
 use redb::{Database, TableDefinition};
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -14,7 +15,8 @@ const FACTS: TableDefinition<&str, &str> = TableDefinition::new("facts");
 
 /// Opens it with redb itself.
 fn with_redb(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let db = Database::create(path).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let db = Database::builder().create_with_backend(Tables(FileBackend::new(file).unwrap())).unwrap();
     let txn = db.begin_write().unwrap();
     change(&txn);
     txn.commit().unwrap();
@@ -48,21 +50,40 @@ fn refused(path: &Path, by: &Owner) -> FileStoreError {
     opened
 }
 
+/// What a file of that format begins with. The checksum is as any other program would make it.
+fn mark(format: u32, checksum: u32) -> Vec<u8> {
+    [&b"PingPong counts\n"[..], &format.to_le_bytes(), &checksum.to_le_bytes()].concat()
+}
+
+/// A store of this program with another beginning.
+fn beginning_with(begin: &[u8]) -> (TempDir, PathBuf) {
+    let (dir, path) = place();
+    FileStore::init(&path, &owner(), identity()).unwrap();
+    let mut content = fs::read(&path).unwrap();
+    content[..begin.len()].copy_from_slice(begin);
+    fs::write(&path, content).unwrap();
+    (dir, path)
+}
+
 #[test]
 fn a_newer_format_is_refused_with_both_versions_and_left_as_it_is() {
-    let (_dir, path) = with_fact("format", Some("2"));
+    let (_dir, path) = beginning_with(&mark(1, 0xf141_d0c8));
+    open(&path).unwrap();
+    let (_dir, path) = beginning_with(&mark(2, 0x9363_59f1));
     let error = refused(&path, &owner());
     assert!(matches!(error, FileStoreError::Newer { format: 2, .. }), "{error}");
     assert!(error.to_string().contains("format 2") && error.to_string().contains("reads 1"), "{error}");
-    // The version is all that a newer program must keep.
+    // The mark is all that a newer program must keep.
     let (_dir, path) = place();
-    with_redb(&path, |txn| {
-        txn.open_table(FACTS).unwrap().insert("format", "4000000000").unwrap();
-        let slots: TableDefinition<u128, &[u8]> = TableDefinition::new("slots");
-        txn.open_table(slots).unwrap();
-    });
+    fs::write(&path, mark(4_000_000_000, 0x9336_e6bb)).unwrap();
     let error = refused(&path, &owner());
     assert!(matches!(error, FileStoreError::Newer { format: 4_000_000_000, .. }), "{error}");
+    // There never was an older one, and one that does not fit its checksum is none.
+    for (mark, words) in [(mark(0, 0x2c04_7a70), "below 1"), (mark(2, 0x9363_59f0), "mark")] {
+        let (_dir, path) = beginning_with(&mark);
+        let error = refused(&path, &owner());
+        assert!(matches!(error, FileStoreError::Damaged { .. }) && error.to_string().contains(words), "{error}");
+    }
 }
 
 /// Also a file that a crash left, which redb would repair first.
@@ -111,7 +132,11 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
     assert!(matches!(error, FileStoreError::NotAStore { .. }) && error.to_string().contains("directory"), "{error}");
     let (_dir, path) = place();
     let other: TableDefinition<u64, u64> = TableDefinition::new("other");
-    with_redb(&path, |txn| drop(txn.open_table(other).unwrap()));
+    let db = Database::create(&path).unwrap();
+    let txn = db.begin_write().unwrap();
+    drop(txn.open_table(other).unwrap());
+    txn.commit().unwrap();
+    db.close().unwrap();
     let error = refused(&path, &owner());
     assert!(matches!(error, FileStoreError::NotAStore { .. }), "{error}");
 }
@@ -119,9 +144,6 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
 #[tokio::test]
 async fn facts_that_make_no_sense_are_damage() {
     let wrong = [
-        ("format", None),
-        ("format", Some("one")),
-        ("format", Some("0")),
         ("cluster", None),
         ("cluster", Some("Not A Name")),
         ("node", None),
@@ -139,6 +161,11 @@ async fn facts_that_make_no_sense_are_damage() {
         let error = refused(&path, &owner());
         assert!(matches!(error, FileStoreError::Damaged { .. }) && error.to_string().contains(fact), "{error}");
     }
+    let (_dir, path) = place();
+    FileStore::init(&path, &owner(), identity()).unwrap();
+    with_redb(&path, |txn| assert!(txn.delete_table(FACTS).unwrap()));
+    let error = refused(&path, &owner());
+    assert!(matches!(error, FileStoreError::Damaged { .. }) && error.to_string().contains("facts"), "{error}");
     // It has counted, and does not know as whom.
     let (_dir, path) = with_fact("batches", Some("1"));
     with_redb(&path, |txn| drop(txn.open_table(FACTS).unwrap().remove("epoch").unwrap()));

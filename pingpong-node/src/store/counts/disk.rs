@@ -1,4 +1,4 @@
-//! What redb reads and writes through: the file, watched.
+//! What the log and redb read and write through: the file, watched.
 //!
 //! redb says of a commit that failed only that it may have become durable. What a node must know is whether a *sync* failed, for then
 //! nobody can tell what the disk has, or something before it, which leaves what was synced as it is (P6). So each failure is written
@@ -11,13 +11,14 @@
 //!
 //! The locks that redb asks for are held from the first opening until the file is let go, over openings in between (P27).
 
+use super::layout::TABLES;
 use redb::{BackendError, StorageBackend};
 use std::fmt;
 use std::io;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// redb keeps both of its commit slots, and which of them holds, before this offset.
+/// redb keeps both of its commit slots, and which of them holds, in so many first bytes of the tables.
 const HEADER: u64 = 4096;
 
 type Range = (Bound<u64>, Bound<u64>);
@@ -182,7 +183,7 @@ impl StorageBackend for Disk {
             return Ok(());
         }
         state.writable()?;
-        state.header_written |= offset < HEADER;
+        state.header_written |= (TABLES..TABLES + HEADER).contains(&offset);
         self.0.below.write(offset, data).map_err(|error| state.failed("written", error))
     }
 

@@ -1,22 +1,22 @@
-//! What is in the file.
+//! What is in the tables.
 //!
-//! Two tables of redb. `slots` has (name, milliseconds and random bits of the epoch) -> count. `facts` has text -> text, so that any
+//! There are two. `slots` has (name, milliseconds and random bits of the epoch) -> count. `facts` has text -> text, so that any
 //! program can say what it found:
 //!
 //! | fact | what it says |
 //! | --- | --- |
-//! | `format` | the version of all the rest. Only this one, and that it is in a table of texts, holds in every version |
 //! | `cluster`, `node` | whose counts these are |
 //! | `opened-by` | the incarnation of the node that opened the store last |
-//! | `batches` | how many batches were kept, so that after a failure it can be told whether one was |
+//! | `batches` | how many batches the tables have, so that after a failure it can be told whether one was kept; those of the log follow |
 //! | `epoch`, `origin`, `standing` | the identity, from the first batch on |
 
-use super::{FORMAT, FileStoreError, Owner};
+use super::{FileStoreError, Owner};
 use pingpong_core::exercise::{Batch, Counts, Identity, Kept, Origin, Slot, Standing};
 use pingpong_core::{Incarnation, NodeName};
 use redb::{
     AccessGuard, Database, Durability, Error, ReadOnlyTable, ReadableDatabase, TableDefinition, WriteTransaction,
 };
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub(super) struct Facts {
 /// What is wrong with a file, and not yet said of which.
 pub(super) enum Wrong {
     Redb(Error),
-    Empty,
+    Stranger(&'static str),
     Words(String),
     Newer(u32),
     AnotherCluster(pingpong_core::ClusterName),
@@ -54,7 +54,7 @@ impl Wrong {
         let path = path.to_owned();
         match self {
             Self::Redb(error) => refused(path, error),
-            Self::Empty => FileStoreError::NotAStore { path, words: "it is empty".to_owned() },
+            Self::Stranger(words) => FileStoreError::NotAStore { path, words: words.to_owned() },
             Self::Words(words) => FileStoreError::Damaged { path, words },
             Self::Newer(format) => FileStoreError::Newer { path, format },
             Self::AnotherCluster(of) => FileStoreError::AnotherCluster { path, of, cluster: owner.cluster.clone() },
@@ -75,9 +75,6 @@ fn refused(path: PathBuf, error: Error) -> FileStoreError {
             FileStoreError::Damaged { path, words: "it ends too early".to_owned() }
         }
         Error::Io(error) => FileStoreError::Io { path, what: "read", error },
-        Error::TableDoesNotExist(name) if name == "facts" => {
-            FileStoreError::NotAStore { path, words: "it is a database of another program".to_owned() }
-        }
         error => FileStoreError::Damaged { path, words: error.to_string() },
     }
 }
@@ -93,14 +90,6 @@ pub(super) fn system(error: Error) -> io::Error {
 /// Reads the facts, and whether they are those of this owner.
 pub(super) fn facts(db: &Database, owner: &Owner) -> Result<Facts, Wrong> {
     let table = db.begin_read()?.open_table(FACTS)?;
-    // The version comes first: all others may be other ones in a newer format.
-    let format = fact(&table, "format")?;
-    if format > FORMAT {
-        return Err(Wrong::Newer(format));
-    }
-    if format < FORMAT {
-        return Err(Wrong::Words(format!("its format is {format}, and there never was one below {FORMAT}")));
-    }
     let cluster = fact(&table, "cluster")?;
     if cluster != owner.cluster {
         return Err(Wrong::AnotherCluster(cluster));
@@ -165,17 +154,21 @@ fn standing(standing: Standing) -> &'static str {
     }
 }
 
-/// Everything that is kept; `None` before the first batch.
-pub(super) fn read(db: &Database, owner: &Owner) -> Result<Option<Kept>, Wrong> {
+/// Everything that is kept, with what the log has; `None` before the first batch.
+pub(super) fn read(db: &Database, owner: &Owner, logged: &BTreeMap<Slot, u64>) -> Result<Option<Kept>, Wrong> {
     let identity = facts(db, owner)?.identity;
     let slots = db.begin_read()?.open_table(SLOTS)?;
     let row = |row: Result<_, redb::StorageError>| {
         let (key, count): Row<'_> = row?;
         let (producer, millis, random) = key.value();
         let producer = NodeName::new(producer).map_err(|error| Wrong::Words(error.to_string()))?;
-        Ok((Slot { producer, epoch: Incarnation::new(millis, random) }, count.value()))
+        let slot = Slot { producer, epoch: Incarnation::new(millis, random) };
+        let count = logged.get(&slot).copied().unwrap_or(count.value());
+        Ok((slot, count))
     };
-    let counts: Counts = slots.range::<(&str, u64, u64)>(..)?.map(row).collect::<Result<_, Wrong>>()?;
+    let rows = slots.range::<(&str, u64, u64)>(..)?.map(row);
+    let logged = logged.iter().map(|(slot, count)| Ok((slot.clone(), *count)));
+    let counts: Counts = rows.chain(logged).collect::<Result<_, Wrong>>()?;
     Ok(identity.map(|identity| Kept { identity, counts }))
 }
 
@@ -189,7 +182,6 @@ pub(super) fn found(
     let txn = begin(db)?;
     {
         let mut facts = txn.open_table(FACTS)?;
-        facts.insert("format", FORMAT.to_string().as_str())?;
         facts.insert("cluster", owner.cluster.as_str())?;
         facts.insert("node", owner.node.as_str())?;
         facts.insert("opened-by", opened_by.to_string().as_str())?;
@@ -202,14 +194,8 @@ pub(super) fn found(
     Ok(txn.commit()?)
 }
 
-pub(super) fn put_opened_by(db: &Database, opened_by: Incarnation) -> Result<(), Error> {
-    let txn = begin(db)?;
-    txn.open_table(FACTS)?.insert("opened-by", opened_by.to_string().as_str())?;
-    Ok(txn.commit()?)
-}
-
-/// Keeps the batch of that number: all of it, or nothing.
-pub(super) fn put(db: &Database, batch: &Batch, number: u64) -> Result<(), Error> {
+/// Keeps all batches up to that number, which together are this one: all of it, or nothing.
+pub(super) fn put(db: &Database, batch: &Batch, number: u64, opened_by: Option<Incarnation>) -> Result<(), Error> {
     let txn = begin(db)?;
     {
         let mut slots = txn.open_table(SLOTS)?;
@@ -223,7 +209,13 @@ pub(super) fn put(db: &Database, batch: &Batch, number: u64) -> Result<(), Error
     if let Some(identity) = batch.identity {
         put_identity(&txn, identity)?;
     }
-    txn.open_table(FACTS)?.insert("batches", number.to_string().as_str())?;
+    {
+        let mut facts = txn.open_table(FACTS)?;
+        facts.insert("batches", number.to_string().as_str())?;
+        if let Some(opened_by) = opened_by {
+            facts.insert("opened-by", opened_by.to_string().as_str())?;
+        }
+    }
     Ok(txn.commit()?)
 }
 
