@@ -8,7 +8,7 @@
 //! | `lane`, `writer` | outgoing messages: one queue for each server, one writer for each link and lane |
 //! | `reader`, `deliver`, `mailbox` | incoming messages: one reader for each lane, one queue for each server |
 //! | `calls`, `send` | calls in flight; the verbs of the transport |
-//! | `session`, `roster`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
+//! | `session`, `roster`, `routes`, `shared`, `view` | what the tasks know of each other, and what monitors are shown |
 //! | `links` | what operators are told of links |
 //!
 //! `docs/architecture.md` draws the three ways through it: a cast, a call, a node event.
@@ -30,6 +30,7 @@ mod links;
 mod mailbox;
 mod reader;
 mod roster;
+mod routes;
 mod send;
 mod session;
 mod shared;

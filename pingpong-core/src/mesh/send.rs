@@ -3,7 +3,8 @@
 use super::calls::{OpenCall, Outcome, Target};
 use super::lane::{Entered, Lane, Refusal, To};
 use super::roster::{LOCAL, Member, Roster};
-use super::shared::{Route, Shared};
+use super::routes::Route;
+use super::shared::Shared;
 use crate::inbox::CallTag;
 use crate::message::Encoded;
 use crate::name::{NodeName, ServerName};
@@ -98,10 +99,11 @@ impl Shared {
         self.check_size(message)?;
         // The short way of most messages.
         if *targets == Targets::All
-            && let Some(accepted) = self.with_known_route(server, |route| {
+            && let Some(entered) = self.routes.with(server, |route| {
                 let mut prefix = Self::cast_prefix(route, server, message);
                 route.lane.try_send_all(prefix.finish(message.body.len()), message.body)
-            })?
+            })
+            && let Some(accepted) = entered?
         {
             return Ok(Sent { accepted, refused: Vec::new() });
         }

@@ -9,6 +9,7 @@ use super::lane::Lane;
 use super::large::LargeBudget;
 use super::mailbox::{Mailbox, MailboxInbox};
 use super::roster::{LOCAL, Member};
+use super::routes::{Route, Routes};
 use super::session::{Common, Session};
 use super::view::View;
 use crate::config::{Limits, Timeouts};
@@ -17,7 +18,7 @@ use crate::link::Priority;
 use crate::monitor::DownReason;
 use crate::name::{NodeName, ServerName};
 use crate::node::Node;
-use crate::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{RegisterError, Shutdown, StopReason};
 use crate::wire::{LaneHeader, LaneRole};
 use std::collections::BTreeMap;
@@ -36,14 +37,6 @@ const FIRST_SERVER_LANE: u16 = 2;
 /// Starts the task that writes a lane to the network; the one thing that the tables need of a connection.
 pub(super) trait StartWriter: Send + Sync {
     fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority);
-}
-
-/// Where messages for a server go in.
-#[derive(Clone)]
-pub(super) struct Route {
-    pub(super) lane: Arc<Lane>,
-    /// Whether frames carry the server's name, because several names share the lane.
-    pub(super) named: bool,
 }
 
 struct Link {
@@ -77,7 +70,8 @@ pub(super) struct Shared {
     pub(super) large_in: LargeBudget,
     pub(super) large_out: LargeBudget,
     tables: Mutex<Tables>,
-    routes: RwLock<BTreeMap<ServerName, Route>>,
+    /// Changed under the lock of the tables.
+    pub(super) routes: Routes,
     local_tasks: Mutex<JoinSet<()>>,
     /// Where the node runs: lanes belong to it, whoever uses them first.
     pub(super) runtime: Handle,
@@ -109,7 +103,7 @@ impl Shared {
             large_in: LargeBudget::new(limits.large_bytes),
             large_out: LargeBudget::new(limits.large_bytes),
             tables: Mutex::new(tables),
-            routes: RwLock::default(),
+            routes: Routes::default(),
             local_tasks: Mutex::default(),
             runtime: Handle::current(),
         })
@@ -156,32 +150,18 @@ impl Shared {
 
     /// The lane of that server; made at the first message to it.
     pub(super) fn route(self: &Arc<Self>, server: &ServerName) -> Route {
-        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(server) {
-            return route.clone();
-        }
-        self.new_route(server)
-    }
-
-    /// The same, lent, if there is one already. Nobody gets a new lane meanwhile: it is for what takes no time.
-    pub(super) fn with_known_route<T, E>(
-        &self,
-        server: &ServerName,
-        then: impl FnOnce(&Route) -> Result<Option<T>, E>,
-    ) -> Result<Option<T>, E> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
-        routes.get(server).map_or(Ok(None), then)
+        self.routes.with(server, Route::clone).unwrap_or_else(|| self.new_route(server))
     }
 
     fn new_route(self: &Arc<Self>, server: &ServerName) -> Route {
         let mut tables = self.lock();
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(route) = routes.get(server) {
-            return route.clone();
+        if let Some(route) = self.routes.with(server, Route::clone) {
+            return route;
         }
-        if routes.len() < self.limits.lanes {
+        if self.routes.len() < self.limits.lanes {
             let lane = self.add_lane(&mut tables, LaneRole::Server(server.clone()));
             let route = Route { lane, named: false };
-            routes.insert(server.clone(), route.clone());
+            self.routes.add(server, route.clone());
             return route;
         }
         // Names beyond the limit share a lane. They are not remembered: there may be any number of them.

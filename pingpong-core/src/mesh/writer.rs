@@ -117,7 +117,9 @@ pub(super) async fn write<C: Connection>(
             }
         });
         if small {
-            // Others run first, so that the next batch is larger. The first message after a pause has not waited.
+            // Others run first, so that the next batch is larger: tasks, and where more threads want to run than there are cores, the threads
+            // of those who fill the lane. The first message after a pause has not waited.
+            std::thread::yield_now();
             tokio::task::yield_now().await;
         }
     }

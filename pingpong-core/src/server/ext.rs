@@ -4,6 +4,7 @@ use crate::message::{Body, Encoded, Message, MessageType, Request, Unencodable};
 use crate::name::ServerName;
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Sent, Targets, Transport, WhenFull};
 use futures_util::future::BoxFuture;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub trait TransportExt: Transport {
         server: &'a ServerName,
         message: &M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
-        Casting { transport: self, targets, server, kind: M::KIND, body: Some(message.encode()), waiting: None }
+        Casting { transport: self, targets, server, kind: M::KIND, step: Step::New(message.encode()) }
     }
 
     /// Sends to `server` on these targets without waiting; `when_full` as for [`Transport::try_abcast`].
@@ -128,31 +129,42 @@ struct Casting<'a, T: ?Sized> {
     targets: &'a Targets,
     server: &'a ServerName,
     kind: MessageType,
-    /// Until it is sent, or a queue is full.
-    body: Option<Result<Body, Unencodable>>,
-    /// Since a queue was full.
-    waiting: Option<BoxFuture<'a, Result<Sent, SendError>>>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    New(Result<Body, Unencodable>),
+    /// A queue was full.
+    Waiting(BoxFuture<'a, Result<Sent, SendError>>),
+    Done,
 }
 
 impl<T: Transport + ?Sized> Future for Casting<'_, T> {
     type Output = Result<Sent, CastError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { transport, targets, server, kind, body, waiting } = self.get_mut();
+        let Self { transport, targets, server, kind, step } = self.get_mut();
         let (transport, targets, server, kind) = (*transport, *targets, *server, *kind);
-        if let Some(body) = body.take() {
-            let body = body?;
+        // Where it is while it is tried: bytes that were just written are moved slowly.
+        if let Step::New(Ok(body)) = step {
             // Most queues have room, and then nothing needs to be allocated for waiting.
-            match transport.try_abcast(targets, server, Encoded { kind, body: &body }, WhenFull::Refuse) {
-                Err(SendError::Full) => {}
-                sent => return Poll::Ready(Ok(sent?)),
+            let sent = transport.try_abcast(targets, server, Encoded { kind, body }, WhenFull::Refuse);
+            if !matches!(sent, Err(SendError::Full)) {
+                *step = Step::Done;
+                return Poll::Ready(sent.map_err(CastError::from));
             }
-            let sends = async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await };
-            *waiting = Some(Box::pin(sends));
         }
-        let Some(sends) = waiting else { return Poll::Pending };
+        match mem::replace(step, Step::Done) {
+            Step::New(body) => {
+                let body = body?;
+                let sends = async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await };
+                *step = Step::Waiting(Box::pin(sends));
+            }
+            same => *step = same,
+        }
+        let Step::Waiting(sends) = step else { return Poll::Pending };
         let sent = ready!(sends.as_mut().poll(cx));
-        *waiting = None;
+        *step = Step::Done;
         Poll::Ready(Ok(sent?))
     }
 }

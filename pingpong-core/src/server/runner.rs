@@ -1,8 +1,8 @@
 //! One life of a server: from its registration until it is stopped, or crashes.
 
 use super::{Context, ReplyTo, Server};
-use crate::inbox::{Batch, Caller, Dropped, Entry, Inbox, InboxClosed};
-use crate::message::Message;
+use crate::inbox::{Batch, Caller, Delivery, Dropped, Entry, Inbox, InboxClosed};
+use crate::message::{Message, Undecodable};
 use crate::transport::CallFailure;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
@@ -66,27 +66,38 @@ async fn handle<S: Server>(
 }
 
 async fn handle_batch<S: Server>(server: &mut S, mut batch: Batch, cx: &mut Context<S>) {
-    while let Some(delivery) = batch.next() {
-        let kind = delivery.kind;
-        if let Some(caller) = delivery.caller {
-            let request = S::Call::decode(kind, delivery.body);
-            answer(server, &batch, request, caller, cx).await;
-            continue;
-        }
-        match S::Cast::decode(kind, delivery.body) {
-            Ok(message) => server.cast(batch.from(), message, cx).await,
-            Err(error) => {
+    while let Some(next) = Next::<S>::of(&mut batch) {
+        match next {
+            Next::Cast(Ok(message)) => server.cast(batch.from(), message, cx).await,
+            Next::Cast(Err(error)) => {
                 batch.origin().count(Dropped::NotDecodable, 1);
                 tracing::debug!(server = %cx.name(), from = %batch.from(), %error, "a cast does not decode");
             }
+            Next::Call(request, caller) => answer(server, &batch, request, caller, cx).await,
         }
+    }
+}
+
+/// The next message of a batch, decoded. By itself, so that nothing of how it came is kept while it is handled.
+enum Next<S: Server> {
+    Cast(Result<S::Cast, Undecodable>),
+    Call(Result<S::Call, Undecodable>, Caller),
+}
+
+impl<S: Server> Next<S> {
+    fn of(batch: &mut Batch) -> Option<Self> {
+        let Delivery { kind, body, caller } = batch.next()?;
+        Some(match caller {
+            None => Self::Cast(S::Cast::decode(kind, body)),
+            Some(caller) => Self::Call(S::Call::decode(kind, body), caller),
+        })
     }
 }
 
 async fn answer<S: Server>(
     server: &mut S,
     batch: &Batch,
-    request: Result<S::Call, crate::message::Undecodable>,
+    request: Result<S::Call, Undecodable>,
     caller: Caller,
     cx: &mut Context<S>,
 ) {
