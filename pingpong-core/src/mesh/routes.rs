@@ -28,7 +28,7 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// Lends the route to that server, if there is one. Nobody gets a new one meanwhile: it is for what takes no time.
+    /// Lends the route to that server, if there is one. It may be lent under a lock: this is for what takes no time.
     pub(super) fn with<T>(&self, server: &ServerName, then: impl FnOnce(&Route) -> T) -> Option<T> {
         for place in &self.first {
             let (name, route) = place.get()?;

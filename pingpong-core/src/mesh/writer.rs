@@ -117,9 +117,12 @@ pub(super) async fn write<C: Connection>(
             }
         });
         if small {
-            // Others run first, so that the next batch is larger: tasks, and where more threads want to run than there are cores, the threads
-            // of those who fill the lane. The first message after a pause has not waited.
-            std::thread::yield_now();
+            // Others run first, so that the next batch is larger. The first message after a pause has not waited.
+            if lane.queued(slot, key) > done {
+                // Somebody fills the lane faster than it is written. Where fewer cores are free than threads want one, one of those is
+                // likely theirs; elsewhere this takes no time.
+                std::thread::yield_now();
+            }
             tokio::task::yield_now().await;
         }
     }

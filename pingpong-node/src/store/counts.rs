@@ -7,8 +7,9 @@
 //! - A batch is in the file whole or not at all, and is there for certain when its commit returns (P2, P7). A commit is one sync, and
 //!   a second one where the file must grow.
 //! - After a crash the file has the last batch that was acknowledged, or the one that was being committed. [`open`](FileStore::open)
-//!   checks every page and every record, so a file that has neither is refused. A disk that lies about its syncs may bring back an older
-//!   state, which nobody can notice here (CANNOT 7), but never a mixture.
+//!   checks every page and every record, so a file that has neither is refused. What looks as if it had never been written is not
+//!   missed: a disk that lies about its syncs, or that loses the last records of the log, shows an older state, which nobody can notice
+//!   here (CANNOT 7), but never a mixture.
 //! - A file that is damaged, of a newer program, of another node or cluster, or no store at all is refused, and stays as it is, byte
 //!   for byte (P7).
 //! - One process uses it at a time. The lock goes with the process, however it ends (P27).

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     Nothing,
     /// The call fails; of a write, every second sector is there.
     Half,
+    /// The call fails; of a write, all is there but its last bytes.
+    Most,
     /// The call does all, and says that it failed.
     All,
 }
@@ -115,6 +117,12 @@ impl Disk {
                     for (sector, half) in bytes.chunks(SECTOR).enumerate().filter(|(sector, _)| sector % 2 == 1) {
                         apply(&mut state.content, &Op::Write(offset + (sector * SECTOR) as u64, half.to_vec()));
                     }
+                }
+            }
+            Some(Fault::Most) => {
+                if let Op::Write(offset, bytes) = &op {
+                    let most = bytes[..bytes.len().saturating_sub(64)].to_vec();
+                    apply(&mut state.content, &Op::Write(*offset, most));
                 }
             }
             Some(Fault::All) => apply(&mut state.content, &op),

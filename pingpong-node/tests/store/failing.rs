@@ -66,8 +66,8 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
     for (seed, to) in ALL {
         let ops = changes(seed, to).await;
         for (index, _) in ops.iter().enumerate().filter(|(_, op)| !matches!(op, Op::Sync)) {
-            let all = [Fault::Nothing, Fault::Half, Fault::All];
-            for fault in if to == To::MoreTables { &all[index % 3..=index % 3] } else { &all[..] } {
+            let all = [Fault::Nothing, Fault::Half, Fault::Most, Fault::All];
+            for fault in if to == To::MoreTables { &all[index % 4..=index % 4] } else { &all[..] } {
                 let what = format!("{to:?}, seed {seed}, change {index}, {fault:?}");
                 let (disk, mut store, mut model, next) = begun(seed, to).await;
                 let fails_at = disk.changes() + index;

@@ -1,7 +1,7 @@
 //! One store, used by one thread at a time: its log, its tables, and what becomes of them when something fails (P6).
 //!
 //! A batch goes to the log, or, where that has no room for it or knows no such batch, to the tables, together with all that the log has. Either
-//! way it is one sync. What was kept is at any time: the tables, and over them the log.
+//! way it is one sync, and one more where the tables must grow. What was kept is at any time: the tables, and over them the log.
 
 use super::disk::Disk;
 use super::format::{self, Facts, Wrong};
@@ -45,7 +45,10 @@ impl Keeper {
         opened_by: Incarnation,
     ) -> Result<(Self, Incarnation), FileStoreError> {
         let attached = attach(&disk, &owner);
-        let logged = attached.and_then(|(db, facts)| Ok((db, facts, Log::read(&disk, facts.batches)?)));
+        let logged = attached.and_then(|(db, facts)| {
+            let found = logged(&disk, &facts)?;
+            Ok((db, facts, found))
+        });
         let (db, facts, Logged { mut log, batches, raised }) = logged.map_err(|wrong| wrong.of(&path, &owner))?;
         let all = Batch { raised: raised.into_iter().collect(), ..Batch::default() };
         let released = disk.release().map_err(redb::Error::from);
@@ -73,7 +76,7 @@ impl Keeper {
     /// Reads all of it, and changes nothing.
     pub(super) fn check(path: PathBuf, owner: &Owner, disk: &Disk) -> Result<(), FileStoreError> {
         let checked = attach(disk, owner).and_then(|(db, facts)| {
-            let logged = Log::read(disk, facts.batches)?;
+            let logged = logged(disk, &facts)?;
             format::read(&db, owner, &logged.raised)
         });
         checked.map(drop).map_err(|wrong| wrong.of(&path, owner))
@@ -224,4 +227,13 @@ fn attach(disk: &Disk, owner: &Owner) -> Result<(Database, Facts), Wrong> {
     let db = builder().create_with_backend(Tables(disk.clone()))?;
     let facts = format::facts(&db, owner)?;
     Ok((db, facts))
+}
+
+/// What the log has beyond the tables.
+fn logged(disk: &Disk, facts: &Facts) -> Result<Logged, Wrong> {
+    let logged = Log::read(disk, facts.batches)?;
+    match facts.identity {
+        None if logged.batches > 0 => Err(Wrong::Words("it has counted, and does not say its epoch".to_owned())),
+        _ => Ok(logged),
+    }
 }

@@ -70,17 +70,22 @@ pub(super) fn check(disk: &Disk) -> Result<(), Wrong> {
 #[derive(Debug)]
 pub struct Tables<B>(pub B);
 
+/// A damaged page may name any other one.
+fn beyond_the_log(offset: u64) -> io::Result<u64> {
+    offset.checked_add(TABLES).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
 impl<B: StorageBackend> StorageBackend for Tables<B> {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.len()?.saturating_sub(TABLES))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read(TABLES + offset, out)
+        self.0.read(beyond_the_log(offset)?, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(TABLES + len)
+        self.0.set_len(beyond_the_log(len)?)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -88,7 +93,7 @@ impl<B: StorageBackend> StorageBackend for Tables<B> {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write(TABLES + offset, data)
+        self.0.write(beyond_the_log(offset)?, data)
     }
 
     fn close(&self) -> io::Result<()> {

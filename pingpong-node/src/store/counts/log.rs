@@ -4,8 +4,13 @@
 //! place that the file has had from its beginning, so a sync of it is as short as syncs are. When the log is full, all that is in it goes into
 //! the tables at once, and it begins anew.
 //!
+//! A record is the encoded pair of the batch's number and the slots that rose, with a checksum (postcard, CRC-32C), cut into pieces of 511
+//! bytes. Each piece has a sector, whose first byte says whether the record begins there. So whatever slots others send, nothing within a
+//! record looks like the beginning of one.
+//!
 //! What holds:
-//! - A record begins with a sector, so that a crash which tears a write leaves all others as they are.
+//! - A record begins with a sector, so that a crash which tears a write leaves all others as they are. That takes a disk that does not lose
+//!   the sectors beside the one that it writes.
 //! - From the beginning on the records have the numbers that follow the tables' last batch, without a gap. What comes after them is
 //!   of an earlier round, or is none.
 //! - A record is synced before the next one is written. So one that cannot be read is the last one, and was not acknowledged; if one of
@@ -18,9 +23,17 @@ use super::layout::{CRC, LOG, SECTOR, TABLES};
 use pingpong_core::exercise::Slot;
 use redb::StorageBackend;
 use std::collections::BTreeMap;
+use std::iter::{once, repeat};
 
 /// A batch of more slots than this is for the tables.
 const MOST_SLOTS: usize = 1_000;
+
+/// The first byte of a sector: a record begins there, or goes on. Others are of no record.
+const BEGINS: u8 = 1;
+const GOES_ON: u8 = 2;
+
+/// What a sector has of a record.
+const PIECE: usize = SECTOR - 1;
 
 /// The number of a batch, and the slots that rose in it.
 type Record = (u64, Vec<(Slot, u64)>);
@@ -59,14 +72,14 @@ impl Log {
         let mut sectors = vec![0; (TABLES - LOG) as usize];
         disk.read(LOG, &mut sectors).map_err(redb::Error::from)?;
         let (mut raised, mut at) = (BTreeMap::new(), 0);
-        while let Some(((number, slots), length)) = record(&sectors[at..])
+        while let Some(((number, slots), length)) = decoded(&sectors[at..])
             && number == batches.wrapping_add(1)
         {
             raised.extend(slots);
             batches = number;
             at += length;
         }
-        let beyond = (at..sectors.len()).step_by(SECTOR).filter_map(|at| record(&sectors[at..]));
+        let beyond = (at..sectors.len()).step_by(SECTOR).filter_map(|at| decoded(&sectors[at..]));
         if let Some(number) = beyond.map(|((number, _), _)| number).find(|number| *number > batches) {
             let words = format!("batch {} in its log cannot be read, and batch {number} can", batches.wrapping_add(1));
             return Err(Wrong::Words(words));
@@ -79,27 +92,25 @@ impl Log {
         if raised.len() > MOST_SLOTS {
             return Appended::NoRoom;
         }
-        // A name or a number that cannot be encoded does not exist; the tables would say what is wrong with it.
-        let Ok(mut record) = postcard::to_stdvec_crc32(&(number, raised), CRC.digest()) else {
-            return Appended::NoRoom;
-        };
-        record.resize(record.len().next_multiple_of(SECTOR), 0);
-        if self.end + record.len() as u64 > TABLES {
+        // What cannot be encoded does not exist; the tables would say what is wrong with it.
+        let Some(sectors) = encoded(number, raised) else { return Appended::NoRoom };
+        if self.end + sectors.len() as u64 > TABLES {
             return Appended::NoRoom;
         }
-        if disk.write(self.end, &record).is_err() {
+        if disk.write(self.end, &sectors).is_err() {
             // It may be there all the same, and would be found there at the next start. What is read is what a disk gets.
-            let mut found = vec![0; record.len()];
-            match disk.read(self.end, &mut found) {
-                Err(_) => return Appended::Unknown,
-                Ok(()) if found != record => return Appended::Refused,
-                Ok(()) => {}
+            let mut found = vec![0; sectors.len()];
+            if disk.read(self.end, &mut found).is_err() {
+                return Appended::Unknown;
+            }
+            if decoded(&found).is_none_or(|((found, _), _)| found != number) {
+                return Appended::Refused;
             }
         }
         if disk.sync_data().is_err() {
             return Appended::Unknown;
         }
-        self.end += record.len() as u64;
+        self.end += sectors.len() as u64;
         Appended::Kept
     }
 
@@ -109,8 +120,76 @@ impl Log {
     }
 }
 
-/// The record that begins there, and how long it is.
-fn record(bytes: &[u8]) -> Option<(Record, usize)> {
-    let (record, rest) = postcard::take_from_bytes_crc32(bytes, CRC.digest()).ok()?;
-    Some((record, (bytes.len() - rest.len()).next_multiple_of(SECTOR)))
+/// The sectors of a record.
+fn encoded(number: u64, raised: &[(Slot, u64)]) -> Option<Vec<u8>> {
+    let record = postcard::to_stdvec_crc32(&(number, raised), CRC.digest()).ok()?;
+    let mut sectors = Vec::with_capacity(record.len().div_ceil(PIECE) * SECTOR);
+    for (piece, first) in record.chunks(PIECE).zip(once(BEGINS).chain(repeat(GOES_ON))) {
+        sectors.push(first);
+        sectors.extend_from_slice(piece);
+        sectors.resize(sectors.len().next_multiple_of(SECTOR), 0);
+    }
+    Some(sectors)
+}
+
+/// The record that begins there, and how long its sectors are.
+fn decoded(sectors: &[u8]) -> Option<(Record, usize)> {
+    let mut pieces = sectors.chunks_exact(SECTOR);
+    let begin = pieces.next().filter(|sector| sector[0] == BEGINS)?;
+    let rest = pieces.take_while(|sector| sector[0] == GOES_ON);
+    let bytes: Vec<u8> = once(begin).chain(rest).flat_map(|sector| &sector[1..]).copied().collect();
+    let (record, left): (Record, _) = postcard::take_from_bytes_crc32(&bytes, CRC.digest()).ok()?;
+    Some((record, (bytes.len() - left.len()).div_ceil(PIECE) * SECTOR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingpong_core::{Incarnation, NodeName};
+
+    fn slots(count: usize) -> Vec<(Slot, u64)> {
+        let slot = |number: usize| Slot {
+            producer: NodeName::new(&format!("n{number}")).unwrap(),
+            epoch: Incarnation::new(number as u64, 7),
+        };
+        (0..count).map(|number| (slot(number), number as u64)).collect()
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_only_where_it_begins() {
+        for count in [0, 1, 40, 1_000] {
+            let raised = slots(count);
+            let mut sectors = encoded(9, &raised).unwrap();
+            let length = sectors.len();
+            // What follows is of an earlier round.
+            sectors.extend(encoded(3, &slots(100)).unwrap());
+            assert_eq!(decoded(&sectors), Some(((9, raised), length)), "{count} slots");
+            assert!((SECTOR..length).step_by(SECTOR).all(|at| decoded(&sectors[at..]).is_none()), "{count} slots");
+        }
+    }
+
+    /// Others choose what slots there are: here such that a sector has nothing but a record of theirs.
+    #[test]
+    fn nothing_within_a_record_is_the_beginning_of_one() {
+        let forged = encoded(u64::MAX, &[]).unwrap();
+        let mut sectors = encoded(1, &slots(300)).unwrap();
+        assert!(sectors.len() >= 3 * SECTOR);
+        sectors[SECTOR + 1..2 * SECTOR].copy_from_slice(&forged[1..]);
+        assert_eq!(decoded(&sectors[SECTOR..]), None);
+        sectors[SECTOR] = BEGINS;
+        assert_eq!(decoded(&sectors[SECTOR..]).map(|((number, _), _)| number), Some(u64::MAX));
+    }
+
+    /// Files of this format are read by all later programs.
+    #[test]
+    fn the_bytes_of_a_record_stay_what_they_are() {
+        let producer = NodeName::new("n1").unwrap();
+        let raised = [(Slot { producer, epoch: Incarnation::new(300, 7) }, 5)];
+        let sectors = encoded(2, &raised).unwrap();
+        let record = [1, 2, 1, 2, b'n', b'1', 172, 2, 7, 5];
+        assert_eq!(sectors[..record.len()], record);
+        assert_eq!(sectors.len(), SECTOR);
+        assert_eq!(CRC.checksum(&record[1..]).to_le_bytes(), sectors[record.len()..][..4]);
+        assert!(sectors[record.len() + 4..].iter().all(|byte| *byte == 0));
+    }
 }
