@@ -3,7 +3,7 @@
 use crate::lab::{Lab, command};
 use crate::lan::{skip, without_root};
 use crate::node::{LONG, Node, linked, session, within};
-use pingpong_node::control::{AckLevel, Client, Request};
+use pingpong_node::control::Request;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -109,13 +109,9 @@ async fn a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incar
         watch.up(peer).await;
     }
     assert_ne!(session(&one, &two).await, before);
-    let ping = Request::Ping { count: 3, rate: None, ack: AckLevel::Local, deadline_ms: None };
-    let refused = Client::ask(&plan.socket, &ping).await.unwrap().only().await.unwrap_err();
-    assert!(
-        refused.to_string().contains("nothing was counted") && refused.to_string().contains("make room"),
-        "{refused}"
-    );
-    one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 0)]).await;
+    // The log of the counts has had its room from the beginning.
+    two.ping(3).await;
+    one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 3)]).await;
     let last = two.status().await.incarnation;
     two.killed().await;
     at_one.down("n2").await;
@@ -132,5 +128,5 @@ async fn a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incar
     assert!(at_one.up("n2").await.incarnation > last);
     assert!(kept().contains(&two.status().await.incarnation), "{}", kept());
     two.ping(3).await;
-    one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 3)]).await;
+    one.all_count(&["n1", "n2"], &[("n1", 0), ("n2", 6)]).await;
 }
