@@ -43,17 +43,14 @@ pub(super) fn found(disk: &Disk) -> io::Result<()> {
 pub(super) fn check(disk: &Disk) -> Result<(), Wrong> {
     let length = disk.len().map_err(redb::Error::from)?;
     let mut found = [0; WORDS.len() + 8];
-    if length < found.len() as u64 {
+    if length >= found.len() as u64 {
+        disk.read(0, &mut found).map_err(redb::Error::from)?;
+    }
+    if !found.starts_with(WORDS) {
         return Err(Wrong::Stranger(if length == 0 { "it is empty" } else { "it has no mark of one" }));
     }
-    disk.read(0, &mut found).map_err(redb::Error::from)?;
-    let Some(&format) = found[WORDS.len()..].first_chunk() else {
-        return Err(Wrong::Stranger("it has no mark of one"));
-    };
-    let format = u32::from_le_bytes(format);
-    if !found.starts_with(WORDS) {
-        return Err(Wrong::Stranger("it has no mark of one"));
-    }
+    let [.., a, b, c, d, _, _, _, _] = found;
+    let format = u32::from_le_bytes([a, b, c, d]);
     if found[..] != mark(format) {
         return Err(Wrong::Words("its mark cannot be read".to_owned()));
     }
