@@ -73,12 +73,11 @@ impl fmt::Debug for Body {
     }
 }
 
-/// A body that is being written.
-#[derive(Default)]
-struct Writing(Body);
+/// A body that is being written, where it is: bytes that were just written one by one are slow to move.
+struct Writing<'a>(&'a mut Body);
 
-impl Flavor for Writing {
-    type Output = Body;
+impl Flavor for Writing<'_> {
+    type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         self.0.0.push(byte);
@@ -90,8 +89,8 @@ impl Flavor for Writing {
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Body> {
-        Ok(self.0)
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
@@ -144,12 +143,23 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// Both together, as they travel.
     const KIND: MessageType = MessageType { id: Self::ID, version: Self::VERSION };
 
-    /// Encodes the message, once and in one pass (C7). Override it to write the shape of another version than one's own.
+    /// Encodes the message, once and in one pass (C7).
+    ///
+    /// # Errors
+    /// Those of [`encode_to`](Self::encode_to).
+    fn encode(&self) -> Result<Body, Unencodable> {
+        let mut body = Body::default();
+        self.encode_to(&mut body)?;
+        Ok(body)
+    }
+
+    /// Encodes the message at the end of a body; this is how all are encoded. Override it to write the shape of another version than
+    /// one's own.
     ///
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.
-    fn encode(&self) -> Result<Body, Unencodable> {
-        let encoded = postcard::serialize_with_flavor(self, Writing::default());
+    fn encode_to(&self, body: &mut Body) -> Result<(), Unencodable> {
+        let encoded = postcard::serialize_with_flavor(self, Writing(body));
         encoded.map_err(|error| Unencodable { kind: Self::KIND, words: error.to_string() })
     }
 

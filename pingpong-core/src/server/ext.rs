@@ -1,10 +1,9 @@
 //! Typed casts and calls, for whoever uses servers.
 
-use crate::message::{Body, Encoded, Message, MessageType, Request, Unencodable};
+use crate::message::{Body, Encoded, Message, Request, Unencodable};
 use crate::name::ServerName;
 use crate::transport::{CallFailure, Failed, Replies, Reply, SendError, Sent, Targets, Transport, WhenFull};
 use futures_util::future::BoxFuture;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -64,24 +63,24 @@ pub trait TransportExt: Transport {
     /// Sends to `server` on the local node and on every linked one, and waits for queues (O2).
     ///
     /// Cancel safe, as [`Transport::abcast`].
-    fn cast<'a, M: Message>(
+    fn cast<'a, M: Message + Sync>(
         &'a self,
         server: &'a ServerName,
-        message: &M,
+        message: &'a M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
         self.cast_to(&Targets::All, server, message)
     }
 
     /// Sends to `server` on these targets, and waits for queues (O2).
     ///
-    /// The message is encoded at once, and sent when the future is polled. Cancel safe, as [`Transport::abcast`].
-    fn cast_to<'a, M: Message>(
+    /// The message is encoded and sent when the future is polled. Cancel safe, as [`Transport::abcast`].
+    fn cast_to<'a, M: Message + Sync>(
         &'a self,
         targets: &'a Targets,
         server: &'a ServerName,
-        message: &M,
+        message: &'a M,
     ) -> impl Future<Output = Result<Sent, CastError>> + Send {
-        Casting { transport: self, targets, server, kind: M::KIND, step: Step::New(message.encode()) }
+        Casting { transport: self, targets, server, message, step: Step::New }
     }
 
     /// Sends to `server` on these targets without waiting; `when_full` as for [`Transport::try_abcast`].
@@ -121,50 +120,62 @@ pub trait TransportExt: Transport {
 
 impl<T: Transport + ?Sized> TransportExt for T {}
 
-/// A cast, sent when it is polled. By hand rather than `async`: it is moved once for every message, and has no more than it needs.
+/// A cast, sent when it is polled. By hand rather than `async`: it is moved for every message, and has no more than it needs. Nor does
+/// it hold the encoded message: bytes that were just written one by one are slow to move.
 ///
 /// It is fused: polled again after it was ready, it is pending for ever, and sends nothing twice.
-struct Casting<'a, T: ?Sized> {
+struct Casting<'a, T: ?Sized, M> {
     transport: &'a T,
     targets: &'a Targets,
     server: &'a ServerName,
-    kind: MessageType,
+    message: &'a M,
     step: Step<'a>,
 }
 
 enum Step<'a> {
-    New(Result<Body, Unencodable>),
+    New,
     /// A queue was full.
     Waiting(BoxFuture<'a, Result<Sent, SendError>>),
     Done,
 }
 
-impl<T: Transport + ?Sized> Future for Casting<'_, T> {
+impl<T: Transport + ?Sized, M: Message + Sync> Future for Casting<'_, T, M> {
     type Output = Result<Sent, CastError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { transport, targets, server, kind, step } = self.get_mut();
-        let (transport, targets, server, kind) = (*transport, *targets, *server, *kind);
-        // Where it is while it is tried: bytes that were just written are moved slowly.
-        if let Step::New(Ok(body)) = step {
+        let casting = self.get_mut();
+        let Self { transport, targets, server, message, step } = casting;
+        if let Step::New = step {
+            // Before anything that may fail, or panic, as an encoder may.
+            *step = Step::Done;
+            let mut body = Body::default();
+            message.encode_to(&mut body)?;
             // Most queues have room, and then nothing needs to be allocated for waiting.
-            let sent = transport.try_abcast(targets, server, Encoded { kind, body }, WhenFull::Refuse);
+            let encoded = Encoded { kind: M::KIND, body: &body };
+            let sent = transport.try_abcast(targets, server, encoded, WhenFull::Refuse);
             if !matches!(sent, Err(SendError::Full)) {
-                *step = Step::Done;
                 return Poll::Ready(sent.map_err(CastError::from));
             }
+            casting.wait(body);
         }
-        match mem::replace(step, Step::Done) {
-            Step::New(body) => {
-                let body = body?;
-                let sends = async move { transport.abcast(targets, server, Encoded { kind, body: &body }).await };
-                *step = Step::Waiting(Box::pin(sends));
-            }
-            same => *step = same,
-        }
-        let Step::Waiting(sends) = step else { return Poll::Pending };
+        casting.waited(cx)
+    }
+}
+
+impl<T: Transport + ?Sized, M: Message> Casting<'_, T, M> {
+    #[cold]
+    fn wait(&mut self, body: Body) {
+        let (transport, targets, server) = (self.transport, self.targets, self.server);
+        let sends = async move { transport.abcast(targets, server, Encoded { kind: M::KIND, body: &body }).await };
+        self.step = Step::Waiting(Box::pin(sends));
+    }
+
+    #[cold]
+    fn waited(&mut self, cx: &mut Context<'_>) -> Poll<Result<Sent, CastError>> {
+        let Step::Waiting(sends) = &mut self.step else { return Poll::Pending };
         let sent = ready!(sends.as_mut().poll(cx));
-        *step = Step::Done;
+        self.step = Step::Done;
         Poll::Ready(Ok(sent?))
     }
 }

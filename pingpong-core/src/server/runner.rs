@@ -3,6 +3,7 @@
 use super::{Context, ReplyTo, Server};
 use crate::inbox::{Batch, Caller, Delivery, Dropped, Entry, Inbox, InboxClosed};
 use crate::message::{Message, Undecodable};
+use crate::name::ServerName;
 use crate::transport::CallFailure;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
@@ -66,49 +67,50 @@ async fn handle<S: Server>(
 }
 
 async fn handle_batch<S: Server>(server: &mut S, mut batch: Batch, cx: &mut Context<S>) {
-    while let Some(next) = Next::<S>::of(&mut batch) {
-        match next {
-            Next::Cast(Ok(message)) => server.cast(batch.from(), message, cx).await,
-            Next::Cast(Err(error)) => {
-                batch.origin().count(Dropped::NotDecodable, 1);
-                tracing::debug!(server = %cx.name(), from = %batch.from(), %error, "a cast does not decode");
+    loop {
+        match Next::<S>::of(&mut batch, cx.name()) {
+            Some(Next::Cast(message)) => server.cast(batch.from(), message, cx).await,
+            Some(Next::Call(request, caller)) => {
+                server.call_later(batch.from(), request, ReplyTo::new(caller, cx.name().clone()), cx).await;
             }
-            Next::Call(request, caller) => answer(server, &batch, request, caller, cx).await,
+            Some(Next::NotARequest(caller)) => caller.reply(Err(CallFailure::NotDecodable)).await,
+            None => return,
         }
     }
 }
 
 /// The next message of a batch, decoded. By itself, so that nothing of how it came is kept while it is handled.
 enum Next<S: Server> {
-    Cast(Result<S::Cast, Undecodable>),
-    Call(Result<S::Call, Undecodable>, Caller),
+    Cast(S::Cast),
+    Call(S::Call, Caller),
+    /// A call that does not decode.
+    NotARequest(Caller),
 }
 
 impl<S: Server> Next<S> {
-    fn of(batch: &mut Batch) -> Option<Self> {
-        let Delivery { kind, body, caller } = batch.next()?;
-        Some(match caller {
-            None => Self::Cast(S::Cast::decode(kind, body)),
-            Some(caller) => Self::Call(S::Call::decode(kind, body), caller),
-        })
+    fn of(batch: &mut Batch, server: &ServerName) -> Option<Self> {
+        loop {
+            let Delivery { kind, body, caller } = batch.next()?;
+            let Some(caller) = caller else {
+                match S::Cast::decode(kind, body) {
+                    Ok(message) => return Some(Self::Cast(message)),
+                    Err(error) => not_decodable(batch, server, &error),
+                }
+                continue;
+            };
+            return Some(match S::Call::decode(kind, body) {
+                Ok(request) => Self::Call(request, caller),
+                Err(error) => {
+                    not_decodable(batch, server, &error);
+                    Self::NotARequest(caller)
+                }
+            });
+        }
     }
 }
 
-async fn answer<S: Server>(
-    server: &mut S,
-    batch: &Batch,
-    request: Result<S::Call, Undecodable>,
-    caller: Caller,
-    cx: &mut Context<S>,
-) {
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => {
-            batch.origin().count(Dropped::NotDecodable, 1);
-            tracing::debug!(server = %cx.name(), from = %batch.from(), %error, "a request does not decode");
-            return caller.reply(Err(CallFailure::NotDecodable)).await;
-        }
-    };
-    let reply = ReplyTo::new(caller, cx.name().clone());
-    server.call_later(batch.from(), request, reply, cx).await;
+#[cold]
+fn not_decodable(batch: &Batch, server: &ServerName, error: &Undecodable) {
+    batch.origin().count(Dropped::NotDecodable, 1);
+    tracing::debug!(%server, from = %batch.from(), %error, "a message does not decode");
 }

@@ -88,16 +88,18 @@ impl ReplyStatus {
 /// Header and prefix of a frame that is to be sent; on the stack, unless a name makes it too long.
 #[derive(Clone, Debug)]
 pub struct Prefix {
+    /// The header but for the length: it is written at once, since it is read at once.
+    header: u64,
     bytes: SmallVec<[u8; HEADER + FrameKind::Call.prefix()]>,
 }
 
 impl Prefix {
     fn new(kind: FrameKind, message: MessageType, name: Option<&ServerName>) -> Self {
         let named = if name.is_some() { NAMED } else { 0 };
-        let [low, high] = message.id.to_le_bytes();
+        let header =
+            u64::from(kind as u8 | named) << 32 | u64::from(message.version) << 40 | u64::from(message.id) << 48;
         // Its length is known when its body is.
-        let header = [0, 0, 0, 0, kind as u8 | named, message.version, low, high];
-        let mut prefix = Self { bytes: SmallVec::from_slice(&header) };
+        let mut prefix = Self { header, bytes: SmallVec::from_slice(&[0; HEADER]) };
         if let Some(name) = name {
             let text = name.as_str().as_bytes();
             prefix.push(&[text.len() as u8]);
@@ -149,7 +151,7 @@ impl Prefix {
     /// The caller has checked the body against `max_message`, whose greatest value keeps the sum within 32 bits.
     pub fn finish(&mut self, body: usize) -> &[u8] {
         let length = self.frame_len(body) as u32;
-        self.bytes[..4].copy_from_slice(&length.to_le_bytes());
+        self.bytes[..HEADER].copy_from_slice(&(self.header | u64::from(length)).to_le_bytes());
         &self.bytes
     }
 }

@@ -49,10 +49,10 @@ mod later {
         const ID: u16 = first::Price::ID;
         const VERSION: u8 = WRITES;
 
-        fn encode(&self) -> Result<Body, Unencodable> {
+        fn encode_to(&self, body: &mut Body) -> Result<(), Unencodable> {
             match WRITES {
-                1 => first::Price(self.cents).encode(),
-                _ => Price2(self.cents, self.currency.clone()).encode(),
+                1 => first::Price(self.cents).encode_to(body),
+                _ => Price2(self.cents, self.currency.clone()).encode_to(body),
             }
         }
 
@@ -72,7 +72,7 @@ mod later {
 }
 
 /// A price as a test writes it down, and sees it.
-trait Shown: Message {
+trait Shown: Message + Sync {
     fn of(cents: u64) -> Self;
     fn shown(&self) -> String;
 }

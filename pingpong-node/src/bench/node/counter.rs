@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 pub(crate) const PING_BYTES: usize = 16;
 
 /// A ping of some size.
-pub(crate) trait Numbered: Message {
+pub(crate) trait Numbered: Message + Sync {
     fn new(producer: u64, number: u64, filler: &Bytes) -> Self;
     fn producer(&self) -> u64;
     fn number(&self) -> u64;
@@ -54,7 +54,10 @@ impl Numbered for Ping {
 /// A ping that carries something.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LargePing {
-    ping: Ping,
+    #[serde(with = "le")]
+    producer: u64,
+    #[serde(with = "le")]
+    number: u64,
     filler: Bytes,
 }
 
@@ -65,15 +68,15 @@ impl Message for LargePing {
 
 impl Numbered for LargePing {
     fn new(producer: u64, number: u64, filler: &Bytes) -> Self {
-        Self { ping: Ping { producer, number }, filler: filler.clone() }
+        Self { producer, number, filler: filler.clone() }
     }
 
     fn producer(&self) -> u64 {
-        self.ping.producer
+        self.producer
     }
 
     fn number(&self) -> u64 {
-        self.ping.number
+        self.number
     }
 }
 
