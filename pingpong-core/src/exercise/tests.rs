@@ -255,3 +255,41 @@ async fn what_was_stored_and_not_cast_is_told_by_the_next_life() {
     until_told(&double, "b", &Told::Pinged(counts(&[("a", 2)])), 1).await;
     until_told(&double, "b", &Told::News(counts(&[("a", 2)])), 1).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_loss_is_announced_first_and_those_who_do_not_vote_are_asked_without() {
+    let double = Double::new("a", &["b", "c"]);
+    let names = ["a", "b", "c"].map(|name| node(name).name);
+    let members = Members::new("prod".parse().unwrap(), names).unwrap();
+    let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
+    let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
+    let says = |name: &str, pings| {
+        let voice = Voice { epoch: node(name).incarnation, known: Default::default() };
+        MemberSays::Counts(voice, counts(&[(name, pings)]))
+    };
+    let (of_b, of_c) = (says("b", 3), says("c", 5));
+    let mut asked_c = 0;
+    double.script(move |_, to| match to.as_str() {
+        "b" => Answer::reply(&of_b),
+        _ => {
+            asked_c += 1;
+            Answer::reply(if asked_c == 1 { &MemberSays::Recovering } else { &of_c })
+        }
+    });
+    let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
+    let quorum = Quorum::new(transport, Arc::clone(&ledger), members, Arc::default());
+    let from = quorum.accept_loss().await.unwrap();
+    assert_eq!(from, ["b", "c"].map(|name| node(name).name));
+    assert_eq!(ledger.identity().standing, Standing::Active);
+    assert_eq!(*ledger.counts(), counts(&[("a", 0), ("b", 3), ("c", 5)]));
+    let asked = |of: &str| -> Vec<Ask> {
+        let asked = |seen: &Seen| match seen {
+            Seen::Called(_, name, kind, body) if name.as_str() == of => AskMember::decode(*kind, body).ok(),
+            _ => None,
+        };
+        double.log().iter().filter_map(asked).map(|asked| asked.ask).collect()
+    };
+    let announced = Ask::Recover { epoch: node("a").incarnation, origin: Origin::Replacement, count: 0 };
+    assert_eq!(asked("b"), std::slice::from_ref(&announced));
+    assert_eq!(asked("c"), [announced, Ask::Salvage]);
+}

@@ -53,6 +53,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+/// As many nodes may talk through a relay.
+const RELAYED: usize = 16;
+
 /// Measures, cleans up, and tells what came of it. The exit code is as `--help` says.
 pub(crate) fn run(bench: Bench) -> ExitCode {
     let code = match runtime() {
@@ -164,6 +167,9 @@ fn tell(bench: &Bench, case: &Case, run: u16, conducted: Conducted, report: &mut
 async fn with_nodes(bench: &Bench, case: &Case, signals: &mut Signals) -> Conducted {
     let (common, nodes) = (bench.common(), bench.nodes());
     let patience = Duration::from_secs(common.patience.into());
+    if let Some(words) = bench.cannot() {
+        return Conducted { error: Some(words), ..Conducted::default() };
+    }
     let layout = Layout {
         nodes,
         seeds: common.seeds,
@@ -177,9 +183,10 @@ async fn with_nodes(bench: &Bench, case: &Case, signals: &mut Signals) -> Conduc
     match common.transport {
         #[cfg(feature = "quic")]
         Kind::Quic => {
-            let relayed =
+            let cuts =
                 matches!(case, Case::Faults(faults, _) if faults.iter().any(|fault| matches!(fault, Fault::Cut(_))));
-            let set_up = quic::QuicNodes::new(layout, relayed, common.io_thread);
+            let relay = bench.delay().or(cuts.then_some(Duration::ZERO));
+            let set_up = quic::QuicNodes::new(layout, relay, common.io_thread);
             conduct(set_up, case, patience, signals).await
         }
         #[cfg(feature = "mem")]
@@ -230,12 +237,26 @@ impl Bench {
         }
     }
 
+    /// Why it cannot be measured as it was asked for.
+    fn cannot(&self) -> Option<String> {
+        self.delay()?;
+        if self.common().transport.name() != "quic" {
+            return Some("--delay is the relay's, which is between processes: it needs --transport quic".to_owned());
+        }
+        let nodes = self.nodes();
+        let words = "the relay of --delay has sockets for each pair of nodes, so there may be 16 of them";
+        (nodes > RELAYED).then(|| format!("{words}, and --nodes is {nodes}"))
+    }
+
     fn record(&self, run: u16, measured: Measured, error: Option<String>) -> Record {
         let common = self.common();
-        let settings = vec![
+        let mut settings = vec![
             ("seeds", if common.seeds == options::Seeds::One { "one" } else { "all" }.into()),
             ("io_thread", (common.transport.name() == "quic" && common.io_thread == IoThreads::On).into()),
         ];
+        if let Some(delay) = self.delay() {
+            settings.push(("delay_us", u64::try_from(delay.as_micros()).unwrap_or(u64::MAX).into()));
+        }
         Record {
             what: self.what(),
             transport: common.transport.name(),

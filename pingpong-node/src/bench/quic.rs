@@ -1,4 +1,4 @@
-//! Nodes that are processes, and talk QUIC with mutual TLS: directly, or through a relay that can cut them off.
+//! Nodes that are processes, and talk QUIC with mutual TLS: directly, or through a relay that can cut them off or delay what they say.
 
 use super::child::{BenchStart, OfBench};
 use super::node::CLUSTER;
@@ -31,10 +31,18 @@ pub(crate) struct QuicNodes {
 }
 
 impl QuicNodes {
-    /// Makes certificates, and addresses; no node is started. A relay is for cuts alone: it is much slower than the nodes.
-    pub(crate) async fn new(layout: Layout, relayed: bool, io_thread: IoThreads) -> Result<Self, ClusterError> {
+    /// Makes certificates, and addresses; no node is started. A relay, if there is to be one, delays each packet that long. It is for cuts
+    /// and delays alone: it is much slower than the nodes.
+    pub(crate) async fn new(
+        layout: Layout,
+        relay: Option<Duration>,
+        io_thread: IoThreads,
+    ) -> Result<Self, ClusterError> {
         let nodes = layout.nodes;
-        let between = if relayed { Between::Relay(Relay::start(nodes).await?) } else { Between::Nothing(free(nodes)?) };
+        let between = match relay {
+            Some(delay) => Between::Relay(Relay::start(nodes, delay).await?),
+            None => Between::Nothing(free(nodes)?),
+        };
         let processes = Processes::new(CLUSTER, nodes)?;
         Ok(Self { processes, between, io_thread, begun: BTreeSet::new(), layout })
     }

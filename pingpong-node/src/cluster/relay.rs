@@ -8,20 +8,25 @@
 //! n1 --> public(n2) . . flow(n1, n2) --> n2        and the answers the same way back
 //! ```
 //!
-//! It forwards or drops; it does not delay, reorder or count. Packets of strangers are dropped.
+//! It forwards, at once or after a delay that is the same for all packets, or drops; it does not reorder or count. Packets of strangers are
+//! dropped.
 
 use super::error::ClusterError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// The largest UDP packet.
 const PACKET: usize = 65_535;
 /// The pause after an error.
 const AFTER_ERROR: Duration = Duration::from_millis(5);
+
+/// Packets that are delayed at once, of one sender or to one receiver; further ones wait in the system's buffer, or are lost.
+const DELAYED: usize = 8_192;
 
 /// A relay between some nodes. Dropping it ends it.
 pub(crate) struct Relay {
@@ -32,10 +37,19 @@ pub(crate) struct Relay {
 
 struct Shared {
     state: Mutex<State>,
+    delay: Duration,
     /// By receiver.
     public: Vec<UdpSocket>,
     /// By receiver and sender; none from a node to itself.
     flows: Vec<Vec<Option<UdpSocket>>>,
+}
+
+/// A packet on its way.
+struct Delayed<'a> {
+    until: Instant,
+    packet: Vec<u8>,
+    by: &'a UdpSocket,
+    to: SocketAddr,
 }
 
 struct State {
@@ -66,8 +80,9 @@ async fn receive(socket: &UdpSocket, packet: &mut [u8]) -> (usize, SocketAddr) {
 }
 
 impl Relay {
-    /// Binds all sockets: one for each node, and one for each pair and direction.
-    pub(crate) async fn start(nodes: usize) -> Result<Self, ClusterError> {
+    /// Binds all sockets: one for each node, and one for each pair and direction. Each packet is delayed that long, and up to a millisecond
+    /// more, which is how finely the runtime keeps time.
+    pub(crate) async fn start(nodes: usize, delay: Duration) -> Result<Self, ClusterError> {
         let (mut public, mut flows, mut addresses) = (Vec::new(), Vec::new(), Vec::new());
         for to in 0..nodes {
             let socket_of = socket().await?;
@@ -80,7 +95,7 @@ impl Relay {
             flows.push(from_each);
         }
         let state = Mutex::new(State { real: vec![None; nodes], cut: BTreeSet::new() });
-        let shared = Arc::new(Shared { state, public, flows });
+        let shared = Arc::new(Shared { state, delay, public, flows });
         let mut tasks = JoinSet::new();
         for to in 0..nodes {
             tasks.spawn(Arc::clone(&shared).forward(to));
@@ -129,14 +144,7 @@ impl Shared {
 
     /// What arrives at a node's public address goes to the node, through the flow of its sender.
     async fn forward(self: Arc<Self>, to: usize) {
-        let mut packet = vec![0; PACKET];
-        loop {
-            let (length, sender) = receive(&self.public[to], &mut packet).await;
-            if let Some((flow, target)) = self.way(sender, to) {
-                // As lost as on any network: so is a packet to a node that was killed.
-                let _ = flow.send_to(&packet[..length], target).await;
-            }
-        }
+        self.carry(&self.public[to], |sender| self.way(sender, to)).await;
     }
 
     /// The flow and the target of a packet, unless it is cut, or one of the two is not known.
@@ -152,16 +160,37 @@ impl Shared {
     /// What a node answers to a flow goes to the sender of that flow, from the node's public address.
     async fn answer(self: Arc<Self>, from: usize, to: usize) {
         let Some(flow) = &self.flows[to][from] else { return };
+        let way = |sender| {
+            let state = self.state();
+            let open = state.real[to] == Some(sender) && !state.cut.contains(&(from.min(to), from.max(to)));
+            if open { state.real[from].map(|target| (&self.public[to], target)) } else { None }
+        };
+        self.carry(flow, way).await;
+    }
+
+    /// Sends what arrives on to where it goes, in the order in which it came.
+    async fn carry<'a>(&'a self, arrives: &UdpSocket, way: impl Fn(SocketAddr) -> Option<(&'a UdpSocket, SocketAddr)>) {
         let mut packet = vec![0; PACKET];
+        let mut delayed: VecDeque<Delayed<'_>> = VecDeque::new();
         loop {
-            let (length, sender) = receive(flow, &mut packet).await;
-            let target = {
-                let state = self.state();
-                let open = state.real[to] == Some(sender) && !state.cut.contains(&(from.min(to), from.max(to)));
-                if open { state.real[from] } else { None }
-            };
-            if let Some(target) = target {
-                let _ = self.public[to].send_to(&packet[..length], target).await;
+            let next = delayed.front().map(|first| first.until);
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    if let Some(Delayed { packet, by, to, .. }) = delayed.pop_front() {
+                        // As lost as on any network: so is a packet to a node that was killed.
+                        let _ = by.send_to(&packet, to).await;
+                    }
+                }
+                (length, sender) = receive(arrives, &mut packet), if delayed.len() < DELAYED => {
+                    let Some((by, to)) = way(sender) else { continue };
+                    if self.delay.is_zero() {
+                        let _ = by.send_to(&packet[..length], to).await;
+                    } else {
+                        let until = Instant::now() + self.delay;
+                        delayed.push_back(Delayed { until, packet: packet[..length].to_vec(), by, to });
+                    }
+                }
             }
         }
     }
@@ -184,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_forwards_both_ways_until_it_is_cut_and_again_after_the_heal() {
-        let relay = Relay::start(3).await.unwrap();
+        let relay = Relay::start(3, Duration::ZERO).await.unwrap();
         let nodes = [socket().await.unwrap(), socket().await.unwrap(), socket().await.unwrap()];
         for (number, node) in nodes.iter().enumerate() {
             relay.set_real(number, Some(local(node).unwrap()));
@@ -212,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn strangers_are_not_heard_and_a_node_that_is_gone_disturbs_nobody() {
-        let relay = Relay::start(2).await.unwrap();
+        let relay = Relay::start(2, Duration::ZERO).await.unwrap();
         let (one, stranger) = (socket().await.unwrap(), socket().await.unwrap());
         let gone = socket().await.unwrap();
         relay.set_real(0, Some(local(&one).unwrap()));
@@ -234,5 +263,29 @@ mod tests {
         one.send_to(b"to a node that was killed", relay.address(1)).await.unwrap();
         back.send_to(b"from whoever has its port now", relay.address(0)).await.unwrap();
         assert!(nothing_arrives(&back).await && nothing_arrives(&one).await);
+    }
+
+    #[tokio::test]
+    async fn it_delays_each_packet_both_ways_and_keeps_their_order() {
+        let delay = Duration::from_millis(20);
+        let relay = Relay::start(2, delay).await.unwrap();
+        let nodes = [socket().await.unwrap(), socket().await.unwrap()];
+        for (number, node) in nodes.iter().enumerate() {
+            relay.set_real(number, Some(local(node).unwrap()));
+        }
+        let began = Instant::now();
+        for number in 0..100 {
+            nodes[0].send_to(&[number], relay.address(1)).await.unwrap();
+        }
+        let (mut packet, flow) = arrives(&nodes[1]).await;
+        assert!(began.elapsed() >= delay);
+        for number in 1..100 {
+            assert_eq!(packet, [number - 1]);
+            packet = arrives(&nodes[1]).await.0;
+        }
+        let began = Instant::now();
+        nodes[1].send_to(b"back", flow).await.unwrap();
+        assert_eq!(arrives(&nodes[0]).await.0, b"back");
+        assert!(began.elapsed() >= delay);
     }
 }

@@ -109,7 +109,7 @@ impl Desk {
 
     pub(super) fn exercise(&self) -> Result<&Arc<Exercise>, Failure> {
         self.exercise.get().ok_or_else(|| {
-            let words = "this node runs no producer and no consumer; ask one that was started by `pingpong-node run`";
+            let words = "this node has not opened its counts: started by `pingpong-node run` it does so soon, so ask again; else it has none";
             Failure::new(FailureKind::Request, words)
         })
     }

@@ -5,6 +5,7 @@ use super::protocol::{Demo, Order, Said};
 use super::shelf::Shelf;
 use super::stage::{Disk, Look, Stage, name};
 use crate::cluster::{ClusterError, Processes, Relay};
+use std::time::Duration;
 
 /// Nodes that are processes. When it is dropped they are killed, and then the relay ends.
 pub(crate) struct QuicStage {
@@ -19,7 +20,7 @@ impl QuicStage {
     pub(crate) async fn new(nodes: usize) -> Result<Self, ClusterError> {
         Ok(Self {
             processes: Processes::new(CLUSTER, nodes)?,
-            relay: Relay::start(nodes).await?,
+            relay: Relay::start(nodes, Duration::ZERO).await?,
             shelf: Shelf::new()?,
             nodes,
         })

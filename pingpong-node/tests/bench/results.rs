@@ -92,6 +92,28 @@ async fn every_fault_is_seen_and_over_again() {
     }
 }
 
+#[cfg(feature = "quic")]
+#[tokio::test]
+async fn a_delay_is_that_of_each_packet() {
+    for said in objects("calls --callers 1 --duration 100ms --delay 5ms", "quic", 3).await {
+        assert_eq!(said["delay_us"], 5_000, "{said}");
+        assert!(number(&said, "p50_us") >= 10_000.0, "there and back: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_delayed_is_refused() {
+    #[cfg(feature = "mem")]
+    let cases = ["abcast --transport mem --delay 1ms"];
+    #[cfg(not(feature = "mem"))]
+    let cases = ["abcast --nodes 17 --delay 1ms"];
+    for arguments in cases {
+        let ended = Program::start(bench(arguments)).ended().await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.errors.contains("--delay"), "{ended:?}");
+    }
+}
+
 #[tokio::test]
 async fn nodes_that_start_at_once_are_timed_until_all_are_linked() {
     for transport in TRANSPORTS {
@@ -100,6 +122,8 @@ async fn nodes_that_start_at_once_are_timed_until_all_are_linked() {
             assert_eq!((said.len(), &said[0]["seeds"]), (1, &seeds.into()));
             assert!(number(&said[0], "full_mesh_s") > 0.0 && said[0]["idle_cpu_percent"].is_f64(), "{said:?}");
             assert!(said[0]["idle_rss_bytes"].is_u64(), "{said:?}");
+            let counts_packets = *transport == "quic" && cfg!(target_os = "linux");
+            assert_eq!(said[0]["idle_packets_per_s"].is_f64(), counts_packets, "{said:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::exercise::messages::{Ask, MemberSays};
 use crate::exercise::store::{CommitError, Identity, Origin, Standing};
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -144,24 +144,36 @@ impl Quorum {
     /// # Errors
     /// [`CommitError`]: it does not vote.
     pub(in crate::exercise) async fn accept_loss(&self) -> Result<Vec<NodeName>, CommitError> {
+        let mut from = BTreeSet::new();
+        let ticket = loop {
+            let (Identity { epoch, .. }, _) = self.ledger.next_identity();
+            self.take_over(epoch, &mut from).await;
+            // Has another epoch begun meanwhile, nobody has heard of that one.
+            if let Some(ticket) = self.ledger.activate(epoch) {
+                break ticket;
+            }
+        };
+        self.ledger.settled(ticket).await?;
+        tracing::warn!(?from, "the loss is accepted: this node votes with what it and these had");
+        Ok(from.into_iter().collect())
+    }
+
+    /// Those who vote remember this store's epoch before they say what they have, as in a recovery: what the lost store has said of counts
+    /// that are on their way to them is void then (P24). The others are asked without.
+    async fn take_over(&self, epoch: Incarnation, from: &mut BTreeSet<NodeName>) {
+        let count = self.ledger.counts().get(&self.ledger.slot()).unwrap_or(0);
         let mut poll = Poll::new(self, Instant::now() + self.settings.ask_deadline);
-        let mut from = Vec::new();
-        self.others().for_each(|member| poll.ask(member, Ask::Salvage));
+        let announce = || Ask::Recover { epoch, origin: Origin::Replacement, count };
+        self.others().for_each(|member| poll.ask(member, announce()));
         while let Some(Said { member, outcome }) = poll.next().await {
             match outcome {
                 Ok((node, MemberSays::Counts(_, counts))) => {
                     self.ledger.merge(Source::Relay(&node), &counts);
-                    from.push(member);
+                    from.insert(member);
                 }
+                Ok((_, MemberSays::Recovering | MemberSays::Known { .. })) => poll.ask(&member, Ask::Salvage),
                 other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
             }
         }
-        let (Identity { epoch, .. }, _) = self.ledger.next_identity();
-        // Nobody begins another epoch between the two.
-        let ticket = self.ledger.activate(epoch).unwrap_or_default();
-        self.ledger.settled(ticket).await?;
-        from.sort();
-        tracing::warn!(?from, "the loss is accepted: this node votes with what it and these had");
-        Ok(from)
     }
 }

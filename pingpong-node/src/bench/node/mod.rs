@@ -32,7 +32,7 @@ pub(crate) use produce::Verdict;
 pub(crate) use repeat::Times;
 #[cfg(feature = "mem")]
 pub(crate) use usage::forget_peak;
-pub(crate) use usage::{Usage, usage};
+pub(crate) use usage::{Usage, packets, usage};
 
 use super::clock::wall_micros;
 use super::protocol::{Beside, Order, Said};
