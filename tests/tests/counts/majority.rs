@@ -85,6 +85,9 @@ pub(crate) async fn scenario_18_what_a_read_has_shown_no_later_read_lacks(c: &Cl
         other.disk.fail(Some(Fault::HeldBefore));
     }
     x.pings(1).await;
+    // While no other disk takes it, nobody is shown it.
+    let held = x.exercise.majority(Duration::from_millis(300)).await;
+    assert!(matches!(held, Err(ReadError::DeadlinePassed { .. })), "{held:?}");
     for other in [&y, &z] {
         other.disk.fail(None);
     }
