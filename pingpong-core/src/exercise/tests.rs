@@ -4,6 +4,7 @@ use super::*;
 use crate::message::Message;
 use crate::node::{Incarnation, Node};
 use crate::server::double::{Answer, Double, Seen, node};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::Instant;
 
@@ -257,39 +258,42 @@ async fn what_was_stored_and_not_cast_is_told_by_the_next_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_loss_is_announced_first_and_those_who_do_not_vote_are_asked_without() {
-    let double = Double::new("a", &["b", "c"]);
-    let names = ["a", "b", "c"].map(|name| node(name).name);
-    let members = Members::new("prod".parse().unwrap(), names).unwrap();
+async fn an_accepted_loss_is_announced_first_and_whoever_cannot_remember_it_is_asked_without() {
+    // They vote; recover themselves; know a later store; have no room; have a disk that hangs.
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let double = Double::new("a", &names[1..]);
+    let members = Members::new("prod".parse().unwrap(), names.map(|name| node(name).name)).unwrap();
     let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
     let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
-    let says = |name: &str, pings| {
-        let voice = Voice { epoch: node(name).incarnation, known: Default::default() };
-        MemberSays::Counts(voice, counts(&[(name, pings)]))
-    };
-    let (of_b, of_c) = (says("b", 3), says("c", 5));
-    let mut asked_c = 0;
-    double.script(move |_, to| match to.as_str() {
-        "b" => Answer::reply(&of_b),
-        _ => {
-            asked_c += 1;
-            Answer::reply(if asked_c == 1 { &MemberSays::Recovering } else { &of_c })
+    let mut asked = BTreeMap::new();
+    double.script(move |_, to| {
+        let times: &mut u32 = asked.entry(to.clone()).or_default();
+        *times += 1;
+        match (to.as_str(), *times) {
+            ("c", 1) => Answer::reply(&MemberSays::Recovering),
+            ("d", 1) => Answer::reply(&MemberSays::Known { epoch: Incarnation::new(11, 0), count: 0 }),
+            ("e", 1) => Answer::reply(&MemberSays::Refused("no room".to_owned())),
+            ("f", 1) => Answer::Silence,
+            (name, _) => {
+                let voice = Voice { epoch: node(name).incarnation, known: BTreeMap::new() };
+                Answer::reply(&MemberSays::Counts(voice, counts(&[(name, 3)])))
+            }
         }
     });
     let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
     let quorum = Quorum::new(transport, Arc::clone(&ledger), members, Arc::default());
     let from = quorum.accept_loss().await.unwrap();
-    assert_eq!(from, ["b", "c"].map(|name| node(name).name));
+    assert_eq!(from, names[1..].iter().map(|name| node(name).name).collect::<Vec<_>>());
     assert_eq!(ledger.identity().standing, Standing::Active);
-    assert_eq!(*ledger.counts(), counts(&[("a", 0), ("b", 3), ("c", 5)]));
-    let asked = |of: &str| -> Vec<Ask> {
+    assert_eq!(*ledger.counts(), counts(&[("a", 0), ("b", 3), ("c", 3), ("d", 3), ("e", 3), ("f", 3)]));
+    let announced = Ask::Recover { epoch: node("a").incarnation, origin: Origin::Replacement, count: 0 };
+    for name in &names[1..] {
         let asked = |seen: &Seen| match seen {
-            Seen::Called(_, name, kind, body) if name.as_str() == of => AskMember::decode(*kind, body).ok(),
+            Seen::Called(_, to, kind, body) if to.as_str() == *name => AskMember::decode(*kind, body).ok(),
             _ => None,
         };
-        double.log().iter().filter_map(asked).map(|asked| asked.ask).collect()
-    };
-    let announced = Ask::Recover { epoch: node("a").incarnation, origin: Origin::Replacement, count: 0 };
-    assert_eq!(asked("b"), std::slice::from_ref(&announced));
-    assert_eq!(asked("c"), [announced, Ask::Salvage]);
+        let asked: Vec<Ask> = double.log().iter().filter_map(asked).map(|asked| asked.ask).collect();
+        let wanted = if *name == "b" { vec![announced.clone()] } else { vec![announced.clone(), Ask::Salvage] };
+        assert_eq!(asked, wanted, "{name}");
+    }
 }

@@ -159,20 +159,23 @@ impl Quorum {
     }
 
     /// Those who vote remember this store's epoch before they say what they have, as in a recovery: what the lost store has said of counts
-    /// that are on their way to them is void then (P24). The others are asked without.
+    /// that are on their way to them is void then (P24). Who does not vote, has no room to remember it, or a disk that takes nothing, is asked
+    /// without: a bad disk must not cost what can still be read.
     async fn take_over(&self, epoch: Incarnation, from: &mut BTreeSet<NodeName>) {
-        let count = self.ledger.counts().get(&self.ledger.slot()).unwrap_or(0);
-        let mut poll = Poll::new(self, Instant::now() + self.settings.ask_deadline);
-        let announce = || Ask::Recover { epoch, origin: Origin::Replacement, count };
-        self.others().for_each(|member| poll.ask(member, announce()));
-        while let Some(Said { member, outcome }) = poll.next().await {
-            match outcome {
-                Ok((node, MemberSays::Counts(_, counts))) => {
-                    self.ledger.merge(Source::Relay(&node), &counts);
-                    from.insert(member);
+        let own = Slot { producer: self.transport.node().name, epoch };
+        let count = self.ledger.counts().get(&own).unwrap_or(0);
+        for ask in [Ask::Recover { epoch, origin: Origin::Replacement, count }, Ask::Salvage] {
+            let mut poll = Poll::new(self, Instant::now() + self.settings.ask_deadline);
+            let left = self.others().filter(|member| !from.contains(*member));
+            left.for_each(|member| poll.ask(member, ask.clone()));
+            while let Some(Said { member, outcome }) = poll.next().await {
+                match outcome {
+                    Ok((node, MemberSays::Counts(_, counts))) => {
+                        self.ledger.merge(Source::Relay(&node), &counts);
+                        from.insert(member);
+                    }
+                    other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
                 }
-                Ok((_, MemberSays::Recovering | MemberSays::Known { .. })) => poll.ask(&member, Ask::Salvage),
-                other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
             }
         }
     }
