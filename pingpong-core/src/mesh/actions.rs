@@ -5,10 +5,12 @@ use super::driver::Driver;
 use super::lane::Lane;
 use super::session::Session;
 use super::writer::Writers;
+use crate::config::CONTROL_QUEUE_BYTES;
 use crate::link::{Connection, Link};
 use crate::monitor::DownReason;
+use crate::name::NodeName;
 use crate::node::Node;
-use crate::session::{Action, CloseReason, ConnId, Event, SessionId};
+use crate::session::{Action, CloseReason, ConnId, Event, Message, SessionId};
 use crate::transport::StopReason;
 use crate::wire::encode_close;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 /// How long the store of incarnations may take; links stand still meanwhile.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
+/// The most that one message tells of links to others: half of what the control queue holds.
+const PAGE_BYTES: usize = CONTROL_QUEUE_BYTES / 2;
 /// A peer that announces more than the configuration allows is taken at this.
 const LONGEST_FAILURE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
@@ -34,12 +38,8 @@ impl<L: Link> Driver<L> {
     async fn act(&mut self, action: Action) {
         let now = self.now();
         match action {
-            Action::Control { conn, message } => {
-                if let Some(Err(error)) = self.conns.get(&conn).map(|c| c.control(&message)) {
-                    self.control_failed(conn, &error);
-                }
-            }
-            Action::Tell { .. } => self.tell(action),
+            Action::Control { conn, message } => self.control(conn, &message),
+            Action::Tell { conn, after } => self.tell(conn, after),
             Action::OpenLanes { conn } => self.open_lanes(conn),
             Action::Drain { conn } => self.drain(conn),
             Action::AwaitHandover { conn, offsets } => {
@@ -52,13 +52,9 @@ impl<L: Link> Driver<L> {
             Action::Close { conn, reason } => self.close(conn, &reason),
             Action::Up { node, session, conn } => self.up(node, &session, conn),
             Action::Down { node, session, reason } => self.down(&node, &session, &reason),
-            Action::Told { by, peers } => {
-                // A neighbour's word about itself replaces what its Hello said (M7).
-                if let Some(moved) = peers.added.iter().find(|told| told.name == by) {
-                    self.redial.up(&by, &moved.addresses, now);
-                }
-                self.redial.told(&by, &peers, now);
-            }
+            Action::Told { by, news } => self.redial.told(&by, &news, now),
+            // A neighbour's word about itself replaces what its Hello said (M7).
+            Action::Moved { name, addresses } => self.redial.up(&name, &addresses, now),
             Action::Store(incarnation) => {
                 let stored = tokio::time::timeout(STORE_DEADLINE, self.store.store(incarnation)).await;
                 let late = |_| Err(format!("it has not answered within {STORE_DEADLINE:?}"));
@@ -84,15 +80,26 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    pub(super) fn tell(&mut self, action: Action) {
-        if let Action::Tell { conn, peers } = action
-            && let Some(known) = self.conns.get_mut(&conn)
-        {
-            known.tell(peers);
+    /// Queues a control message.
+    pub(super) fn control(&mut self, conn: ConnId, message: &Message) {
+        if let Some(Err(error)) = self.conns.get(&conn).map(|known| known.control(message)) {
+            self.control_failed(conn, &error);
         }
     }
 
-    pub(super) fn control_failed(&mut self, conn: ConnId, error: &ControlError) {
+    /// Answers a neighbour that asks for this node's links: at once, or with the next tick if it had an answer in this one.
+    pub(super) fn tell(&mut self, conn: ConnId, after: Option<NodeName>) {
+        let Some(known) = self.conns.get_mut(&conn) else { return };
+        if known.told_at == Some(self.ticks) {
+            known.asks = Some(after);
+            return;
+        }
+        known.told_at = Some(self.ticks);
+        let page = self.machine.peers(conn, after.as_ref(), PAGE_BYTES);
+        self.control(conn, &Message::Peers(page));
+    }
+
+    fn control_failed(&mut self, conn: ConnId, error: &ControlError) {
         let Some(known) = self.conns.get(&conn) else { return };
         let (peer, remote) = (known.connection.peer(), known.connection.remote());
         if let Some(left_out) = self.repeats.write(peer.as_str(), &error.to_string(), self.shared.now()) {

@@ -12,7 +12,7 @@ use crate::config::CONTROL_QUEUE_BYTES;
 use crate::link::{Broken, Closed, Connection, DialError, LaneReceiver, Priority};
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::session::{AttemptId, ConnId, Message, Peers, Told};
+use crate::session::{AttemptId, ConnId, Message};
 use crate::transport::WhenFull;
 use crate::wire::{ControlDecoder, LaneHeader, LaneRole, WireError, decode_heartbeat, encode_control};
 use bytes::Bytes;
@@ -43,16 +43,15 @@ pub(super) struct Conn<C> {
     pub(super) handshake: bool,
     /// Set when the lanes are opened (N8).
     pub(super) session: watch::Sender<Option<Arc<Session>>>,
-    /// What the peer has not been told yet of links to others (N17).
-    untold: Peers,
+    /// The tick in which the peer was last told of links to others (N17).
+    pub(super) told_at: Option<u64>,
+    /// It has asked again since: for the names after that one.
+    pub(super) asks: Option<Option<NodeName>>,
     /// This node leaves, and the session's final offsets have not been taken yet.
     pub(super) draining: bool,
     control: Arc<Lane>,
     tasks: JoinSet<()>,
 }
-
-/// The most that one message tells of links to others: half of what the control queue holds.
-const NEWS_BYTES: usize = CONTROL_QUEUE_BYTES / 2;
 
 /// The one cursor of a control lane.
 const CURSOR: (usize, u64) = (0, 1);
@@ -82,8 +81,17 @@ impl<C: Connection> Conn<C> {
             notices: notices.clone(),
         };
         tasks.spawn(watch.run());
-        let untold = Peers::default();
-        Self { connection, since: Instant::now(), handshake: true, session, untold, draining: false, control, tasks }
+        Self {
+            connection,
+            since: Instant::now(),
+            handshake: true,
+            session,
+            told_at: None,
+            asks: None,
+            draining: false,
+            control,
+            tasks,
+        }
     }
 
     /// Queues a control message.
@@ -96,38 +104,6 @@ impl<C: Connection> Conn<C> {
             Err(Refusal::Full) => Err(ControlError::Full),
             _ => Ok(()),
         }
-    }
-
-    /// Adds news to what the peer will be told; the latest word about a name counts.
-    pub(super) fn tell(&mut self, peers: Peers) {
-        for told in peers.added {
-            self.untold.gone.retain(|name| *name != told.name);
-            self.untold.added.retain(|other| other.name != told.name);
-            self.untold.added.push(told);
-        }
-        for gone in peers.gone {
-            self.untold.added.retain(|other| other.name != gone);
-            if !self.untold.gone.contains(&gone) {
-                self.untold.gone.push(gone);
-            }
-        }
-    }
-
-    /// News for one message of a tick: as many names as surely fit, the rest waits for the next one.
-    pub(super) fn news(&mut self) -> Option<Peers> {
-        let size = |told: &Told| {
-            8 + told.name.as_str().len() + told.addresses.iter().map(|a| 4 + a.as_str().len()).sum::<usize>()
-        };
-        let mut bytes = 0;
-        let fits = |next: usize, bytes: &mut usize| {
-            *bytes += next;
-            *bytes <= NEWS_BYTES
-        };
-        let gone = self.untold.gone.iter().take_while(|name| fits(8 + name.as_str().len(), &mut bytes)).count();
-        let gone: Vec<NodeName> = self.untold.gone.drain(..gone).collect();
-        let added = self.untold.added.iter().take_while(|told| fits(size(told), &mut bytes)).count();
-        let added: Vec<Told> = self.untold.added.drain(..added).collect();
-        (!gone.is_empty() || !added.is_empty()).then_some(Peers { added, gone })
     }
 
     /// The tasks, aborted, to be waited for.

@@ -6,6 +6,7 @@
 use super::connection::{Conn, Notice};
 use super::links::LinkInfo;
 use super::shared::Shared;
+use super::ticks::Compared;
 use crate::address::Address;
 use crate::config::{IncarnationStore, OutsideWorld};
 use crate::link::{Closed, Connection, DialError, Link};
@@ -54,6 +55,8 @@ pub(super) struct Driver<L: Link> {
     /// Tasks of connections and sessions that have ended, being waited for.
     pub(super) reaping: JoinSet<()>,
     pub(super) ticks: u64,
+    /// How this node's links and those of its neighbours compare (N17).
+    pub(super) compared: Compared,
     pub(super) next_tick: Instant,
     pub(super) leave_by: Option<Instant>,
     /// While leaving: every session so far ended with the peer's word that everything was handed over (S2).

@@ -61,6 +61,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
+use ticks::Compared;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -250,6 +251,7 @@ fn driver_of<L: Link>(
         dial_handles: BTreeMap::new(),
         reaping: JoinSet::new(),
         ticks: 0,
+        compared: Compared::default(),
         next_tick: Instant::now(),
         leave_by: None,
         flushed: true,

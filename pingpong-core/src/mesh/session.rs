@@ -14,7 +14,7 @@ use super::roster::Member;
 use crate::inbox::{CallTag, Dropped, Origin};
 use crate::message::Encoded;
 use crate::node::Node;
-use crate::session::{ClockOffset, ConnId, Detector, Heartbeat, LaneOffset, Verdict};
+use crate::session::{ClockOffset, ConnId, Detector, Heartbeat, LaneOffset, PeersDigest, Verdict};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{CallFailure, WhenFull};
@@ -83,6 +83,8 @@ struct Pulse {
     clock: ClockOffset,
     detector: Detector,
     packets: u64,
+    /// Of the peer's links, by its latest heartbeat and the one before.
+    peers: [Option<PeersDigest>; 2],
 }
 
 /// How many messages are in a batch.
@@ -122,7 +124,7 @@ impl Session {
             attention,
             trouble: Mutex::default(),
             given_up: Mutex::default(),
-            pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), detector, packets: 0 }),
+            pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), detector, packets: 0, peers: [None; 2] }),
             working: AtomicU64::new(0),
             peer_working: AtomicU64::new(0),
             handover: Mutex::default(),
@@ -237,7 +239,10 @@ impl Remote {
     /// A heartbeat of the peer arrived.
     pub(super) fn heard(&self, beat: &Heartbeat, now: Duration) {
         self.peer_working.fetch_max(beat.working, Ordering::Relaxed);
-        lock(&self.pulse).clock.heard(beat, now);
+        let mut pulse = lock(&self.pulse);
+        if pulse.clock.heard(beat, now) {
+            pulse.peers = [Some(beat.peers), pulse.peers[0]];
+        }
     }
 
     /// The smallest round trip of the last heartbeats.
@@ -261,8 +266,14 @@ impl Remote {
     }
 
     /// The heartbeat to send.
-    pub(super) fn beat(&self, now: Duration) -> Heartbeat {
-        lock(&self.pulse).clock.beat(now, self.working.load(Ordering::Relaxed))
+    pub(super) fn beat(&self, now: Duration, peers: PeersDigest) -> Heartbeat {
+        lock(&self.pulse).clock.beat(now, self.working.load(Ordering::Relaxed), peers)
+    }
+
+    /// The digest of the peer's links, as its latest heartbeat has it. `settled`: only if the one before had the same.
+    pub(super) fn peers(&self, settled: bool) -> Option<PeersDigest> {
+        let [latest, before] = lock(&self.pulse).peers;
+        latest.filter(|_| !settled || latest == before)
     }
 
     /// A lane of the peer begins. `false`: it has one of that number.

@@ -1,14 +1,32 @@
-//! What the driver does when time passes: heartbeats and verdicts, news for neighbours, late handshakes, dials.
+//! What the driver does when time passes: heartbeats and verdicts, questions to neighbours, late handshakes, dials.
 
 use super::connection::Notice;
 use super::driver::Driver;
 use super::session::{Session, Trouble};
 use crate::link::{Connection, Link};
-use crate::session::{Event, Handshake, Message, TICKS_PER_HEARTBEAT, Target, Verdict, tick_length};
+use crate::session::{
+    Action, ConnId, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict, tick_length,
+};
 use crate::wire::encode_heartbeat;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// A digest that did not change for so long is compared: two heartbeats of each side.
+const SETTLED_TICKS: u64 = 2 * TICKS_PER_HEARTBEAT as u64;
+
+/// What the digest of this node's links was at the last tick, and who was asked last for theirs (N17).
+#[derive(Default)]
+pub(super) struct Compared {
+    own: PeersDigest,
+    /// The tick since which it is the same.
+    since: u64,
+    /// The tick of the last question.
+    asked: u64,
+    /// Whom it went to.
+    last: ConnId,
+}
 
 /// Ticks between two looks for addresses of this node that have changed.
 const ADDRESS_TICKS: u64 = 16;
@@ -19,24 +37,29 @@ impl<L: Link> Driver<L> {
         self.next_tick = Instant::now() + length;
         self.ticks += 1;
         let now = self.now();
-        for session in self.shared.sessions() {
-            self.beat(&session, now);
+        let sessions = self.shared.sessions();
+        let peers = self.machine.peers_digest();
+        for session in &sessions {
+            self.beat(session, peers, now);
         }
-        self.tell_peers();
+        self.tell_late();
+        self.compare(&sessions, peers);
         self.end_late_handshakes();
         if self.ticks.is_multiple_of(ADDRESS_TICKS) {
             for action in self.machine.set_addresses(self.link.addresses()) {
-                self.tell(action);
+                if let Action::Control { conn, message } = action {
+                    self.control(conn, &message);
+                }
             }
         }
     }
 
-    fn beat(&mut self, session: &Arc<Session>, now: Duration) {
+    fn beat(&mut self, session: &Arc<Session>, peers: PeersDigest, now: Duration) {
         let Some(remote) = session.as_remote() else { return };
         let Some(conn) = self.conns.get(&remote.conn) else { return };
         // Half of the links at each tick.
         if self.ticks.wrapping_add(remote.conn.0).is_multiple_of(u64::from(TICKS_PER_HEARTBEAT)) {
-            conn.connection.send_datagram(encode_heartbeat(&remote.beat(now)));
+            conn.connection.send_datagram(encode_heartbeat(&remote.beat(now, peers)));
         }
         if remote.tick(conn.connection.packets(), now) == Verdict::Lost {
             tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
@@ -44,16 +67,37 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    fn tell_peers(&mut self) {
-        let mut failed = Vec::new();
-        for (id, conn) in &mut self.conns {
-            let Some(peers) = conn.news() else { continue };
-            if let Err(error) = conn.control(&Message::Peers(peers)) {
-                failed.push((*id, error));
-            }
+    /// Answers those that have asked twice in the last tick.
+    fn tell_late(&mut self) {
+        let late = self.conns.iter_mut().filter_map(|(id, conn)| Some((*id, conn.asks.take()?)));
+        for (conn, after) in late.collect::<Vec<_>>() {
+            self.tell(conn, after);
         }
-        for (conn, error) in failed {
-            self.control_failed(conn, &error);
+    }
+
+    /// Asks a neighbour that is linked with others than this node for their names (N17): one in a tick, in turn.
+    ///
+    /// While links come and go each digest is out of date at once. So both sides' must stand still, or a failure timeout must
+    /// have passed since the last question.
+    fn compare(&mut self, sessions: &[Arc<Session>], own: PeersDigest) {
+        let compared = &mut self.compared;
+        if compared.own != own {
+            (compared.own, compared.since) = (own, self.ticks);
+        }
+        let settled = self.ticks - compared.since >= SETTLED_TICKS;
+        if !settled && self.ticks - compared.asked < u64::from(TICKS_PER_TIMEOUT) {
+            return;
+        }
+        let digests = sessions.iter().filter_map(|session| {
+            let remote = session.as_remote()?;
+            Some((remote.conn, remote.peers(settled)?))
+        });
+        let digests: BTreeMap<ConnId, PeersDigest> = digests.collect();
+        let unread = self.machine.unread(|conn| digests.get(&conn).copied());
+        let next = unread.iter().filter(|conn| **conn > compared.last).min().or(unread.iter().min());
+        if let Some(conn) = next.copied() {
+            (compared.last, compared.asked) = (conn, self.ticks);
+            self.pending.push_back(Event::Compare { conn });
         }
     }
 

@@ -5,6 +5,7 @@
 //! is shared between the way there and the way back is unknown, so half of it is the error, and the sample with the
 //! smallest round trip counts.
 
+use super::message::PeersDigest;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub struct Heartbeat {
     pub working: u64,
     /// The latest heartbeat that the sender has of the reader.
     pub echo: Option<Echo>,
+    /// Of the nodes that the sender is linked with (N17).
+    pub peers: PeersDigest,
 }
 
 /// What comes back of a heartbeat.
@@ -91,30 +94,32 @@ impl ClockOffset {
     }
 
     /// The next heartbeat. `now` is read as late as possible before it is handed to the network.
-    pub fn beat(&mut self, now: Duration, working: u64) -> Heartbeat {
+    pub fn beat(&mut self, now: Duration, working: u64, peers: PeersDigest) -> Heartbeat {
         let now_us = micros(now);
         self.sent_seq = self.sent_seq.saturating_add(1);
         self.first_sent_us.get_or_insert(now_us);
         self.last_sent_us = self.last_sent_us.max(now_us);
         let echo = self.latest.map(|of| Echo { sent_us: of.sent_us, held_us: now_us.saturating_sub(of.at_us) });
-        Heartbeat { session_number: self.session_number, seq: self.sent_seq, sent_us: now_us, working, echo }
+        Heartbeat { session_number: self.session_number, seq: self.sent_seq, sent_us: now_us, working, echo, peers }
     }
 
-    /// A heartbeat of the peer arrived. One of another session, an overtaken, repeated or absurd one changes nothing.
-    pub fn heard(&mut self, beat: &Heartbeat, now: Duration) {
+    /// A heartbeat of the peer arrived. One of another session, an overtaken or repeated one changes nothing: `false`. Absurd times
+    /// change nothing of the offset.
+    pub fn heard(&mut self, beat: &Heartbeat, now: Duration) -> bool {
         let overtaken = self.latest.is_some_and(|latest| beat.seq <= latest.seq);
         if beat.session_number != self.session_number || overtaken {
-            return;
+            return false;
         }
         let now_us = micros(now);
         self.latest = Some(Arrived { seq: beat.seq, sent_us: beat.sent_us, at_us: now_us });
-        let Some(sample) = beat.echo.and_then(|echo| self.sample(beat.sent_us, echo, now_us)) else { return };
+        let Some(sample) = beat.echo.and_then(|echo| self.sample(beat.sent_us, echo, now_us)) else { return true };
         // A suspended host's clock may have stood still: what was measured before is wrong now.
         self.samples.retain(|older| older.agrees_with(&sample));
         if self.samples.len() == KEPT_SAMPLES {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
+        true
     }
 
     /// One sample from the four times, or nothing if they cannot be true.
@@ -155,6 +160,7 @@ mod tests {
     use proptest::prelude::*;
 
     const SESSION: u64 = 7;
+    const PEERS: PeersDigest = PeersDigest::NONE;
 
     fn us(time: u64) -> Duration {
         Duration::from_micros(time)
@@ -162,20 +168,20 @@ mod tests {
 
     fn from_peer(seq: u64, sent_us: u64, echo: Option<(u64, u64)>) -> Heartbeat {
         let echo = echo.map(|(sent_us, held_us)| Echo { sent_us, held_us });
-        Heartbeat { session_number: SESSION, seq, sent_us, working: 0, echo }
+        Heartbeat { session_number: SESSION, seq, sent_us, working: 0, echo, peers: PEERS }
     }
 
     #[test]
     fn four_timestamps_give_the_offset() {
         let mut clock = ClockOffset::new(SESSION);
-        assert_eq!(clock.beat(us(1_000), 0), from_peer(1, 1_000, None));
+        assert_eq!(clock.beat(us(1_000), 0, PEERS), from_peer(1, 1_000, None));
         // The peer's clock is 500_000 ahead: 40 us there, held for 100 us, 60 us back.
         clock.heard(&from_peer(1, 501_140, Some((1_000, 100))), us(1_200));
         let offset = clock.offset().unwrap();
         assert_eq!(offset, Offset { peer_minus_local_us: 499_990, error_us: 51, rtt_us: 100 });
         assert_eq!(clock.to_local(500_990), Some(us(1_000)));
         assert_eq!(clock.to_local(0), Some(Duration::ZERO));
-        assert_eq!(clock.beat(us(1_500), 0), from_peer(2, 1_500, Some((501_140, 300))));
+        assert_eq!(clock.beat(us(1_500), 0, PEERS), from_peer(2, 1_500, Some((501_140, 300))));
     }
 
     #[test]
@@ -190,7 +196,7 @@ mod tests {
     fn the_smallest_round_trip_of_the_last_sixteen_counts() {
         let mut clock = ClockOffset::new(SESSION);
         let round = |clock: &mut ClockOffset, n: u64, rtt: u64| {
-            let sent = clock.beat(us(n * 10_000), 0).sent_us;
+            let sent = clock.beat(us(n * 10_000), 0, PEERS).sent_us;
             clock.heard(&from_peer(n, sent + rtt / 2, Some((sent, 0))), us(sent + rtt));
         };
         round(&mut clock, 1, 10);
@@ -206,7 +212,7 @@ mod tests {
     fn what_cannot_be_true_is_ignored() {
         let mut clock = ClockOffset::new(SESSION);
         clock.heard(&from_peer(1, 50, Some((0, 0))), us(90));
-        clock.beat(us(100), 0);
+        clock.beat(us(100), 0, PEERS);
         let absurd = [(99, 0), (101, 0), (100, 200), (100, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX)];
         for (seq, echo) in (2..).zip(absurd) {
             clock.heard(&from_peer(seq, 60, Some(echo)), us(150));
@@ -222,9 +228,9 @@ mod tests {
     #[test]
     fn a_clock_that_stood_still_is_believed_at_once() {
         let mut clock = ClockOffset::new(SESSION);
-        clock.beat(us(0), 0);
+        clock.beat(us(0), 0, PEERS);
         clock.heard(&from_peer(1, 1_000_005, Some((0, 0))), us(10));
-        clock.beat(us(9_000_000), 0);
+        clock.beat(us(9_000_000), 0, PEERS);
         clock.heard(&from_peer(2, 1_000_505, Some((9_000_000, 0))), us(9_001_000));
         let offset = clock.offset().unwrap();
         assert_eq!(offset.rtt_us, 1_000, "the sample before the suspension has the smaller round trip, and is wrong");
@@ -244,9 +250,9 @@ mod tests {
             let mut at = start;
             for (way_there, held, way_back, odd) in rounds {
                 at += 125_000_000 + odd;
-                let beat = here.beat(local(at), 0);
+                let beat = here.beat(local(at), 0, PEERS);
                 there.heard(&beat, remote(at + way_there));
-                let back = there.beat(remote(at + way_there + held), 0);
+                let back = there.beat(remote(at + way_there + held), 0, PEERS);
                 here.heard(&back, local(at + way_there + held + way_back));
                 let offset = here.offset().unwrap();
                 prop_assert!(offset.peer_minus_local_us.abs_diff(truth) <= offset.error_us, "{offset:?}, true {truth}");
@@ -262,7 +268,7 @@ mod tests {
         ) {
             let mut clock = ClockOffset::new(SESSION);
             for (seq, sent_us, echo_us, held_us, now) in beats {
-                clock.beat(us(now), 0);
+                clock.beat(us(now), 0, PEERS);
                 for echo in [Some((echo_us, held_us)), Some((now, held_us)), Some((now, 0)), None] {
                     clock.heard(&from_peer(seq, sent_us, echo), us(now.saturating_add(held_us)));
                     clock.to_local(sent_us);

@@ -5,9 +5,11 @@
 
 use crate::address::Address;
 use crate::name::{ClusterName, NodeName};
-use crate::node::Incarnation;
+use crate::node::{Incarnation, Node};
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
 use std::fmt;
+use std::hash::Hasher;
 
 /// Names one session of a pair of nodes: the chooser's life and its number there, with random bits of both sides.
 ///
@@ -106,8 +108,12 @@ pub enum Message {
     ProbeAck(u64),
     /// I leave; nothing follows these final offsets of my lanes (N15).
     Goodbye(Vec<LaneOffset>),
-    /// Names that I am linked with, and names that I no longer am (N17).
+    /// With whom are you linked, beyond that name in their order, or from the first one on? (N17)
+    AskPeers(Option<NodeName>),
+    /// With these. Said when asked (N17).
     Peers(Peers),
+    /// I can be dialled at these addresses from now on, in place of those that I said before (M7).
+    Moved(Vec<Address>),
 }
 
 /// Where a lane ends: bytes of frames written to it, the header of the lane not counted.
@@ -119,13 +125,48 @@ pub struct LaneOffset {
     pub offset: u64,
 }
 
-/// News about links to others (N17).
+/// With whom a node is linked: a part of the names, in their order (N17).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Peers {
-    /// Names that the writer has authenticated and is linked with, and where they said they can be dialled.
-    pub added: Vec<Told>,
-    /// Names that the writer is no longer linked with.
-    pub gone: Vec<NodeName>,
+    /// Of all with whom the writer is linked, at the time of writing.
+    pub digest: PeersDigest,
+    /// Names that the writer has authenticated and is linked with, and where they said they can be dialled: sorted by name,
+    /// and without a gap between the first and the last.
+    pub told: Vec<Told>,
+    /// There are more, beyond the last one of these.
+    pub more: bool,
+}
+
+/// What tells two sets of linked nodes apart in eight bytes (N17): of the writer itself and all with whom it is linked, the sum
+/// of the hashes of name, incarnation and addresses. Nodes that are all linked with each other have the same.
+///
+/// The hash is the same on all nodes; two sets have the same sum by chance once in 2^64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeersDigest(u64);
+
+impl PeersDigest {
+    /// Of no node at all.
+    pub const NONE: Self = Self(0);
+
+    /// Of one node alone.
+    pub fn of(node: &Node, addresses: &[Address]) -> Self {
+        let mut hasher = SipHasher13::new();
+        // Each part ends with a byte that no text has.
+        let mut part = |bytes: &[u8]| {
+            hasher.write(bytes);
+            hasher.write(&[0xff]);
+        };
+        part(node.name.as_str().as_bytes());
+        part(&node.incarnation.to_bytes());
+        addresses.iter().for_each(|address| part(address.as_str().as_bytes()));
+        Self(hasher.finish())
+    }
+
+    /// Of both together; nobody is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
 }
 
 /// A name that a neighbour told, with the addresses of that name's own `Hello`.

@@ -21,8 +21,10 @@ pub use clock::{ClockOffset, Echo, Heartbeat, Offset};
 #[cfg(feature = "model")]
 pub use detector::Rules as DetectorRules;
 pub use detector::{Detector, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Verdict, tick_length};
-pub use machine::{Action, ConnId, Event, Handshake, Identity, Limits, Machine, Outside, Session};
+pub use machine::{Action, ConnId, Event, Handshake, Identity, Limits, Machine, News, Outside, Session};
 #[cfg(feature = "model")]
 pub use machine::{Rule, Rules};
-pub use message::{CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, SessionId, Told, Versions};
+pub use message::{
+    CloseReason, Hello, LaneOffset, MAX_ADDRESSES, Message, Peers, PeersDigest, SessionId, Told, Versions,
+};
 pub use redial::{Attempt, AttemptId, Due, Outcome, Redial, RedialSettings, Target};

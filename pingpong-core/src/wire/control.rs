@@ -190,7 +190,7 @@ fn decode_message(body: &[u8]) -> Result<Message, WireError> {
 mod tests {
     use super::*;
     use crate::node::Incarnation;
-    use crate::session::{Heartbeat, Hello, LaneOffset, Peers, Told};
+    use crate::session::{Heartbeat, Hello, LaneOffset, Peers, PeersDigest, Told};
     use crate::{Address, NodeName};
     use proptest::prelude::*;
 
@@ -200,7 +200,8 @@ mod tests {
         let messages = [
             Message::Probe(300),
             Message::Goodbye(vec![LaneOffset { lane: 2, offset: 1 << 40 }]),
-            Message::Peers(Peers { added: vec![told], gone: vec![NodeName::new("c").unwrap()] }),
+            Message::AskPeers(Some(NodeName::new("a").unwrap())),
+            Message::Peers(Peers { digest: PeersDigest::NONE, told: vec![told], more: true }),
         ];
         let mut decoder = ControlDecoder::new();
         let mut seen = Vec::new();
@@ -261,7 +262,7 @@ mod tests {
         decoder.push(&(bytes.len() as u32).to_le_bytes());
         decoder.push(bytes);
         if let Ok(Some(Message::Peers(peers))) = decoder.message() {
-            assert!(peers.added.len() + peers.gone.len() <= bytes.len());
+            assert!(peers.told.len() <= bytes.len());
         }
         for read in [ControlDecoder::message_drop, ControlDecoder::header_drop] {
             let mut decoder = ControlDecoder::new();
@@ -297,17 +298,20 @@ mod tests {
             lanes: 24,
             addresses: vec![address.clone(), address.clone()],
         };
-        let told = Told { name: name.clone(), addresses: vec![address] };
+        let told = Told { name: name.clone(), addresses: vec![address.clone()] };
         let messages = [
             Message::Hello(Box::new(hello)),
             Message::Probe(300),
             Message::Goodbye(vec![LaneOffset { lane: 2, offset: 1 << 40 }; 3]),
-            Message::Peers(Peers { added: vec![told; 2], gone: vec![name] }),
+            Message::AskPeers(Some(name)),
+            Message::Moved(vec![address]),
+            Message::Peers(Peers { digest: PeersDigest::NONE, told: vec![told; 2], more: false }),
         ];
         let mut all: Vec<_> = messages.iter().map(|m| encode_control(m).unwrap()[4..].to_vec()).collect();
         let role = LaneRole::Server(ServerName::new("consumer").unwrap());
         all.push(encode_lane_header(&LaneHeader { lane: 7, role }).unwrap().to_vec());
-        let beat = Heartbeat { session_number: 3, seq: 9, sent_us: 1 << 33, working: 1, echo: None };
+        let beat =
+            Heartbeat { session_number: 3, seq: 9, sent_us: 1 << 33, working: 1, echo: None, peers: PeersDigest::NONE };
         all.push(encode_heartbeat(&beat).to_vec());
         all.push(encode_close(&CloseReason::Refused("another cluster".to_owned())).to_vec());
         all.push(encode_close(&CloseReason::Replaced { by: incarnation, at: None }).to_vec());

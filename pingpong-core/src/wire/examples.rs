@@ -6,8 +6,8 @@ use super::{
 };
 use crate::inbox::CallTag;
 use crate::message::MessageType;
-use crate::node::Incarnation;
-use crate::session::{CloseReason, Echo, Heartbeat, Hello, Message, SessionId, Versions};
+use crate::node::{Incarnation, Node};
+use crate::session::{CloseReason, Echo, Heartbeat, Hello, Message, PeersDigest, SessionId, Versions};
 use crate::{Address, ClusterName, NodeName, ServerName};
 
 /// The bytes of a hex dump.
@@ -85,9 +85,11 @@ fn example_4_a_take_a_heartbeat_and_a_close_reason() {
     let id = SessionId { chooser: NodeName::new("a").unwrap(), incarnation, number: 1, random: [300, 77] };
     let take = encode_control(&Message::Take(id)).unwrap();
     assert_eq!(take[..], bytes("0a 00 00 00  01  01 61  e8 07 05  01  ac 02 4d"));
+    let node = Node { name: NodeName::new("a").unwrap(), incarnation };
+    let peers = PeersDigest::of(&node, &[Address::new("127.0.0.1:4433").unwrap()]);
     let echo = Some(Echo { sent_us: 125_000, held_us: 40 });
-    let beat = Heartbeat { session_number: 1, seq: 2, sent_us: 250_000, working: 0, echo };
-    let datagram = bytes("01 02  90 a1 0f  00  01 c8 d0 07 28");
+    let beat = Heartbeat { session_number: 1, seq: 2, sent_us: 250_000, working: 0, echo, peers };
+    let datagram = bytes("01 02  90 a1 0f  00  01 c8 d0 07 28  e2 c4 89 bc ad 98 bc a8 b6 01");
     assert_eq!(encode_heartbeat(&beat)[..], datagram);
     assert_eq!(decode_heartbeat(&datagram), Ok(beat));
     let reason = CloseReason::Replaced { by: incarnation, at: Some(Address::new("n2:1").unwrap()) };

@@ -5,7 +5,8 @@ pub(crate) const TAKE: u8 = 1;
 pub(crate) const READY: u8 = 2;
 pub(crate) const PROBE: u8 = 3;
 pub(crate) const PROBE_ACK: u8 = 4;
-pub(crate) const PEERS: u8 = 6;
+pub(crate) const ASK_PEERS: u8 = 6;
+pub(crate) const PEERS: u8 = 7;
 
 /// Numbers of close reasons.
 pub(crate) const SURPLUS: u8 = 0;
@@ -43,6 +44,11 @@ pub(crate) fn list(items: &[Vec<u8>]) -> Vec<u8> {
 /// A body behind its length, as control messages and lane headers are.
 pub(crate) fn sized(body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32).to_le_bytes(), body].concat()
+}
+
+/// A heartbeat of session 1 without an echo: its count, which is its time too, and the digest of its sender's links.
+pub(crate) fn heartbeat(count: u64, peers: u64) -> Vec<u8> {
+    [varint(1), varint(count), varint(count), varint(0), vec![0], varint(peers)].concat()
 }
 
 /// The header of a lane for a server.

@@ -6,7 +6,7 @@
 use arbitrary::{Result, Unstructured};
 use pingpong_core::session::{
     Action, CloseReason, ConnId, Event, Hello, Identity, LaneOffset, Limits, Machine, Message, Outside, Peers,
-    SessionId, Told, Versions,
+    PeersDigest, SessionId, Told, Versions,
 };
 use pingpong_core::wire::{ControlDecoder, LaneHeader, LaneRole, encode_control, encode_lane_header};
 use pingpong_core::{Address, ClusterName, Incarnation, Node, NodeName};
@@ -165,8 +165,9 @@ impl Shell {
             }
             8 => Message::Goodbye(vec![LaneOffset { lane: u.arbitrary()?, offset: u.arbitrary()? }]),
             _ => Message::Peers(Peers {
-                added: vec![Told { name: some_name(u)?, addresses: vec![Address::new("x:1").expect("it is one"); 3] }],
-                gone: vec![some_name(u)?],
+                digest: PeersDigest::NONE,
+                told: vec![Told { name: some_name(u)?, addresses: vec![Address::new("x:1").expect("it is one"); 3] }],
+                more: u.arbitrary()?,
             }),
         };
         // What a peer sends has a written form, which is read as it was meant.

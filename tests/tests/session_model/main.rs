@@ -39,12 +39,12 @@ mod watch;
 mod world;
 mod worlds;
 
-use pingpong_core::session::{Rule, Rules};
+use pingpong_core::session::Rule;
 use run::{finds, holds, walks};
 use world::World;
 
 fn without(rule: Rule, world: World) -> World {
-    World { rules: Rules::ALL.without(rule), ..world }
+    World { rules: world.rules.without(rule), ..world }
 }
 
 macro_rules! hold {
@@ -84,6 +84,8 @@ hold! {
     twice_crash: worlds::twice_crash();
     stop_blind: without(Rule::StopCompares, worlds::twice_raise());
     exchange: worlds::exchange();
+    told_late: worlds::told_late();
+    told_late_verdict: worlds::and_a_verdict(worlds::told_late());
     bridge: worlds::bridge();
     exchange_restart: worlds::exchange_restart();
     bridge_restart: worlds::bridge_restart();
@@ -110,6 +112,8 @@ bug! {
     bug_raise_keeps_sessions: RaiseEndsSessions off in worlds::twice_raise(), breaks "nothing left to do";
     bug_goodbye_at_once: GoodbyeWaits off in worlds::leave(), breaks "said to be flushed";
     bug_no_exchange: Exchange off in worlds::exchange(), breaks "nothing left to do";
+    bug_asks_once: Compare off in worlds::told_late(), breaks "nothing left to do";
+    bug_read_for_ever: ReadAgain off in worlds::and_a_verdict(worlds::told_late()), breaks "nothing left to do";
 }
 
 #[test]

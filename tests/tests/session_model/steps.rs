@@ -26,7 +26,10 @@ impl World {
     fn act(&self, state: &mut State, node: usize, action: Action) {
         match action {
             Action::Control { conn, message } => self.write(state, node, conn, message),
-            Action::Tell { conn, peers } => self.write(state, node, conn, Message::Peers(peers)),
+            Action::Tell { conn, after } => {
+                let page = state.nodes[node].machine.peers(conn, after.as_ref(), 1);
+                self.write(state, node, conn, Message::Peers(page));
+            }
             Action::Close { conn, reason } => {
                 let wire = conn.0 as usize;
                 let side = state.side(wire, node);
@@ -53,7 +56,7 @@ impl World {
             }
             Action::Stop { by, .. } => self.saw_stop(state, node, by),
             Action::Quit => state.end(node, Life::Quit),
-            Action::OpenLanes { .. } | Action::Told { .. } => {}
+            Action::OpenLanes { .. } | Action::Told { .. } | Action::Moved { .. } => {}
         }
     }
 
@@ -113,6 +116,7 @@ impl World {
                 self.feed(state, node, Event::Closed { conn, reason });
             }
             Step::LoseClose(..) => state.wires[wire].edit().close[side] = None,
+            Step::Compare(..) => self.feed(state, node, Event::Compare { conn }),
             Step::Silence(..) => {
                 self.feed(state, node, Event::Lost { conn });
                 state.wires[wire].edit().open[side] = false;
@@ -204,7 +208,8 @@ impl Model for World {
             | Step::Silence(wire, side)
             | Step::Verdict(wire, side)
             | Step::Drained(wire, side)
-            | Step::HandedOver(wire, side) => self.wire_step(&mut state, &step, *wire, *side)?,
+            | Step::HandedOver(wire, side)
+            | Step::Compare(wire, side) => self.wire_step(&mut state, &step, *wire, *side)?,
             Step::Crash(node) => {
                 state.left.crashes -= 1;
                 state.faults = true;

@@ -236,7 +236,7 @@ impl World {
                 Action::Close { conn, reason: CloseReason::Stale } if parked(conn) => self.note(witness::PARKED_AGAIN),
                 Action::Close { reason: CloseReason::Surplus, .. } => self.note(witness::SURPLUS),
                 Action::Close { reason: CloseReason::Stale, .. } => self.note(witness::STALE),
-                Action::Told { peers, .. } if !peers.added.is_empty() => self.note(witness::TOLD),
+                Action::Told { news, .. } if !news.added.is_empty() => self.note(witness::TOLD),
                 _ => {}
             }
         }

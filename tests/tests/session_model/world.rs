@@ -148,6 +148,8 @@ pub(crate) enum Step {
     Verdict(usize, usize),
     Drained(usize, usize),
     HandedOver(usize, usize),
+    /// That end has heard of links that it has not read (N17).
+    Compare(usize, usize),
     Crash(usize),
     Restart(usize),
     /// With the clock set back and the store lost.
@@ -322,6 +324,9 @@ impl World {
         if wire.handover[side].is_some_and(|end| state.delivered(at, side) >= end) {
             steps.push(Step::HandedOver(at, side));
         }
+        if self.unread(state, at, side) {
+            steps.push(Step::Compare(at, side));
+        }
         // Only closes of the first dials are lost.
         let early = at < self.dials;
         if wire.close[side].is_some() {
@@ -336,6 +341,17 @@ impl World {
                 steps.push(Step::Silence(at, side));
             }
         }
+    }
+
+    /// Heartbeats on that connection tell this end of links that it has not read.
+    fn unread(&self, state: &State, at: usize, side: usize) -> bool {
+        let wire = &state.wires[at];
+        let conn = ConnId(at as u64);
+        let machine = |side: usize| &state.nodes[wire.ends[side]].machine;
+        let linked =
+            wire.open == [true; 2] && (0..2).all(|side| state.runs(wire.ends[side]) && machine(side).lanes_open(conn));
+        let peers = || machine(1 - side).peers_digest();
+        linked && machine(side).unread(|heard| (heard == conn).then(peers)).contains(&conn)
     }
 
     fn redials(&self, state: &State, steps: &mut Vec<Step>) {

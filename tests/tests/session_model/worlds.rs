@@ -4,7 +4,7 @@ use crate::run::full;
 use crate::watch::witness::*;
 use crate::world::{Budget, World};
 use pingpong_core::NodeName;
-use pingpong_core::session::Rules;
+use pingpong_core::session::{Rule, Rules};
 
 fn names(letters: &[&str]) -> Vec<NodeName> {
     letters.iter().map(|letter| NodeName::new(letter).expect("a name")).collect()
@@ -26,7 +26,8 @@ pub(crate) fn two() -> World {
         breakable: |_| true,
         clock_back: false,
         own_detector: true,
-        rules: Rules::ALL,
+        // Two have nobody to tell each other of.
+        rules: Rules::ALL.without(Rule::Exchange),
         witnesses: 0,
         met: Default::default(),
     }
@@ -185,9 +186,15 @@ pub(crate) fn exchange() -> World {
         names: names(&["a", "b", "c"]),
         generations: vec![2, 2, 2],
         seeds: seeds(&[&["b"], &[], &["b"]]),
+        rules: Rules::ALL,
         witnesses: TOLD,
         ..two()
     }
+}
+
+/// Of the two that have the same seed only `a` can dial the other: also when it comes first, and has to be told later.
+pub(crate) fn told_late() -> World {
+    World { reach: |from, to| (from, to) != (2, 0), ..exchange() }
 }
 
 /// Two of three cannot dial each other.
@@ -239,6 +246,7 @@ pub(crate) fn walk_three() -> World {
         names: names(&["a", "b", "c"]),
         generations: vec![2, 2, 2],
         seeds: seeds(&[&["b"], &[], &["b"]]),
+        rules: Rules::ALL,
         dials: 16,
         ..walk_two()
     }

@@ -1,14 +1,15 @@
 //! What the shell tells the machine, and what the machine tells the shell to do.
 
+use super::exchange::News;
 use crate::address::Address;
 use crate::monitor::DownReason;
 use crate::name::{ClusterName, NodeName};
 use crate::node::{Incarnation, Node};
-use crate::session::{CloseReason, LaneOffset, Message, Peers, SessionId, Versions};
+use crate::session::{CloseReason, LaneOffset, Message, SessionId, Versions};
 use std::fmt;
 
 /// A connection, as the shell numbers it: greater for a later one, never used again in a process.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
 impl fmt::Debug for ConnId {
@@ -135,6 +136,11 @@ pub enum Event {
         /// How, for both logs.
         words: String,
     },
+    /// The digest of the peer's links is not known here, by [`Machine::unread`](super::Machine::unread) (N17).
+    Compare {
+        /// The session's connection.
+        conn: ConnId,
+    },
     /// Leave the cluster gracefully (S2).
     Leave,
     /// The time for that is over.
@@ -155,13 +161,13 @@ pub enum Action {
         /// The message.
         message: Message,
     },
-    /// Tell the peer about links to others: merge it with what is not yet written, and write at most one
-    /// [`Message::Peers`] each tick (N17).
+    /// The peer asks for links to others: answer with [`Machine::peers`](super::Machine::peers) as it is then, at most once
+    /// each tick (N17).
     Tell {
         /// The connection.
         conn: ConnId,
-        /// The news.
-        peers: Peers,
+        /// The names after this one.
+        after: Option<NodeName>,
     },
     /// From here on the lanes of this connection are read and written (N8).
     OpenLanes {
@@ -210,8 +216,15 @@ pub enum Action {
     Told {
         /// The neighbour, which is linked.
         by: NodeName,
-        /// What it told, without names that there is no room for.
-        peers: Peers,
+        /// What it told, without names that are linked, and those that there is no room for.
+        news: News,
+    },
+    /// A neighbour can be dialled elsewhere: for the address book.
+    Moved {
+        /// The neighbour, which is linked.
+        name: NodeName,
+        /// Where.
+        addresses: Vec<Address>,
     },
     /// Keep this incarnation in the store before going on (N12).
     Store(Incarnation),

@@ -161,7 +161,6 @@ impl Machine {
                         continue;
                     }
                     self.end_session(name, DownReason::PeerLostUs, Some(CloseReason::Lost), turn);
-                    self.tell_gone(name, turn);
                 }
                 Some(_) if !self.rules.has(Rule::ReplaceAtAnswer) => self.replace(name, conn, turn),
                 _ => {}

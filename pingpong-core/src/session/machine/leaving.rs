@@ -1,7 +1,7 @@
 //! Goodbyes (N15, S2), and the commands that end a link (N14).
 
 use super::rules::Rule;
-use super::{Action, ConnId, Machine, Stage, Turn};
+use super::{Action, ConnId, Limits, Machine, Stage, Turn};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::session::{CloseReason, LaneOffset, Message};
@@ -57,7 +57,6 @@ impl Machine {
         let Some(name) = self.session_name(conn) else { return };
         if self.peers.session(&name).is_some_and(|session| session.goodbye) {
             self.end_session(&name, DownReason::Left { flushed: true }, Some(CloseReason::Done), turn);
-            self.tell_gone(&name, turn);
         }
     }
 
@@ -73,13 +72,11 @@ impl Machine {
             return;
         }
         self.end_session(name, DownReason::Disconnected, Some(CloseReason::Disconnected), turn);
-        self.tell_gone(name, turn);
         self.choose(name, turn);
     }
 
     /// N14: all connections are closed, and neither side dials the other any more. What was seen of the name stays.
     pub(super) fn forget(&mut self, name: &NodeName, turn: &mut Turn) {
-        let linked = self.session(name).is_some();
         self.end_session(name, DownReason::Forgotten, Some(CloseReason::Forgotten), turn);
         for conn in self.conns_of(name) {
             self.close(conn, CloseReason::Forgotten, turn);
@@ -87,9 +84,15 @@ impl Machine {
         if let Some(record) = self.peers.get_mut(name) {
             record.offer = None;
             record.let_go();
+            self.shun(name);
         }
-        if linked {
-            self.tell_gone(name, turn);
+    }
+
+    /// A neighbour's word alone does not bring this name back; a dial of its own does. As many are remembered as retired names.
+    pub(super) fn shun(&mut self, name: &NodeName) {
+        let most = self.limits.max_peers.saturating_mul(Limits::SEEN_FACTOR);
+        if self.shunned.len() < most {
+            self.shunned.insert(name.clone());
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The life of a session: taken, up, and ended, the connection always before the `Down` (N5, N6, N8, N9).
 
 use super::conn::Phase;
-use super::peer::Session;
+use super::peer::{Reading, Session};
 use super::rules::Rule;
 use super::{Action, ConnId, Machine, Outside, Stage, Turn};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
-use crate::session::{CloseReason, Message, SessionId};
+use crate::session::{CloseReason, Message, PeersDigest, SessionId};
 
 impl Machine {
     /// The taker's answer to an offer (N5, N6, N9, N10).
@@ -72,30 +72,35 @@ impl Machine {
         self.choose(&name, turn);
     }
 
-    /// A session begins (N6): `Up`, then lanes, then what the neighbours are told (N17).
+    /// A session begins (N6): `Up`, then lanes, then the question for more names (N17).
     pub(super) fn rise(&mut self, conn: ConnId, id: SessionId, peer_since: u64, turn: &mut Turn) {
         let Some(known) = self.conns.get_mut(&conn) else { return };
         let Some(record) = self.peers.get_mut(&known.peer) else { return };
+        let unheard_of = !record.is_wanted();
         let keep = if self.rules.has(Rule::UpAtReady) { known.greeting.take() } else { known.greeting.clone() };
         let Some(greeting) = keep else { return };
         known.phase = Phase::Up;
         let name = known.peer.clone();
         record.memory.seen = record.memory.seen.max(Some(greeting.incarnation));
         record.wanted = true;
+        record.told_by.clear();
+        let node = Node { name: name.clone(), incarnation: greeting.incarnation };
         record.session = Some(Session {
             id: id.clone(),
             conn,
             incarnation: greeting.incarnation,
             failure_timeout_millis: greeting.failure_timeout_millis,
+            digest: PeersDigest::of(&node, &greeting.addresses),
+            reading: Reading::default(),
             addresses: greeting.addresses,
             since: self.moment,
             peer_since,
             goodbye: false,
         });
-        let node = Node { name: name.clone(), incarnation: greeting.incarnation };
+        self.shunned.remove(&name);
         turn.act(Action::Up { node, session: id, conn });
         turn.act(Action::OpenLanes { conn });
-        self.tell_up(&name, conn, turn);
+        self.greet_neighbour(conn, unheard_of, turn);
     }
 
     /// A session ends. The connection goes first, so that nothing is delivered after the `Down` (N8); an older
@@ -118,6 +123,9 @@ impl Machine {
         if matches!(reason, DownReason::Left { .. } | DownReason::Forgotten) {
             record.let_go();
         }
+        if reason == DownReason::Forgotten {
+            self.shun(name);
+        }
         match close {
             Some(reason) => self.close(session.conn, reason, turn),
             None => drop(self.conns.remove(&session.conn)),
@@ -126,6 +134,7 @@ impl Machine {
         turn.act(Action::Down { node, session: session.id, reason });
         self.unanswered(name, turn);
         self.tells_no_more(name);
+        self.unread_all();
     }
 
     /// A connection ends, whatever it was for: its session or its offer with it, and the next one is chosen (N5).
@@ -134,7 +143,6 @@ impl Machine {
         let name = known.peer.clone();
         if self.is_session(conn) {
             self.end_session(&name, reason, close, turn);
-            self.tell_gone(&name, turn);
         } else {
             match close {
                 Some(reason) => self.close(conn, reason, turn),
@@ -178,6 +186,7 @@ impl Machine {
                 _ => {}
             }
         }
+        let forgotten = reason == CloseReason::Forgotten;
         let let_go = matches!(reason, CloseReason::Forgotten | CloseReason::Leaving) && !self.is_session(conn);
         let reason = match reason {
             CloseReason::Renewed => DownReason::Replaced,
@@ -192,6 +201,9 @@ impl Machine {
         let linked = self.session(&name).is_some();
         if let Some(record) = self.peers.get_mut(&name).filter(|_| let_go && !linked) {
             record.let_go();
+            if forgotten {
+                self.shun(&name);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ mod tests;
 
 pub use conn::Handshake;
 pub use event::{Action, ConnId, Event, Identity, Limits, Outside};
+pub use exchange::News;
 pub use peer::Session;
 #[cfg(feature = "model")]
 pub use rules::{Rule, Rules};
@@ -30,12 +31,12 @@ pub use rules::{Rule, Rules};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::session::{CloseReason, MAX_ADDRESSES, Message};
+use crate::session::{CloseReason, MAX_ADDRESSES, Message, PeersDigest};
 use conn::{Conn, Phase};
 use peer::Roster;
 #[cfg(not(feature = "model"))]
 use rules::{Rule, Rules};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How much longer this node takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,6 +66,10 @@ pub struct Machine {
     number: u64,
     peers: Roster,
     conns: BTreeMap<ConnId, Conn>,
+    /// Digests of links that were read (N17), the latest at the back.
+    read: VecDeque<PeersDigest>,
+    /// Names that were forgotten by command, here or there: hearsay does not bring them back (N14).
+    shunned: BTreeSet<NodeName>,
 }
 
 /// One call of [`Machine::on`]: what is known of the outside, and what is to be done so far.
@@ -97,6 +102,8 @@ impl Machine {
             number: 0,
             peers: Roster::default(),
             conns: BTreeMap::new(),
+            read: VecDeque::new(),
+            shunned: BTreeSet::new(),
         }
     }
 
@@ -123,6 +130,7 @@ impl Machine {
                 self.ended(conn, DownReason::Overloaded, Some(CloseReason::Overloaded), &mut turn);
             }
             Event::Broken { conn, words } => self.broken(conn, &words, &mut turn),
+            Event::Compare { conn } => self.compare(conn, &mut turn),
             Event::Leave => self.leave(&mut turn),
             Event::LeaveDeadline => self.leave_now(&mut turn),
             Event::Disconnect(name) => self.disconnect(&name, &mut turn),
@@ -173,6 +181,9 @@ impl Machine {
         let used = self.session(name).is_some() || self.conns.values().any(|conn| conn.peer == *name);
         if !used {
             self.peers.expire(name);
+            self.shunned.remove(name);
+            // There is room for another one, who may have been told before.
+            self.unread_all();
         }
         !used
     }
@@ -200,6 +211,12 @@ impl Machine {
     /// All sessions, by name.
     fn sessions(&self) -> impl Iterator<Item = (&NodeName, &Session)> {
         self.peers.iter().filter_map(|(name, peer)| Some((name, peer.session.as_ref()?)))
+    }
+
+    /// The session that the connection carries.
+    fn session_of(&mut self, conn: ConnId) -> Option<&mut Session> {
+        let known = self.conns.get(&conn).filter(|known| known.phase == Phase::Up)?;
+        self.peers.get_mut(&known.peer)?.session.as_mut()
     }
 
     /// Names and connections of all sessions but the one with `except`, for actions on each of them.
@@ -236,7 +253,9 @@ impl Machine {
             Message::Probe(number) => turn.control(conn, Message::ProbeAck(number)),
             Message::ProbeAck(number) => self.probe_answered(conn, number, turn),
             Message::Goodbye(offsets) => self.goodbye(conn, offsets, turn),
-            Message::Peers(peers) => self.told(conn, peers, turn),
+            Message::AskPeers(after) => self.asked(conn, after, turn),
+            Message::Peers(page) => self.told(conn, page, turn),
+            Message::Moved(addresses) => self.moved(conn, addresses, turn),
         }
     }
 }

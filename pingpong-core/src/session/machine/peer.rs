@@ -4,9 +4,10 @@ use super::conn::Conn;
 use super::event::{ConnId, Limits};
 use crate::address::Address;
 use crate::name::NodeName;
-use crate::node::Incarnation;
-use crate::session::SessionId;
+use crate::node::{Incarnation, Node};
+use crate::session::{PeersDigest, SessionId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeBounds;
 
 /// A session that is `Up`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -21,12 +22,46 @@ pub struct Session {
     pub failure_timeout_millis: u32,
     /// Where the peer says that it can be dialled.
     pub addresses: Vec<Address>,
+    /// Of the peer, with these addresses.
+    pub(super) digest: PeersDigest,
+    /// What was read of the peer's links.
+    pub(super) reading: Reading,
     /// My moment of `Up`.
     pub(super) since: u64,
     /// The peer's moment of `Up`, which the chooser knows from `Ready` (N7).
     pub(super) peer_since: u64,
     /// The peer has said goodbye.
     pub(super) goodbye: bool,
+}
+
+impl Session {
+    /// The peer can be dialled at these addresses from now on.
+    pub(super) fn move_to(&mut self, name: &NodeName, addresses: Vec<Address>) {
+        self.digest = PeersDigest::of(&Node { name: name.clone(), incarnation: self.incarnation }, &addresses);
+        self.addresses = addresses;
+    }
+}
+
+/// What a node has read of a neighbour's links (N17).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Reading {
+    /// Of this digest, or nothing yet.
+    Idle(Option<PeersDigest>),
+    /// The next part of the names is awaited.
+    Asked {
+        /// Names up to this one are read.
+        after: Option<NodeName>,
+        /// The digest when the first part was written; none before it came.
+        first: Option<PeersDigest>,
+        /// So many names are still read.
+        left: usize,
+    },
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self::Idle(None)
+    }
 }
 
 /// What outlives the link to a name.
@@ -91,6 +126,18 @@ impl Roster {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
         self.records.iter().map(|(name, peer)| (name, peer.as_ref()))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&NodeName, &mut Peer)> {
+        self.records.iter_mut().map(|(name, peer)| (name, peer.as_mut()))
+    }
+
+    /// The records of some names, in their order.
+    pub(super) fn range<'a>(
+        &'a self,
+        names: impl RangeBounds<NodeName> + 'a,
+    ) -> impl Iterator<Item = (&'a NodeName, &'a Peer)> {
+        self.records.range(names).map(|(name, peer)| (name, peer.as_ref()))
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Peer> {

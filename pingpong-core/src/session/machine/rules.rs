@@ -44,6 +44,10 @@ pub enum Rule {
     GoodbyeWaits,
     /// N17: neighbours tell each other whom they are linked with. Off: they do not.
     Exchange,
+    /// N17: whoever hears a digest that it has not read asks again. Off: a node asks at the beginning of a link alone.
+    Compare,
+    /// N17: when a link ends, or a told name is dropped, what was read counts as unread. Off: it stays read.
+    ReadAgain,
 }
 
 /// Which rules hold: all of them, except in the model.

@@ -51,6 +51,11 @@ impl Wanted {
         self.told.remove(by);
     }
 
+    /// It is linked: what it says itself counts from now on.
+    pub(super) fn untell_all(&mut self) {
+        self.told.clear();
+    }
+
     /// Nothing speaks for this name any more.
     pub(super) fn is_idle(&self) -> bool {
         !self.linked && self.known.is_none() && self.told.is_empty()

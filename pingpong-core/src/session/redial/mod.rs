@@ -24,7 +24,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use super::message::{CloseReason, MAX_ADDRESSES, Peers, Told};
+use super::machine::News;
+use super::message::{CloseReason, MAX_ADDRESSES, Told};
 use crate::address::Address;
 use crate::name::NodeName;
 use attempt::UnderWay;
@@ -130,6 +131,7 @@ impl Redial {
         let pace = Pace::new(&self.settings, now);
         let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
         wanted.linked = true;
+        wanted.untell_all();
         let own = addresses.iter().take(MAX_ADDRESSES).cloned().collect();
         wanted.known = Some(Known { since: now, own });
         wanted.first_address_next();
@@ -153,18 +155,18 @@ impl Redial {
     }
 
     /// A neighbour tells with whom it is linked. Only linked neighbours are listened to.
-    pub fn told(&mut self, by: &NodeName, peers: &Peers, now: Duration) {
+    pub fn told(&mut self, by: &NodeName, news: &News, now: Duration) {
         let now = self.advance(now);
         if !self.is_linked(by) {
             return;
         }
-        for name in &peers.gone {
+        for name in &news.gone {
             if let Some(wanted) = self.names.get_mut(name) {
                 wanted.untell(by);
             }
             self.drop_if_idle(name, now);
         }
-        for Told { name, addresses } in &peers.added {
+        for Told { name, addresses } in &news.added {
             let room = self.names.len() < self.settings.max_peers || self.names.contains_key(name);
             if *name == self.own || name == by || !room {
                 continue;
@@ -172,9 +174,7 @@ impl Redial {
             let pace = Pace::waiting(&self.settings, now);
             let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
             if wanted.tell(by, addresses) {
-                // It is told of this node too: the smaller name has a start, so that one handshake is made and not two.
-                let start = if self.own < *name { Duration::ZERO } else { self.settings.attempt_spacing };
-                wanted.pace.news(&self.settings, start, now);
+                wanted.pace.news(&self.settings, Duration::ZERO, now);
             }
         }
     }

@@ -103,7 +103,7 @@ fn names_beyond_the_limit_are_full() {
     assert!(!bench.machine.want(name("c")));
     assert!(!bench.machine.want(name("m")), "nobody wants itself");
     assert!(full(&bench.come("c", 1).1));
-    assert_eq!(bench.link("b", 1).1.len(), 5);
+    assert_eq!(bench.link("b", 1).1.len(), 3, "Ready, Up, and its lanes");
     assert_eq!(bench.machine.peers.sizes(), (2, 0));
 }
 
@@ -111,15 +111,16 @@ fn names_beyond_the_limit_are_full() {
 fn hearsay_makes_room_for_a_node_that_is_here() {
     let mut bench = Bench::new(3);
     let (conn, _) = bench.link("a", 1);
-    bench.tell(conn, &["x", "y", "z"], &[]);
+    bench.tell(conn, &["x", "y", "z"]);
     assert_eq!(bench.wants(), ["x", "y"], "no room for z");
     bench.link("b", 1);
     assert_eq!(bench.wants(), ["y"]);
     bench.link("c", 1);
     assert!(full(&bench.come("d", 1).1));
     // One that was linked once, and is known by hearsay now, makes room too, and what was seen of it stays.
-    bench.on(Event::Forget(name("c")));
-    bench.tell(conn, &["c"], &[]);
+    let left = bench.machine.session(&name("c")).unwrap().conn;
+    bench.on(Event::Closed { conn: left, reason: CloseReason::Leaving });
+    bench.tell(conn, &["c"]);
     assert_eq!(bench.wants(), ["c"]);
     bench.link("d", 1);
     assert_eq!(bench.machine.peers.sizes(), (3, 1));

@@ -11,7 +11,7 @@ use super::*;
 use crate::address::Address;
 use crate::name::ClusterName;
 use crate::node::Incarnation;
-use crate::session::{Hello, LaneOffset, Peers, SessionId, Told, Versions};
+use crate::session::{Hello, LaneOffset, Peers, PeersDigest, SessionId, Told, Versions};
 
 const RANDOM: u64 = 7;
 const OUTSIDE: Outside = Outside { wall_millis: 5, random: RANDOM };
@@ -105,11 +105,12 @@ impl Bench {
         (conn, actions)
     }
 
-    fn tell(&mut self, conn: ConnId, added: &[&str], gone: &[&str]) -> Vec<Action> {
+    /// The neighbour is asked, and answers that it is linked with these.
+    fn tell(&mut self, conn: ConnId, names: &[&str]) -> Vec<Action> {
+        self.on(Event::Compare { conn });
         let told = |text: &&str| Told { name: name(text), addresses: vec![address(9)] };
-        let peers =
-            Peers { added: added.iter().map(told).collect(), gone: gone.iter().map(|text| name(text)).collect() };
-        self.say(conn, Message::Peers(peers))
+        let told = names.iter().map(told).collect();
+        self.say(conn, Message::Peers(Peers { digest: PeersDigest::NONE, told, more: false }))
     }
 
     fn wants(&self) -> Vec<&str> {

@@ -40,11 +40,15 @@ fn some_hello(named: impl Strategy<Value = NodeName>) -> impl Strategy<Value = M
     })
 }
 
+fn some_digest() -> impl Strategy<Value = PeersDigest> {
+    some_life().prop_map(|incarnation| PeersDigest::of(&Node { name: name("z"), incarnation }, &[]))
+}
+
 fn some_peers() -> impl Strategy<Value = Peers> {
-    let names = || proptest::collection::vec(some_name(), 0..4);
-    (names(), names()).prop_map(|(added, gone)| {
+    let names = proptest::collection::vec(some_name(), 0..4);
+    (some_digest(), names, any::<bool>()).prop_map(|(digest, names, more)| {
         let told = |name| Told { name, addresses: (0..12).map(address).collect() };
-        Peers { added: added.into_iter().map(told).collect(), gone }
+        Peers { digest, told: names.into_iter().map(told).collect(), more }
     })
 }
 
@@ -56,7 +60,9 @@ fn some_message() -> impl Strategy<Value = Message> {
         1 => (0_u64..4).prop_map(Message::Probe),
         1 => (0_u64..4).prop_map(Message::ProbeAck),
         1 => Just(Message::Goodbye(vec![LaneOffset { lane: 1, offset: 2 }])),
-        1 => some_peers().prop_map(Message::Peers),
+        2 => some_peers().prop_map(Message::Peers),
+        1 => proptest::option::of(some_name()).prop_map(Message::AskPeers),
+        1 => (0_usize..12).prop_map(|count| Message::Moved((0..count).map(address).collect())),
     ]
 }
 
@@ -89,6 +95,7 @@ fn some_next() -> impl Strategy<Value = Next> {
         some_conn().prop_map(|conn| Event::Drained { conn, offsets: vec![] }),
         some_conn().prop_map(|conn| Event::Overloaded { conn }),
         some_conn().prop_map(|conn| Event::Broken { conn, words: "words".to_owned() }),
+        some_conn().prop_map(|conn| Event::Compare { conn }),
         some_name().prop_map(Event::Disconnect),
         some_name().prop_map(Event::Forget),
     ];
@@ -176,7 +183,7 @@ impl Shell {
         Some(event)
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, machine: &Machine, action: Action) {
         match action {
             Action::Control { conn, message } => {
                 assert!(self.open.contains_key(&conn), "{message:?} on {conn:?}, which is closed");
@@ -186,9 +193,11 @@ impl Shell {
                     self.offers.insert(conn, id);
                 }
             }
-            Action::Tell { conn, peers } => {
+            Action::Tell { conn, after } => {
                 assert!(self.up.values().any(|(_, _, up)| *up == conn));
-                assert!(peers.added.iter().all(|told| told.addresses.len() <= MAX_ADDRESSES));
+                let page = machine.peers(conn, after.as_ref(), 100);
+                assert!(page.told.iter().all(|told| told.addresses.len() <= MAX_ADDRESSES));
+                assert!(page.told.is_sorted_by(|one, next| one.name < next.name));
             }
             Action::Close { conn, .. } => {
                 assert!(self.open.remove(&conn).is_some(), "{conn:?} is closed twice");
@@ -205,7 +214,7 @@ impl Shell {
                 assert_eq!((up, id), (node, session));
                 assert!(!self.open.contains_key(&conn), "the connection goes first (N8)");
             }
-            Action::Told { by, .. } => assert!(self.up.contains_key(&by)),
+            Action::Told { by: name, .. } | Action::Moved { name, .. } => assert!(self.up.contains_key(&name)),
             Action::Store(incarnation) => {
                 assert!(incarnation > self.stored, "a life is raised, never lowered");
                 (self.stored, self.raises) = (incarnation, self.raises + 1);
@@ -219,6 +228,7 @@ impl Shell {
         assert!(machine.linked().eq(self.up.values().map(|(node, _, _)| node.clone())), "the list is what is up (M1)");
         assert!(machine.conns.keys().eq(self.open.keys()));
         let (records, retired) = machine.peers.sizes();
+        assert!(machine.shunned.len() <= LIMITS.max_peers * Limits::SEEN_FACTOR && machine.read.len() <= 64);
         assert!(records <= LIMITS.max_peers && retired <= LIMITS.max_peers * Limits::SEEN_FACTOR);
         let count = |wanted: &dyn Fn(&Conn) -> bool| machine.conns.values().filter(|conn| wanted(conn)).count();
         assert!(count(&|conn| !conn.dialled && conn.phase != Phase::Up) <= LIMITS.max_peers + Limits::SPARE_HANDSHAKES);
@@ -240,7 +250,7 @@ fn run(nexts: Vec<Next>) -> (usize, usize) {
     for next in nexts {
         let Some(event) = shell.event(next) else { continue };
         for action in machine.on(event, OUTSIDE) {
-            shell.act(action);
+            shell.act(&machine, action);
         }
         shell.check(&machine);
     }
