@@ -1,5 +1,6 @@
 //! A connection and its lanes: each lane is one stream in one direction.
 
+use crate::bell::Bells;
 use crate::census::Counted;
 use crate::link::address_of;
 use crate::peer::Peer;
@@ -48,6 +49,7 @@ pub(crate) struct Own {
     pub(crate) lanes: VarInt,
     /// What is known of hosts that refuse strangers.
     pub(crate) doors: Doors,
+    pub(crate) bells: Bells,
     pub(crate) identity: Renewal,
 }
 
@@ -83,8 +85,8 @@ impl QuicConnection {
     /// Waits until the peer's system has proved that nobody listens there any more.
     async fn refused(&self) {
         let mut known = self.looking.lock().await;
-        let Own { failure_timeout, doors, .. } = &self.own;
-        probe::refused(doors, &mut known, self, *failure_timeout).await;
+        let Own { failure_timeout, doors, bells, .. } = &self.own;
+        probe::refused((doors, bells), &mut known, self, *failure_timeout).await;
     }
 }
 
@@ -208,6 +210,11 @@ impl probe::Heard for QuicConnection {
 
     fn round_trip(&self) -> Duration {
         self.inner.rtt()
+    }
+
+    /// A datagram that is no heartbeat says nothing, and is acknowledged.
+    fn ask(&self) {
+        self.send_datagram(Bytes::from_static(&[0]));
     }
 }
 

@@ -26,6 +26,7 @@
 
 mod accept;
 mod authority;
+mod bell;
 mod census;
 mod certificate;
 mod config;

@@ -1,6 +1,7 @@
 //! An endpoint: one UDP socket, and all connections through it.
 
 use crate::accept::{Acceptor, listen};
+use crate::bell::Bells;
 use crate::census::Census;
 use crate::config::{BindError, DATAGRAMS, INCOMING_BYTES, QuicConfig};
 use crate::congestion::FlooredCubic;
@@ -122,6 +123,7 @@ impl QuicLink {
             failure_timeout: config.failure_timeout,
             lanes: VarInt::from_u32(u32::try_from(config.streams()).unwrap_or(u32::MAX)),
             doors: Doors::default(),
+            bells: Bells::default(),
             identity: identity.clone(),
         };
         let census = Census::new(config.connections());

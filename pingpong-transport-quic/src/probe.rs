@@ -8,14 +8,17 @@
 //! - where no knock at that *host* was ever refused while the peer there was heard: what stands before one stands before all;
 //! - if three in a row are refused, each from a fresh socket, whose random port nobody off the path can guess, and no packet of
 //!   the peer came in between.
+//!
+//! A peer is looked at when it has been silent for a quarter of the failure timeout; or when its bell is refused, and it does not
+//! answer a packet in a moment. One that goes on answering is alive, and what refused the bell stands before its host.
 
+use crate::bell::{self, Bell, Bells};
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::UdpSocket;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 /// Refusals in a row that are a proof.
 const REFUSALS: u32 = 3;
@@ -29,6 +32,11 @@ const AGAIN: Duration = Duration::from_secs(30);
 const LOOKS: u32 = 4;
 /// How long an answer is waited for at least.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a peer whose bell is refused has for a sign of life, at least: a receiver may acknowledge up to 25 ms late (RFC 9000,
+/// section 18.2).
+const MOMENT: Duration = Duration::from_millis(50);
+/// So many moments with a sign of life in each are no leftovers of a peer that has ended.
+const MOMENTS: u32 = 10;
 /// Hosts that refuse strangers, of which is known; beyond it no host's refusals are believed.
 const HOSTS: usize = 1_024;
 
@@ -40,6 +48,8 @@ pub(crate) trait Heard {
     fn packets(&self) -> u64;
     /// How long one there and back takes.
     fn round_trip(&self) -> Duration;
+    /// Sends it something that it acknowledges.
+    fn ask(&self);
 }
 
 /// Hosts that refuse strangers although their peers are heard. Clones are the same.
@@ -100,39 +110,94 @@ impl Known {
 }
 
 /// Waits until it is proved that nobody listens where the peer was. Cancel safe: what was learnt stays known.
-pub(crate) async fn refused(doors: &Doors, known: &mut Known, peer: &impl Heard, failure_timeout: Duration) {
+pub(crate) async fn refused(
+    (doors, bells): (&Doors, &Bells),
+    known: &mut Known,
+    peer: &impl Heard,
+    failure_timeout: Duration,
+) {
     let period = failure_timeout / LOOKS;
     let mut looks = interval_at(Instant::now() + period, period);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = peer.packets();
+    let mut bell: Option<Bell> = None;
     loop {
-        looks.tick().await;
         if known.address != peer.address() {
             *known = Known::nothing(peer.address());
+            bell = None;
+        }
+        let host = known.address.ip();
+        if !known.is_open() || !doors.believes(host) {
+            bell = None;
+        } else if bell.is_none() {
+            // Out of sockets or of routes: there is the next look.
+            bell = Bell::at(known.address, bells).await.ok();
+        }
+        let rung = async {
+            match &bell {
+                Some(bell) => bell.refused(period).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_refused = tokio::select! {
+            biased;
+            _ = looks.tick() => false,
+            () = rung => true,
+        };
+        if known.address != peer.address() {
+            continue;
+        }
+        if is_refused {
+            bell = None;
+            if !falls_silent(peer).await {
+                known.learns(Knocked::Refused, doors);
+            } else if proved(known.address, peer).await {
+                return;
+            }
+            continue;
         }
         let before = heard;
         heard = peer.packets();
-        let (host, patience) = (known.address.ip(), PATIENCE.max(3 * peer.round_trip()));
         if !doors.believes(host) {
             continue;
         }
         if heard != before {
             if Instant::now() >= known.next {
-                let knocked = knock(known.address, patience).await;
+                let knocked = knock(known.address, patience(peer)).await;
                 // Only what was answered while it was certainly there says something of who stands before it.
                 if peer.packets() != heard && peer.address() == known.address {
                     known.learns(knocked, doors);
                 }
             }
-        } else if known.is_open() && proved(known.address, patience, || peer.packets() == heard).await {
+        } else if known.is_open() && proved(known.address, peer).await {
             return;
         }
     }
 }
 
-async fn proved(remote: SocketAddr, patience: Duration, silent: impl Fn() -> bool) -> bool {
+/// For an answer to a knock.
+fn patience(peer: &impl Heard) -> Duration {
+    PATIENCE.max(3 * peer.round_trip())
+}
+
+/// Whether nothing is heard of the peer for a moment, although it was asked. What it had sent may still be arriving, so it has several.
+async fn falls_silent(peer: &impl Heard) -> bool {
+    for _ in 0..MOMENTS {
+        let heard = peer.packets();
+        peer.ask();
+        sleep(MOMENT.max(3 * peer.round_trip())).await;
+        if peer.packets() == heard {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether all knocks are refused, and nothing is heard of the peer meanwhile.
+async fn proved(remote: SocketAddr, peer: &impl Heard) -> bool {
+    let heard = peer.packets();
     for _ in 0..REFUSALS {
-        if knock(remote, patience).await != Knocked::Refused || !silent() {
+        if knock(remote, patience(peer)).await != Knocked::Refused || peer.packets() != heard {
             return false;
         }
     }
@@ -149,12 +214,7 @@ async fn knock(remote: SocketAddr, patience: Duration) -> Knocked {
 }
 
 async fn try_knock(remote: SocketAddr, patience: Duration) -> io::Result<()> {
-    let any = match remote {
-        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
-    socket.connect(remote).await?;
+    let socket = bell::connected(remote).await?;
     socket.send(&[0]).await?;
     match timeout(patience, socket.recv(&mut [0])).await {
         Ok(received) => received.map(drop),
@@ -166,6 +226,7 @@ async fn try_knock(remote: SocketAddr, patience: Duration) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use tokio::net::UdpSocket;
     use tokio::sync::watch;
 
     const TIMEOUT: Duration = Duration::from_millis(100);
@@ -181,13 +242,15 @@ mod tests {
     struct Peer {
         address: SocketAddr,
         packets: AtomicU64,
+        asked: AtomicU64,
         /// How often it was looked at, and whether it is silent.
         looks: watch::Sender<(u64, bool)>,
     }
 
     impl Peer {
         fn at(address: SocketAddr) -> Self {
-            Self { address, packets: AtomicU64::new(0), looks: watch::Sender::new((0, false)) }
+            let (packets, asked) = (AtomicU64::new(0), AtomicU64::new(0));
+            Self { address, packets, asked, looks: watch::Sender::new((0, false)) }
         }
 
         fn falls_silent(&self) {
@@ -216,10 +279,20 @@ mod tests {
         fn round_trip(&self) -> Duration {
             Duration::ZERO
         }
+
+        fn ask(&self) {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     async fn watch(doors: &Doors, peer: &Peer) {
-        refused(doors, &mut Known::nothing(peer.address), peer, TIMEOUT).await;
+        refused((doors, &Bells::default()), &mut Known::nothing(peer.address), peer, TIMEOUT).await;
+    }
+
+    /// Its port is known to be open, and no look comes within the deadline.
+    async fn watch_by_bell(doors: &Doors, peer: &Peer) {
+        let mut known = Known { unanswered: UNANSWERED, ..Known::nothing(peer.address) };
+        refused((doors, &Bells::default()), &mut known, peer, LOOKS * 2 * DEADLINE).await;
     }
 
     async fn knocks(socket: &UdpSocket, count: u32) {
@@ -302,9 +375,40 @@ mod tests {
     async fn a_packet_in_between_spoils_it() {
         let (socket, address) = port().await;
         drop(socket);
-        assert!(proved(address, PATIENCE, || true).await);
-        let left = AtomicU64::new(2);
-        let silent = || left.fetch_sub(1, Ordering::Relaxed) > 1;
-        assert!(!proved(address, PATIENCE, silent).await);
+        let peer = Peer::at(address);
+        assert!(!proved(address, &peer).await);
+        peer.falls_silent();
+        assert!(proved(address, &peer).await);
+    }
+
+    #[tokio::test]
+    async fn a_bell_tells_of_a_port_that_closes_before_the_next_look() {
+        let (socket, address) = port().await;
+        let (peer, doors) = (Peer::at(address), Doors::default());
+        let dies = async {
+            knocks(&socket, 3).await;
+            peer.falls_silent();
+            drop(socket);
+        };
+        timeout(DEADLINE, async { tokio::join!(watch_by_bell(&doors, &peer), dies) }).await.expect("proved");
+        assert!(peer.asked.load(Ordering::Relaxed) > 0, "it could have answered");
+        assert!(doors.believes(address.ip()));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_answers_is_alive_whoever_refuses_its_bell() {
+        let (socket, address) = port().await;
+        let (peer, doors) = (Peer::at(address), Doors::default());
+        let firewalled = async {
+            knocks(&socket, 3).await;
+            drop(socket);
+            while doors.believes(address.ip()) {
+                sleep(MOMENT).await;
+            }
+        };
+        tokio::select! {
+            () = watch_by_bell(&doors, &peer) => panic!("it is heard"),
+            learnt = timeout(DEADLINE, firewalled) => learnt.expect("what refuses a living peer's bell is not believed"),
+        }
     }
 }
