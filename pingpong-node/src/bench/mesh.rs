@@ -1,7 +1,7 @@
 //! `mesh`: all nodes at once, from the first process on until each is linked with all others; and then nothing.
 
 use super::clock::wall_micros;
-use super::node::{Usage, packets};
+use super::node::{Usage, packets, usage};
 use super::nodes::{Nodes, open, used};
 use super::record::{Common, Figure, Measured};
 use crate::cluster::ClusterError;
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Starts the nodes, and measures that; then watches them idle.
 pub(crate) async fn measure<N: Nodes>(nodes: &mut N, idle: Duration) -> Result<Measured, ClusterError> {
+    // A process that has had other nodes before has used something.
+    let at_first = if N::ONE_PROCESS { usage() } else { Usage::default() };
     let began = wall_micros();
     let linked = open(nodes).await?;
     let full_mesh_s = linked.saturating_sub(began) as f64 / 1e6;
@@ -32,7 +34,7 @@ pub(crate) async fn measure<N: Nodes>(nodes: &mut N, idle: Duration) -> Result<M
         common: Common {
             false_downs: after.downs(),
             elapsed_s: full_mesh_s,
-            cpu_s: before.usage.iter().map(Usage::cpu_s).sum(),
+            cpu_s: before.usage.iter().map(|node| at_first.cpu_until(node)).sum(),
             rss_bytes: after.peak_bytes(),
             ..Common::default()
         },

@@ -55,9 +55,15 @@ use tokio::runtime::Runtime;
 
 /// As many nodes may talk through a relay.
 const RELAYED: usize = 16;
+/// The exit code for a command line that cannot be carried out, as that of one that cannot be read.
+const WRONG_COMMAND: u8 = 2;
 
 /// Measures, cleans up, and tells what came of it. The exit code is as `--help` says.
 pub(crate) fn run(bench: Bench) -> ExitCode {
+    if let Some(words) = bench.cannot() {
+        complain("bench", &words);
+        return ExitCode::from(WRONG_COMMAND);
+    }
     let code = match runtime() {
         Ok(runtime) => {
             let code = runtime.block_on(perform(&bench));
@@ -167,9 +173,6 @@ fn tell(bench: &Bench, case: &Case, run: u16, conducted: Conducted, report: &mut
 async fn with_nodes(bench: &Bench, case: &Case, signals: &mut Signals) -> Conducted {
     let (common, nodes) = (bench.common(), bench.nodes());
     let patience = Duration::from_secs(common.patience.into());
-    if let Some(words) = bench.cannot() {
-        return Conducted { error: Some(words), ..Conducted::default() };
-    }
     let layout = Layout {
         nodes,
         seeds: common.seeds,
@@ -244,8 +247,8 @@ impl Bench {
             return Some("--delay is the relay's, which is between processes: it needs --transport quic".to_owned());
         }
         let nodes = self.nodes();
-        let words = "the relay of --delay has sockets for each pair of nodes, so there may be 16 of them";
-        (nodes > RELAYED).then(|| format!("{words}, and --nodes is {nodes}"))
+        let words = "the relay of --delay has sockets for each pair of nodes, so there may be";
+        (nodes > RELAYED).then(|| format!("{words} {RELAYED} of them, and --nodes is {nodes}"))
     }
 
     fn record(&self, run: u16, measured: Measured, error: Option<String>) -> Record {

@@ -47,7 +47,7 @@ pub(crate) fn usage() -> Usage {
     Usage::default()
 }
 
-/// UDP packets that were sent in this network namespace, by whomever. None where the system does not tell: everywhere but on Linux.
+/// How often UDP was sent in this network namespace, by whomever; packets that are given to the system as one count as one. None where the system does not tell: everywhere but on Linux.
 pub(crate) fn packets() -> Option<u64> {
     #[cfg(target_os = "linux")]
     return procfs::net::snmp().ok().map(|counted| counted.udp_out_datagrams);
