@@ -297,3 +297,40 @@ async fn an_accepted_loss_is_announced_first_and_whoever_cannot_remember_it_is_a
         assert_eq!(asked, wanted, "{name}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_loss_where_a_later_store_is_known_is_announced_with_the_epoch_above_it() {
+    let double = Double::new("a", &["b", "c"]);
+    let members = Members::new("prod".parse().unwrap(), ["a", "b", "c"].map(|name| node(name).name)).unwrap();
+    let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
+    let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
+    let (first, known, above) = (node("a").incarnation, Incarnation::new(11, 0), Incarnation::new(12, 0));
+    let recovery = Arc::clone(&ledger);
+    double.script(move |_, to| {
+        let voice = Voice { epoch: node(to.as_str()).incarnation, known: BTreeMap::new() };
+        let counts = MemberSays::Counts(voice, counts(&[(to.as_str(), 3)]));
+        match to.as_str() {
+            "c" if recovery.slot().epoch < known => {
+                recovery.begin(above).unwrap();
+                Answer::reply(&MemberSays::Known { epoch: known, count: 0 })
+            }
+            _ => Answer::reply(&counts),
+        }
+    });
+    let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
+    let quorum = Quorum::new(transport, Arc::clone(&ledger), members, Arc::default());
+    assert_eq!(quorum.accept_loss().await.unwrap(), ["b", "c"].map(|name| node(name).name));
+    let identity = ledger.identity();
+    assert_eq!((identity.epoch, identity.standing), (above, Standing::Active));
+    let announced = |of: &str| {
+        let asked = |seen: &Seen| match seen {
+            Seen::Called(_, to, kind, body) if to.as_str() == of => match AskMember::decode(*kind, body).unwrap().ask {
+                Ask::Recover { epoch, .. } => Some(epoch),
+                _ => None,
+            },
+            _ => None,
+        };
+        double.log().iter().filter_map(asked).collect::<Vec<_>>()
+    };
+    assert_eq!((announced("b"), announced("c")), (vec![first, above], vec![first, above]));
+}

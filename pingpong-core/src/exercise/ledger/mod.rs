@@ -400,6 +400,11 @@ impl Ledger {
         self.until(Standing::Recovering).await;
     }
 
+    /// Waits until an epoch above that one has begun. Cancel safe.
+    pub(super) async fn until_above(&self, known: Incarnation) {
+        self.shared.progress.wait_for(|_| self.next_identity().0.epoch > known).await;
+    }
+
     async fn until(&self, standing: Standing) {
         self.shared.progress.wait_for(|_| self.identity().standing == standing).await;
     }

@@ -146,8 +146,14 @@ impl Quorum {
     pub(in crate::exercise) async fn accept_loss(&self) -> Result<Vec<NodeName>, CommitError> {
         let mut from = BTreeSet::new();
         let ticket = loop {
-            let (Identity { epoch, .. }, _) = self.ledger.next_identity();
-            self.take_over(epoch, &mut from).await;
+            let (Identity { epoch, .. }, begun) = self.ledger.next_identity();
+            // Nobody hears of an epoch that the store may not have after all.
+            self.ledger.settled(begun).await?;
+            let (told, known) = self.take_over(epoch).await;
+            from.extend(told);
+            if let Some(known) = known {
+                self.rises_above(known).await;
+            }
             // Has another epoch begun meanwhile, nobody has heard of that one.
             if let Some(ticket) = self.ledger.activate(epoch) {
                 break ticket;
@@ -160,8 +166,10 @@ impl Quorum {
 
     /// Those who vote remember this store's epoch before they say what they have, as in a recovery: what the lost store has said of counts
     /// that are on their way to them is void then (P24). Who does not vote, has no room to remember it, or a disk that takes nothing, is asked
-    /// without: a bad disk must not cost what can still be read.
-    async fn take_over(&self, epoch: Incarnation, from: &mut BTreeSet<NodeName>) {
+    /// without: a bad disk must not cost what can still be read. Returns from whom something was taken over, and the greatest epoch of this
+    /// node that somebody knows, if that is above this one.
+    async fn take_over(&self, epoch: Incarnation) -> (BTreeSet<NodeName>, Option<Incarnation>) {
+        let (mut from, mut greatest) = (BTreeSet::new(), None);
         let own = Slot { producer: self.transport.node().name, epoch };
         let count = self.ledger.counts().get(&own).unwrap_or(0);
         for ask in [Ask::Recover { epoch, origin: Origin::Replacement, count }, Ask::Salvage] {
@@ -174,9 +182,22 @@ impl Quorum {
                         self.ledger.merge(Source::Relay(&node), &counts);
                         from.insert(member);
                     }
+                    Ok((_, MemberSays::Known { epoch: known, .. })) if known > epoch => {
+                        greatest = greatest.max(Some(known))
+                    }
                     other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
                 }
             }
+        }
+        (from, greatest)
+    }
+
+    /// Somebody knows a later store of this node: with an epoch below that one its voice would never count there. The recovery, which hears
+    /// the same, begins one above. If it cannot, it has told why, and the loss is accepted with the epoch that there is.
+    async fn rises_above(&self, known: Incarnation) {
+        let begun = self.ledger.until_above(known);
+        if tokio::time::timeout(self.settings.ask_deadline, begun).await.is_err() {
+            tracing::warn!(%known, "somebody knows a later store of this node, and no epoch above that has begun");
         }
     }
 }
