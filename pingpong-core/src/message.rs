@@ -41,6 +41,18 @@ pub struct Encoded<'a> {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Body(SmallVec<[u8; 64]>);
 
+impl Body {
+    /// That message, encoded by its [`encode_to`](Message::encode_to).
+    ///
+    /// # Errors
+    /// Those of `encode_to`.
+    pub fn of<M: Message>(message: &M) -> Result<Self, Unencodable> {
+        let mut body = Self::default();
+        message.encode_to(&mut body)?;
+        Ok(body)
+    }
+}
+
 impl Deref for Body {
     type Target = [u8];
 
@@ -143,18 +155,16 @@ pub trait Message: Serialize + DeserializeOwned + Send + 'static {
     /// Both together, as they travel.
     const KIND: MessageType = MessageType { id: Self::ID, version: Self::VERSION };
 
-    /// Encodes the message, once and in one pass (C7).
+    /// The encoded message: [`Body::of`] it, which is what a transport sends. So this is not the one to override.
     ///
     /// # Errors
     /// Those of [`encode_to`](Self::encode_to).
     fn encode(&self) -> Result<Body, Unencodable> {
-        let mut body = Body::default();
-        self.encode_to(&mut body)?;
-        Ok(body)
+        Body::of(self)
     }
 
-    /// Encodes the message at the end of a body; this is how all are encoded. Override it to write the shape of another version than
-    /// one's own.
+    /// Encodes the message at the end of a body, once and in one pass (C7); this is how all are encoded. Override it to write the shape
+    /// of another version: by the `encode_to` of that shape. After an error nobody looks at the body.
     ///
     /// # Errors
     /// [`Unencodable`] for a value that has no encoded form, such as a map of unknown length.

@@ -94,7 +94,7 @@ pub trait TransportExt: Transport {
         message: &M,
         when_full: WhenFull,
     ) -> Result<Sent, CastError> {
-        let body = message.encode()?;
+        let body = Body::of(message)?;
         Ok(self.try_abcast(targets, server, Encoded { kind: M::KIND, body: &body }, when_full)?)
     }
 
@@ -109,7 +109,7 @@ pub trait TransportExt: Transport {
         request: &R,
         deadline: Duration,
     ) -> impl Future<Output = Result<Replies<R::Reply>, Unencodable>> + Send {
-        let body = request.encode();
+        let body = Body::of(request);
         async move {
             let body = body?;
             let encoded = Encoded { kind: R::KIND, body: &body };

@@ -1,7 +1,7 @@
 //! Answers that come later than the handler returns.
 
 use crate::inbox::Caller;
-use crate::message::{Encoded, Message, Request};
+use crate::message::{Body, Encoded, Message, Request};
 use crate::name::ServerName;
 use crate::node::Node;
 use crate::transport::CallFailure;
@@ -34,7 +34,7 @@ impl<R: Request> ReplyTo<R> {
     ///
     /// Cancel safe: dropped before it is ready, the caller is told that the server stopped.
     pub async fn send(self, answer: R::Reply) {
-        match answer.encode() {
+        match Body::of(&answer) {
             Ok(body) => self.caller.reply(Ok(Encoded { kind: R::Reply::KIND, body: &body })).await,
             Err(error) => {
                 tracing::error!(server = %self.server, %error, "an answer cannot be encoded");
