@@ -122,8 +122,10 @@ pub const CONTROL_QUEUE_BYTES: usize = 64 << 10;
 pub(crate) const WAITING_ROOM: usize = 8;
 /// How many times `queue_bytes` a lane takes of frames that must not wait.
 pub(crate) const OVERFLOW: usize = 16;
-/// Bytes of an open block of a lane.
+/// Most bytes of an open block of a lane.
 pub(crate) const BLOCK: usize = 64 << 10;
+/// Bytes of its first one. Each is twice as large as the one before.
+pub(crate) const LEAST_BLOCK: usize = 1 << 9;
 /// Notices of connections that wait for the driver; each is a control message at most.
 pub(crate) const NOTICES: usize = 1_024;
 /// Handshakes that are accepted beyond `max_peers` (N20).

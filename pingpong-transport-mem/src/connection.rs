@@ -3,7 +3,7 @@
 use crate::lane::{MemReceiver, MemSender};
 use crate::state::{EndId, Lane, Shared, State};
 use crate::traffic::Word;
-use crate::wait::{Seat, Topic, Wait};
+use crate::wait::{Bell, Seat, Topic, Wait};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, Connection, Priority};
 use pingpong_core::{Address, NodeName};
@@ -23,6 +23,14 @@ pub struct MemConnection {
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) end: EndId,
+    pub(crate) bell: Arc<Bell>,
+}
+
+impl Handle {
+    /// Waits at this end.
+    pub(crate) fn wait<T, F: FnMut(&mut State) -> Poll<T>>(&self, topic: Topic, check: F) -> Wait<'_, F> {
+        Wait::by(&self.shared, &self.bell, Seat::End(self.end, topic), check)
+    }
 }
 
 impl Drop for Handle {
@@ -41,26 +49,29 @@ pub(crate) fn gone() -> Broken {
 impl MemConnection {
     /// Takes over a handle that the state has already counted; it keeps both ends there.
     pub(crate) fn new(shared: &Arc<Shared>, end: EndId) -> Option<Self> {
-        let handle = Handle { shared: Arc::clone(shared), end };
-        let (peer, remote) =
-            shared.with(|state| state.end(end.other()).map(|peer| (peer.name.clone(), peer.address.clone())))?;
-        Some(Self { handle, peer, remote })
+        let (bell, peer, remote) = shared.with(|state| {
+            let bell = Arc::clone(&state.end(end)?.bell);
+            state.end(end.other()).map(|peer| (bell, peer.name.clone(), peer.address.clone()))
+        })?;
+        Some(Self { handle: Handle { shared: Arc::clone(shared), end, bell }, peer, remote })
     }
 
     /// Waits at this end until `check` finds something there, or the connection has ended.
     async fn wait<T>(&self, topic: Topic, check: impl Fn(&mut State) -> Option<T> + Unpin) -> Result<T, Broken> {
         let end = self.handle.end;
-        Wait::new(&self.handle.shared, Seat::End(end, topic), |state| {
-            if let Some(broken) = state.end(end).map_or_else(|| Some(gone()), |end| end.broken()) {
-                return Poll::Ready(Err(broken));
-            }
-            check(state).map_or(Poll::Pending, |found| Poll::Ready(Ok(found)))
-        })
-        .await
+        self.handle
+            .wait(topic, |state| {
+                if let Some(broken) = state.end(end).map_or_else(|| Some(gone()), |end| end.broken()) {
+                    return Poll::Ready(Err(broken));
+                }
+                check(state).map_or(Poll::Pending, |found| Poll::Ready(Ok(found)))
+            })
+            .await
     }
 
     fn another(&self) -> Handle {
-        Handle { shared: Arc::clone(&self.handle.shared), end: self.handle.end }
+        let Handle { shared, end, bell } = &self.handle;
+        Handle { shared: Arc::clone(shared), end: *end, bell: Arc::clone(bell) }
     }
 }
 
@@ -125,7 +136,7 @@ impl Connection for MemConnection {
     }
 
     fn packets(&self) -> u64 {
-        self.handle.shared.lock().end(self.handle.end).map_or(0, |end| end.packets)
+        self.handle.bell.packets()
     }
 
     fn close(&self, mut reason: Bytes) {
@@ -135,11 +146,12 @@ impl Connection for MemConnection {
 
     async fn closed(&self) -> Closed {
         let end = self.handle.end;
-        Wait::new(&self.handle.shared, Seat::End(end, Topic::Closed), |state: &mut State| match state.end(end) {
-            Some(end) => end.closed.clone().map_or(Poll::Pending, Poll::Ready),
-            None => Poll::Ready(Closed::Lost(gone().0)),
-        })
-        .await
+        self.handle
+            .wait(Topic::Closed, |state: &mut State| match state.end(end) {
+                Some(end) => end.closed.clone().map_or(Poll::Pending, Poll::Ready),
+                None => Poll::Ready(Closed::Lost(gone().0)),
+            })
+            .await
     }
 }
 

@@ -60,7 +60,7 @@ impl State {
             acceptor.closed = Some(Closed::Lost("the process is gone".to_owned()));
         }
         let connection = self.next_id();
-        self.connections.insert(connection, Ends([dialler, acceptor]));
+        self.connections.insert(connection, Box::new(Ends([dialler, acceptor])));
         let end = EndId { connection, side: Side::Dialler };
         self.dial_outcome(id, Ok(end));
         self.say(end, Word::Established);
@@ -100,7 +100,7 @@ impl State {
             }
             return;
         }
-        end.packets += 1;
+        end.bell.heard();
         let acknowledged = matches!(word, Word::Piece(_) | Word::Datagram(_));
         match word {
             Word::Established => self.established(to),

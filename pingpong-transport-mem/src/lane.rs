@@ -4,7 +4,7 @@ use crate::connection::{Handle, gone};
 use crate::network::Settings;
 use crate::state::State;
 use crate::traffic::Word;
-use crate::wait::{Seat, Topic, Wait};
+use crate::wait::Topic;
 use bytes::Bytes;
 use pingpong_core::link::{Broken, LaneReceiver, LaneSender};
 use std::task::Poll;
@@ -59,8 +59,7 @@ impl MemSender {
 
 impl LaneSender for MemSender {
     async fn send(&mut self, mut bytes: Bytes) -> Result<(), Broken> {
-        let seat = Seat::End(self.handle.end, Topic::Send(self.lane));
-        Wait::new(&self.handle.shared, seat, |state| self.push(&mut bytes, state)).await
+        self.handle.wait(Topic::Send(self.lane), |state| self.push(&mut bytes, state)).await
     }
 }
 
@@ -111,8 +110,7 @@ impl MemReceiver {
 impl LaneReceiver for MemReceiver {
     /// `chunks` must not be empty.
     async fn recv(&mut self, chunks: &mut [Bytes]) -> Result<usize, Broken> {
-        let seat = Seat::End(self.handle.end, Topic::Recv(self.lane));
-        Wait::new(&self.handle.shared, seat, |state| self.take(chunks, state)).await
+        self.handle.wait(Topic::Recv(self.lane), |state| self.take(chunks, state)).await
     }
 }
 

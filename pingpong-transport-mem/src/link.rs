@@ -154,6 +154,6 @@ mod tests {
         drop(ends);
         let state = network.shared().lock();
         assert!(state.held.is_empty() && state.dials.is_empty() && state.connections.is_empty());
-        assert!(state.waiting.is_empty());
+        assert!(state.lobby.is_empty());
     }
 }

@@ -4,11 +4,11 @@ use crate::faults::Paths;
 use crate::link::MemLink;
 use crate::state::{Process, Shared, State};
 use crate::timer::Timer;
-use crate::wait::Waiting;
+use crate::wait::Lobby;
 use pingpong_core::{Address, NodeName};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Bounds of a network; the same for every link on it.
@@ -102,12 +102,12 @@ impl MemNetwork {
             hosts: BTreeMap::new(),
             bound: BTreeMap::new(),
             processes: BTreeMap::new(),
-            connections: BTreeMap::new(),
+            connections: HashMap::new(),
             dials: BTreeMap::new(),
             paths: Paths::default(),
             held: BTreeMap::new(),
             flying: BTreeMap::new(),
-            waiting: Waiting::default(),
+            lobby: Lobby::default(),
             woken: Vec::new(),
             time: Timer::default(),
             last_id: 0,

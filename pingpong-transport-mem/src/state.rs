@@ -5,12 +5,12 @@ use crate::network::Settings;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::timer::{self, Due, Timer};
 use crate::traffic::Packet;
-use crate::wait::{Seat, Topic, Waiting};
+use crate::wait::{Bell, Lobby, Seat, Topic, Waiting};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, DialError};
 use pingpong_core::{Address, NodeName};
 use rand::rngs::StdRng;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
@@ -109,14 +109,15 @@ pub(crate) struct State {
     /// The process that an address leads to.
     pub(crate) bound: BTreeMap<HostId, ProcessId>,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
-    pub(crate) connections: BTreeMap<u64, Ends>,
+    /// By number. What goes through all of them sorts them first, as the same calls are to give the same events.
+    pub(crate) connections: HashMap<u64, Box<Ends>>,
     pub(crate) dials: BTreeMap<u64, Dial>,
     pub(crate) paths: Paths,
     /// Packets that wait for a fault to end, in the order in which they were held.
     pub(crate) held: BTreeMap<u64, Packet>,
     /// Packets that are delayed, by arrival.
     pub(crate) flying: BTreeMap<(Instant, u64), Packet>,
-    pub(crate) waiting: Waiting,
+    pub(crate) lobby: Lobby,
     /// To be woken when the lock is free again.
     pub(crate) woken: Vec<Waker>,
     pub(crate) time: Timer,
@@ -167,8 +168,10 @@ pub(crate) struct End {
     /// Connections and lanes that somebody holds here. Without any at both ends the connection is forgotten.
     pub(crate) handles: usize,
     pub(crate) closed: Option<Closed>,
+    pub(crate) bell: Arc<Bell>,
+    /// Who waits here.
+    pub(crate) waiting: Waiting<Topic>,
     /// What arrived here.
-    pub(crate) packets: u64,
     pub(crate) datagrams: VecDeque<Bytes>,
     /// What is on its way from here, so that it stays bounded: at most one packet of each of the first three kinds.
     pub(crate) ack_out: bool,
@@ -192,7 +195,8 @@ impl End {
             address,
             handles: 0,
             closed: None,
-            packets: 0,
+            bell: Arc::default(),
+            waiting: Waiting::default(),
             datagrams: VecDeque::new(),
             ack_out: false,
             close_out: false,
@@ -263,10 +267,6 @@ impl State {
         self.end(opener)?.lanes.get_mut(&lane)
     }
 
-    pub(crate) fn wake(&mut self, seat: Seat) {
-        self.waiting.take(seat, &mut self.woken);
-    }
-
     pub(crate) fn wake_end(&mut self, end: EndId, topic: Topic) {
         self.wake(Seat::End(end, topic));
     }
@@ -274,13 +274,14 @@ impl State {
     /// All ends of a process.
     pub(crate) fn ends_of(&self, process: ProcessId) -> Vec<EndId> {
         let mut found = Vec::new();
-        for (&connection, Ends(ends)) in &self.connections {
-            for (end, side) in ends.iter().zip([Side::Dialler, Side::Acceptor]) {
+        for (&connection, ends) in &self.connections {
+            for (end, side) in ends.0.iter().zip([Side::Dialler, Side::Acceptor]) {
                 if end.process == process {
                     found.push(EndId { connection, side });
                 }
             }
         }
+        found.sort_unstable();
         found
     }
 
@@ -296,7 +297,7 @@ impl State {
         for lane in ends.at(id.side.other()).lanes.values_mut() {
             lane.ready = VecDeque::new();
         }
-        self.waiting.take_end(id, &mut self.woken);
+        self.wake_all(id);
     }
 
     /// One handle of an end is gone.

@@ -4,6 +4,6 @@
 //! Hand-made synchronisation takes them from here. Counters that nobody waits for, and what tokio synchronises, need not.
 
 #[cfg(all(test, feature = "interleavings"))]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use shuttle::sync::{Mutex, MutexGuard, PoisonError, atomic};
 #[cfg(not(all(test, feature = "interleavings")))]
-pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, atomic};

@@ -67,6 +67,9 @@ pub(super) struct Driver<L: Link> {
     pub(super) stop: Option<StopReason>,
 }
 
+/// So many notices are taken at once.
+const NOTICES_A_STEP: usize = 32;
+
 impl<L: Link> Driver<L> {
     pub(super) async fn run(mut self) {
         // Nobody may wait for ever for a driver that is gone.
@@ -75,9 +78,7 @@ impl<L: Link> Driver<L> {
         accepting.spawn(accept(Arc::clone(&self.link), self.notices.clone()));
         while self.stop.is_none() {
             self.step().await;
-            while let Some(event) = self.pending.pop_front() {
-                self.feed(event).await;
-            }
+            self.feed_pending().await;
             self.shared.dialled.send_if_modified(|dialled| {
                 !*dialled && {
                     *dialled = self.redial.has_tried_seeds();
@@ -106,7 +107,26 @@ impl<L: Link> Driver<L> {
             () = until(dial_at) => self.dial(),
             Some(ended) = self.dials.join_next() => defect("dial", ended),
             Some(ended) = self.reaping.join_next() => defect("end of a connection", ended),
-            Some(notice) = self.inbound.recv() => self.notice(notice).await,
+            Some(notice) = self.inbound.recv() => self.notices(notice).await,
+        }
+    }
+
+    /// A notice, and those that wait behind it: what a step looks at first costs more than a notice, and time is kept all the same.
+    async fn notices(&mut self, first: Notice<L::Connection>) {
+        self.notice(first).await;
+        for _ in 1..NOTICES_A_STEP {
+            self.feed_pending().await;
+            if self.stop.is_some() || self.next_tick <= Instant::now() {
+                return;
+            }
+            let Ok(next) = self.inbound.try_recv() else { return };
+            self.notice(next).await;
+        }
+    }
+
+    async fn feed_pending(&mut self) {
+        while let Some(event) = self.pending.pop_front() {
+            self.feed(event).await;
         }
     }
 

@@ -18,7 +18,7 @@ mod waiting;
 
 use super::large::LargeBudget;
 use super::roster::{Member, Roster};
-use crate::config::{BLOCK, OVERFLOW, WAITING_ROOM};
+use crate::config::{BLOCK, LEAST_BLOCK, OVERFLOW, WAITING_ROOM};
 use crate::node::Node;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::WhenFull;
@@ -98,6 +98,8 @@ pub(super) struct Lane {
 
 struct Inner {
     open: BytesMut,
+    /// Bytes of the next block. A lane that says little keeps little: each link has lanes of its own for control and replies.
+    block: usize,
     cursors: Vec<Option<Cursor>>,
     roster: Arc<Roster>,
     fullest: usize,
@@ -131,7 +133,8 @@ impl Inner {
         let full = self.open.capacity() - self.open.len() < need;
         if full {
             self.seal();
-            self.open = BytesMut::with_capacity(need.max(BLOCK));
+            self.open = BytesMut::with_capacity(need.max(self.block));
+            self.block = (2 * self.block).min(BLOCK);
         }
         self.open.extend_from_slice(parts[0]);
         self.open.extend_from_slice(parts[1]);
@@ -176,6 +179,7 @@ impl Lane {
     pub(super) fn new(bound: usize, large: LargeBudget) -> Arc<Self> {
         let inner = Inner {
             open: BytesMut::new(),
+            block: LEAST_BLOCK,
             cursors: Vec::new(),
             roster: Arc::default(),
             fullest: 0,

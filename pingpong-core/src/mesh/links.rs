@@ -41,7 +41,7 @@ impl<L: Link> Driver<L> {
                 age: conn.since.elapsed(),
                 round_trip: remote.round_trip(),
                 path: conn.connection.path(),
-                queued_bytes: self.shared.queued(member) + remote.replies.queued(member.slot, member.key),
+                queued_bytes: self.shared.queued(member) + remote.replies.queued(member.alone().slot, member.key),
             })
         };
         self.shared.sessions().iter().filter_map(|session| of(session)).collect()

@@ -18,6 +18,13 @@ pub(super) struct Member {
     pub(super) slot: usize,
 }
 
+impl Member {
+    /// As the reader of a lane that has no other.
+    pub(super) fn alone(&self) -> Self {
+        Self { slot: 0, ..self.clone() }
+    }
+}
+
 /// Members sorted by name, and their nodes for those who ask who accepted.
 #[derive(Clone, Debug)]
 pub(super) struct Roster {

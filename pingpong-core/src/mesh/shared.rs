@@ -36,7 +36,8 @@ const FIRST_SERVER_LANE: u16 = 2;
 
 /// Starts the task that writes a lane to the network; the one thing that the tables need of a connection.
 pub(super) trait StartWriter: Send + Sync {
-    fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority);
+    /// For that reader of the lane.
+    fn start(&self, session: &Arc<Session>, reader: &Member, lane: Arc<Lane>, header: LaneHeader, priority: Priority);
 }
 
 struct Link {
@@ -179,7 +180,8 @@ impl Shared {
         let header = LaneHeader { lane: FIRST_SERVER_LANE + tables.lanes.len() as u16, role: role.clone() };
         for link in tables.links.values() {
             lane.join(link.session.member().clone());
-            link.writer.start(&link.session, Arc::clone(&lane), header.clone(), Priority::Server);
+            let (session, header) = (&link.session, header.clone());
+            link.writer.start(session, session.member(), Arc::clone(&lane), header, Priority::Server);
         }
         if tables.leaving {
             lane.close();
@@ -249,14 +251,15 @@ impl Shared {
         let node = session.node().clone();
         let member = session.member().clone();
         if let Some(remote) = session.as_remote() {
-            remote.replies.join(member.clone());
+            let alone = member.alone();
+            remote.replies.join(alone.clone());
             let header = LaneHeader { lane: REPLIES_LANE, role: LaneRole::Replies };
-            writer.start(&session, Arc::clone(&remote.replies), header, Priority::Replies);
+            writer.start(&session, &alone, Arc::clone(&remote.replies), header, Priority::Replies);
         }
         for (number, (role, lane)) in tables.lanes.iter().enumerate() {
             lane.join(member.clone());
             let header = LaneHeader { lane: FIRST_SERVER_LANE + number as u16, role: role.clone() };
-            writer.start(&session, Arc::clone(lane), header, Priority::Server);
+            writer.start(&session, &member, Arc::clone(lane), header, Priority::Server);
         }
         tables.links.insert(node.name.clone(), Link { session, writer });
         self.view.up(&node);
@@ -275,6 +278,7 @@ impl Shared {
         let link = tables.links.remove(name)?;
         let session = link.session;
         session.end(*reason == DownReason::Left { flushed: true });
+        let alone = session.member().alone();
         let Member { node, key, slot } = session.member().clone();
         for (_, lane) in &tables.lanes {
             lane.leave(slot, key);
@@ -290,7 +294,7 @@ impl Shared {
         self.common.calls.session_down(key);
         let remote = session.as_remote()?;
         remote.replies.close();
-        remote.replies.leave(slot, key);
+        remote.replies.leave(alone.slot, key);
         let mut tasks = std::mem::take(&mut *remote.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.abort_all();
         Some(tasks)

@@ -5,7 +5,8 @@ use super::driver::Driver;
 use super::session::{Session, Trouble};
 use crate::link::{Connection, Link};
 use crate::session::{
-    Action, ConnId, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict, tick_length,
+    Action, ConnId, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict,
+    tick_length, ticks_per_heartbeat,
 };
 use crate::wire::encode_heartbeat;
 use std::collections::BTreeMap;
@@ -39,8 +40,9 @@ impl<L: Link> Driver<L> {
         let now = self.now();
         let sessions = self.shared.sessions();
         let peers = self.machine.peers_digest();
+        let every = u64::from(ticks_per_heartbeat(sessions.len()));
         for session in &sessions {
-            self.beat(session, peers, now);
+            self.beat(session, every, peers, now);
         }
         self.tell_late();
         self.compare(&sessions, peers);
@@ -54,11 +56,11 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    fn beat(&mut self, session: &Arc<Session>, peers: PeersDigest, now: Duration) {
+    fn beat(&mut self, session: &Arc<Session>, every: u64, peers: PeersDigest, now: Duration) {
         let Some(remote) = session.as_remote() else { return };
         let Some(conn) = self.conns.get(&remote.conn) else { return };
-        // Half of the links at each tick.
-        if self.ticks.wrapping_add(remote.conn.0).is_multiple_of(u64::from(TICKS_PER_HEARTBEAT)) {
+        // At each tick a part of the links.
+        if self.ticks.wrapping_add(remote.conn.0).is_multiple_of(every) {
             conn.connection.send_datagram(encode_heartbeat(&remote.beat(now, peers)));
         }
         if remote.tick(conn.connection.packets(), now) == Verdict::Lost {

@@ -1,6 +1,7 @@
 //! Writes one lane of one connection to the network: whole batches, one after the other.
 
 use super::lane::Lane;
+use super::roster::Member;
 use super::session::{Session, Trouble};
 use super::shared::StartWriter;
 use crate::link::{Broken, Connection, LaneSender, Priority};
@@ -42,18 +43,17 @@ pub(super) async fn outlived<C: Connection>(connection: &C, grace: Duration) -> 
 }
 
 impl<C: Connection> StartWriter for Writers<C> {
-    fn start(&self, session: &Arc<Session>, lane: Arc<Lane>, header: LaneHeader, priority: Priority) {
+    fn start(&self, session: &Arc<Session>, reader: &Member, lane: Arc<Lane>, header: LaneHeader, priority: Priority) {
         let Some(remote) = session.as_remote() else { return };
         remote.writer_started();
         let (connection, grace) = (Arc::clone(&self.connection), self.grace);
         // Replies are always read: a peer that does not is cut before the servers that answer it look stuck.
         let stall = if priority == Priority::Replies { self.stall / 2 } else { self.stall };
+        let reader = (reader.slot, reader.key);
         let session = Arc::clone(session);
         let task = async move {
             let Some(remote) = session.as_remote() else { return };
             let number = header.lane;
-            let member = session.member();
-            let reader = (member.slot, member.key);
             let working = || remote.peer_working();
             match write(&*connection, &lane, reader, header, priority, stall, working).await {
                 Ok((sender, offset)) => {

@@ -14,6 +14,18 @@ pub const TICKS_PER_TIMEOUT: u32 = 16;
 /// processor time over QUIC, acknowledgements included; with one a tick, fifty linked nodes on one machine did little else.
 pub const TICKS_PER_HEARTBEAT: u32 = 2;
 
+/// Where there are many links a heartbeat goes out with every fourth tick: three in a row must fail to arrive, and the
+/// acknowledgements of as many of this side.
+const TICKS_PER_HEARTBEAT_OF_MANY: u32 = 2 * TICKS_PER_HEARTBEAT;
+
+/// More links than this are many.
+const MANY_LINKS: usize = 32;
+
+/// How many ticks there are to a heartbeat for a node with so many links.
+pub fn ticks_per_heartbeat(links: usize) -> u32 {
+    if links > MANY_LINKS { TICKS_PER_HEARTBEAT_OF_MANY } else { TICKS_PER_HEARTBEAT }
+}
+
 /// Of the timeout, one tick is kept for noticing the silence and one for draining the socket.
 const TICKS_KEPT_BACK: u32 = 2;
 

@@ -20,7 +20,7 @@ mod redial;
 pub use clock::{ClockOffset, Echo, Heartbeat, Offset};
 #[cfg(feature = "model")]
 pub use detector::Rules as DetectorRules;
-pub use detector::{Detector, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Verdict, tick_length};
+pub use detector::{Detector, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Verdict, tick_length, ticks_per_heartbeat};
 pub use machine::{Action, ConnId, Event, Handshake, Identity, Limits, Machine, News, Outside, Session};
 #[cfg(feature = "model")]
 pub use machine::{Rule, Rules};

@@ -109,13 +109,24 @@ async fn names_by_the_thousand_keep_nobody_out() {
     let address = text(&bystander.local_addr().unwrap().to_string());
     let mut peer = Peer::link(&stage, &Hello::of("intruder"), 1).await;
     let began = Instant::now();
+    let mut count = 0;
     let flood = async {
         for message in 0..400 {
             if message % 80 == 0 {
-                for count in [message + 1, message + 2] {
-                    peer.connection.send_datagram(heartbeat(count, message + 1).into()).unwrap();
+                let connection = peer.connection.clone();
+                // The node may not be up yet, and then hears none.
+                let beats = async {
+                    let mut beat = tokio::time::interval(SECOND / 10);
+                    loop {
+                        beat.tick().await;
+                        count += 1;
+                        connection.send_datagram(heartbeat(count, message + 1).into()).unwrap();
+                    }
+                };
+                tokio::select! {
+                    _ = peer.hear_kind(ASK_PEERS) => {}
+                    () = beats => {}
                 }
-                peer.hear_kind(ASK_PEERS).await;
             }
             let told = |n| [text(&format!("n{message:03}-{n:04}")), list(std::slice::from_ref(&address))].concat();
             let told: Vec<_> = (0..1_900).map(told).collect();

@@ -5,6 +5,7 @@ use crate::config::{Limits, Timeouts};
 use crate::inbox::{Entry, ServerOptions};
 use crate::link::Priority;
 use crate::mesh::lane::{Lane, Refusal, To};
+use crate::mesh::roster::Member;
 use crate::mesh::shared::{Shared, StartWriter};
 use crate::message::{Encoded, MessageType};
 use crate::monitor::DownReason;
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 struct NoWriter;
 
 impl StartWriter for NoWriter {
-    fn start(&self, _session: &Arc<Session>, _lane: Arc<Lane>, _header: LaneHeader, _priority: Priority) {}
+    fn start(&self, _: &Arc<Session>, _reader: &Member, _: Arc<Lane>, _: LaneHeader, _: Priority) {}
 }
 
 fn shared() -> Arc<Shared> {

@@ -1,9 +1,12 @@
 //! A connection, from the dial or the accept to its end.
 
+use super::event::ConnId;
 use crate::address::Address;
 use crate::name::NodeName;
 use crate::node::Incarnation;
 use crate::session::{Hello, MAX_ADDRESSES, SessionId};
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
 /// How far a connection without a session has come, for the time that the shell gives it (N16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,5 +80,58 @@ impl Conn {
     /// A handshake that has got past the first `Hello`: its name must keep its record.
     pub(super) fn holds_record(&self) -> bool {
         matches!(self.phase, Phase::Waiting | Phase::Offered | Phase::Parked(_))
+    }
+}
+
+/// All connections, and those of each name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Conns {
+    all: BTreeMap<ConnId, Conn>,
+    /// The oldest first. Most names have one.
+    of: BTreeMap<NodeName, SmallVec<[ConnId; 2]>>,
+}
+
+impl Conns {
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.all.get_mut(&id)
+    }
+
+    pub(super) fn contains(&self, id: ConnId) -> bool {
+        self.all.contains_key(&id)
+    }
+
+    pub(super) fn insert(&mut self, id: ConnId, conn: Conn) {
+        self.of.entry(conn.peer.clone()).or_default().push(id);
+        self.all.insert(id, conn);
+    }
+
+    pub(super) fn remove(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.all.remove(&id)?;
+        if let Some(of) = self.of.get_mut(&conn.peer) {
+            of.retain(|other| *other != id);
+            if of.is_empty() {
+                self.of.remove(&conn.peer);
+            }
+        }
+        Some(conn)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.all.iter().map(|(id, conn)| (*id, conn))
+    }
+
+    /// Those of a name, the oldest first.
+    pub(super) fn of(&self, name: &NodeName) -> impl Iterator<Item = (ConnId, &Conn)> {
+        let of = self.of.get(name).map_or(&[][..], SmallVec::as_slice);
+        of.iter().filter_map(|id| Some((*id, self.all.get(id)?)))
+    }
+
+    /// Whether a handshake needs the record of that name.
+    pub(super) fn hold_record(&self, name: &NodeName) -> bool {
+        self.of(name).any(|(_, conn)| conn.holds_record())
     }
 }

@@ -80,10 +80,10 @@ impl Machine {
         if self.is_silent() {
             return;
         }
-        if self.conns.get(&conn).is_some_and(|known| known.my_moment <= self.moved) {
+        if self.conns.get(conn).is_some_and(|known| known.my_moment <= self.moved) {
             turn.control(conn, Message::Moved(self.identity.addresses.clone()));
         }
-        let dialled = self.conns.get(&conn).is_some_and(|known| known.dialled);
+        let dialled = self.conns.get(conn).is_some_and(|known| known.dialled);
         if dialled && unheard_of || self.sessions().nth(1).is_none() {
             self.ask(conn, turn);
         }
@@ -134,7 +134,7 @@ impl Machine {
     /// The answer to a neighbour that asks for the names after that one, of about so many bytes. At least one name is told.
     pub fn peers(&self, conn: ConnId, after: Option<&NodeName>, bytes: usize) -> Peers {
         let beyond = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
-        let asker = self.conns.get(&conn).map(|known| &known.peer);
+        let asker = self.conns.get(conn).map(|known| &known.peer);
         let mut page = Peers { digest: self.peers_digest(), told: Vec::new(), more: false };
         let mut room = bytes;
         for (name, peer) in self.peers.range(beyond).filter(|(name, _)| Some(*name) != asker) {
@@ -155,7 +155,7 @@ impl Machine {
         if self.is_silent() {
             return;
         }
-        let Some(by) = self.conns.get(&conn).map(|known| known.peer.clone()) else { return };
+        let Some(by) = self.conns.get(conn).map(|known| known.peer.clone()) else { return };
         let Some(session) = self.session_of(conn) else { return };
         let Reading::Asked { after, first, left } = session.reading.clone() else { return };
         session.reading = Reading::default();
@@ -224,7 +224,7 @@ impl Machine {
             return;
         }
         addresses.truncate(MAX_ADDRESSES);
-        let Some(name) = self.conns.get(&conn).map(|known| known.peer.clone()) else { return };
+        let Some(name) = self.conns.get(conn).map(|known| known.peer.clone()) else { return };
         let Some(session) = self.session_of(conn) else { return };
         if session.addresses != addresses {
             session.move_to(&name, addresses.clone());

@@ -10,7 +10,7 @@ use crate::session::{CloseReason, Hello, Message, SessionId};
 impl Machine {
     /// A connection is there, dialled or accepted; the dialler speaks first (N2).
     pub(super) fn opened(&mut self, conn: ConnId, peer: NodeName, dialled: bool, turn: &mut Turn) {
-        if self.conns.contains_key(&conn) {
+        if self.conns.contains(conn) {
             return;
         }
         let too_many = self.too_many_for(&peer, dialled);
@@ -29,7 +29,8 @@ impl Machine {
     /// After a heal all dials that a peer began during the cut may arrive at once: while there is room for others, those beyond the
     /// first few are a surplus, for which the peer does not hold back. Whose own dials stay without an answer holds back itself.
     fn too_many_for(&self, peer: &NodeName, dialled: bool) -> Option<CloseReason> {
-        let same = self.conns.values().filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
+        let same = self.conns.iter().map(|(_, conn)| conn);
+        let same = same.filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
         let (mut all, mut open) = (0, 0);
         for conn in same {
             all += 1;
@@ -46,7 +47,7 @@ impl Machine {
 
     /// Writes my `Hello`.
     pub(super) fn greet(&mut self, conn: ConnId, turn: &mut Turn) {
-        let Some(known) = self.conns.get_mut(&conn) else { return };
+        let Some(known) = self.conns.get_mut(conn) else { return };
         self.moment += 1;
         known.my_moment = self.moment;
         known.my_random = turn.outside.random;
@@ -85,7 +86,7 @@ impl Machine {
 
     /// The peer's `Hello` has come (N2).
     pub(super) fn hello(&mut self, conn: ConnId, hello: Hello, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         if known.greeting.is_some() || known.phase != Phase::Open {
             return self.broken(conn, "a second Hello", turn);
         }
@@ -94,7 +95,7 @@ impl Machine {
             return self.close(conn, CloseReason::Refused(words), turn);
         }
         let incarnation = hello.incarnation;
-        if let Some(known) = self.conns.get_mut(&conn) {
+        if let Some(known) = self.conns.get_mut(conn) {
             known.greeting = Some(Box::new(Greeting::from(hello)));
         }
         if peer == self.identity.name {
@@ -118,7 +119,7 @@ impl Machine {
         if !dialled {
             self.greet(conn, turn);
         }
-        if let Some(known) = self.conns.get_mut(&conn) {
+        if let Some(known) = self.conns.get_mut(conn) {
             known.phase = Phase::Waiting;
         }
         self.choose(&peer, turn);
@@ -131,14 +132,13 @@ impl Machine {
 
     /// Connections of a name that wait for the chooser's word, the oldest first.
     fn waiting(&self, name: &NodeName) -> Vec<ConnId> {
-        let waits = |conn: &Conn| conn.phase == Phase::Waiting && conn.peer == *name;
-        self.conns.iter().filter(|(_, conn)| waits(conn)).map(|(id, _)| *id).collect()
+        self.conns.of(name).filter(|(_, conn)| conn.phase == Phase::Waiting).map(|(id, _)| id).collect()
     }
 
     /// The chooser looks at the connections that wait (N4, N5, N7, N9).
     pub(super) fn choose(&mut self, name: &NodeName, turn: &mut Turn) {
         for conn in self.waiting(name) {
-            let Some(known) = self.conns.get(&conn) else { continue };
+            let Some(known) = self.conns.get(conn) else { continue };
             let Some(greeting) = known.greeting.as_deref() else { continue };
             if !self.chooses(name, known.dialled) {
                 continue;
@@ -174,7 +174,7 @@ impl Machine {
     fn close_surplus(&mut self, name: &NodeName, turn: &mut Turn) {
         let keep = if self.rules.has(Rule::KeepSpares) { Limits::WAITING } else { 0 };
         let mut waiting = self.waiting(name);
-        waiting.retain(|id| self.conns.get(id).is_some_and(|conn| self.chooses(name, conn.dialled)));
+        waiting.retain(|id| self.conns.get(*id).is_some_and(|conn| self.chooses(name, conn.dialled)));
         let surplus = waiting.len().saturating_sub(keep);
         for conn in waiting.into_iter().take(surplus) {
             self.close(conn, CloseReason::Surplus, turn);
@@ -183,7 +183,7 @@ impl Machine {
 
     /// Writes the `Take` of a new session (N5).
     fn offer(&mut self, conn: ConnId, name: &NodeName, turn: &mut Turn) {
-        let Some(known) = self.conns.get_mut(&conn) else { return };
+        let Some(known) = self.conns.get_mut(conn) else { return };
         let Some(greeting) = known.greeting.as_deref() else { return };
         let Some(record) = self.peers.get_mut(name) else { return };
         self.number += 1;

@@ -18,7 +18,7 @@ impl Machine {
 
     /// An older incarnation is never linked: it waits until the greater one has answered a probe, or raises its own (N11).
     pub(super) fn older(&mut self, conn: ConnId, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         let Some(incarnation) = known.greeting.as_deref().map(|greeting| greeting.incarnation) else { return };
         let name = known.peer.clone();
         let Some(record) = self.peers.get(&name) else { return };
@@ -39,7 +39,7 @@ impl Machine {
             turn.control(session_conn, Message::Probe(record.probe));
             record.probe
         });
-        if let Some(known) = self.conns.get_mut(&conn) {
+        if let Some(known) = self.conns.get_mut(conn) {
             known.phase = Phase::Parked(number);
         }
     }
@@ -51,7 +51,7 @@ impl Machine {
         let mut asked = None;
         for (conn, number) in self.parked(name) {
             let same = |other: Incarnation| other == incarnation;
-            let greeting = self.conns.get(&conn).and_then(|known| known.greeting.as_deref());
+            let greeting = self.conns.get(conn).and_then(|known| known.greeting.as_deref());
             if greeting.is_some_and(|greeting| same(greeting.incarnation)) {
                 asked = Some(number);
             }
@@ -62,9 +62,8 @@ impl Machine {
 
     /// Parked connections of a name, each with the probe that it waits for.
     fn parked(&self, name: &NodeName) -> Vec<(ConnId, u64)> {
-        let of_name = self.conns.iter().filter(|(_, conn)| conn.peer == *name);
-        let parked = of_name.filter_map(|(id, conn)| match conn.phase {
-            Phase::Parked(number) => Some((*id, number)),
+        let parked = self.conns.of(name).filter_map(|(id, conn)| match conn.phase {
+            Phase::Parked(number) => Some((id, number)),
             _ => None,
         });
         parked.collect()
@@ -75,7 +74,7 @@ impl Machine {
         if !self.is_session(conn) {
             return;
         }
-        let Some(name) = self.conns.get(&conn).map(|known| known.peer.clone()) else { return };
+        let Some(name) = self.conns.get(conn).map(|known| known.peer.clone()) else { return };
         let Some(session) = self.peers.session(&name) else { return };
         let reason = CloseReason::Replaced { by: session.incarnation, at: session.addresses.first().cloned() };
         for (parked, number) in self.parked(&name) {
@@ -102,7 +101,7 @@ impl Machine {
 
     /// The greater incarnation on `newer` takes over from the one that is linked (N10).
     pub(super) fn replace(&mut self, name: &NodeName, newer: ConnId, turn: &mut Turn) {
-        let Some(greeting) = self.conns.get(&newer).and_then(|known| known.greeting.as_deref()) else { return };
+        let Some(greeting) = self.conns.get(newer).and_then(|known| known.greeting.as_deref()) else { return };
         let (by, at) = (greeting.incarnation, greeting.addresses.first().cloned());
         self.end_session(name, DownReason::Replaced, Some(CloseReason::Replaced { by, at }), turn);
     }
@@ -122,7 +121,7 @@ impl Machine {
 
     /// Two instances of one name have met: the dialler, which has the answer, says who is the greater (N13).
     pub(super) fn namesake(&mut self, conn: ConnId, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         let Some(greeting) = known.greeting.as_deref() else { return };
         let (other, at) = (greeting.incarnation, greeting.addresses.first().cloned());
         let own = self.identity.incarnation;
@@ -152,7 +151,7 @@ impl Machine {
     /// Closes every connection without a session.
     pub(super) fn close_handshakes(&mut self, reason: &CloseReason, turn: &mut Turn) {
         let handshakes = self.conns.iter().filter(|(_, conn)| conn.phase != Phase::Up);
-        for conn in handshakes.map(|(id, _)| *id).collect::<Vec<_>>() {
+        for conn in handshakes.map(|(id, _)| id).collect::<Vec<_>>() {
             self.close(conn, reason.clone(), turn);
         }
         self.peers.values_mut().for_each(|record| record.offer = None);

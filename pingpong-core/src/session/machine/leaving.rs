@@ -62,7 +62,7 @@ impl Machine {
 
     /// The name of the session that the connection carries.
     fn session_name(&self, conn: ConnId) -> Option<NodeName> {
-        let known = self.conns.get(&conn)?;
+        let known = self.conns.get(conn)?;
         self.is_session(conn).then(|| known.peer.clone())
     }
 

@@ -12,7 +12,7 @@ use crate::session::{CloseReason, Message, PeersDigest, SessionId};
 impl Machine {
     /// The taker's answer to an offer (N5, N6, N9, N10).
     pub(super) fn take(&mut self, conn: ConnId, id: SessionId, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         if known.phase != Phase::Waiting {
             return;
         }
@@ -53,7 +53,7 @@ impl Machine {
 
     /// The chooser has its answer (N6).
     pub(super) fn ready(&mut self, conn: ConnId, id: &SessionId, peer_since: u64, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         let name = known.peer.clone();
         let offered = known.phase == Phase::Offered && !self.rules.has(Rule::OneOffer);
         let Some(record) = self.peers.get_mut(&name) else { return };
@@ -74,7 +74,7 @@ impl Machine {
 
     /// A session begins (N6): `Up`, then lanes, then the question for more names (N17).
     pub(super) fn rise(&mut self, conn: ConnId, id: SessionId, peer_since: u64, turn: &mut Turn) {
-        let Some(known) = self.conns.get_mut(&conn) else { return };
+        let Some(known) = self.conns.get_mut(conn) else { return };
         let Some(record) = self.peers.get_mut(&known.peer) else { return };
         let unheard_of = !record.is_wanted();
         let keep = if self.rules.has(Rule::UpAtReady) { known.greeting.take() } else { known.greeting.clone() };
@@ -128,7 +128,7 @@ impl Machine {
         }
         match close {
             Some(reason) => self.close(session.conn, reason, turn),
-            None => drop(self.conns.remove(&session.conn)),
+            None => drop(self.conns.remove(session.conn)),
         }
         let node = Node { name: name.clone(), incarnation: session.incarnation };
         turn.act(Action::Down { node, session: session.id, reason });
@@ -139,14 +139,14 @@ impl Machine {
 
     /// A connection ends, whatever it was for: its session or its offer with it, and the next one is chosen (N5).
     pub(super) fn ended(&mut self, conn: ConnId, reason: DownReason, close: Option<CloseReason>, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         let name = known.peer.clone();
         if self.is_session(conn) {
             self.end_session(&name, reason, close, turn);
         } else {
             match close {
                 Some(reason) => self.close(conn, reason, turn),
-                None => drop(self.conns.remove(&conn)),
+                None => drop(self.conns.remove(conn)),
             }
             self.drop_offer(&name, conn);
         }
@@ -167,7 +167,7 @@ impl Machine {
 
     /// The other side closed the connection.
     pub(super) fn closed(&mut self, conn: ConnId, reason: CloseReason, turn: &mut Turn) {
-        let Some(known) = self.conns.get(&conn) else { return };
+        let Some(known) = self.conns.get(conn) else { return };
         let name = known.peer.clone();
         if self.stage == Stage::Running {
             let own = self.identity.incarnation;
@@ -176,11 +176,11 @@ impl Machine {
             let raised = |seen| Incarnation::above(seen, wall_millis, random);
             match reason {
                 CloseReason::Replaced { by, at } if by > own || !self.rules.has(Rule::StopCompares) => {
-                    self.conns.remove(&conn);
+                    self.conns.remove(conn);
                     return self.stop(by, at, turn);
                 }
                 CloseReason::Raise(seen) if seen > own && raised(seen) > seen => {
-                    self.conns.remove(&conn);
+                    self.conns.remove(conn);
                     return self.raise(raised(seen), turn);
                 }
                 _ => {}

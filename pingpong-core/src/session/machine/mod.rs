@@ -32,11 +32,11 @@ use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::node::Node;
 use crate::session::{CloseReason, MAX_ADDRESSES, Message, PeersDigest};
-use conn::{Conn, Phase};
+use conn::{Conn, Conns, Phase};
 use peer::Roster;
 #[cfg(not(feature = "model"))]
 use rules::{Rule, Rules};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 /// How much longer this node takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +65,7 @@ pub struct Machine {
     /// Of the last offer; never falls, also across a raise (N5).
     number: u64,
     peers: Roster,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: Conns,
     /// Digests of links that were read (N17), the latest at the back.
     read: VecDeque<PeersDigest>,
     /// Names that were forgotten by command, here or there: hearsay does not bring them back (N14).
@@ -101,7 +101,7 @@ impl Machine {
             moved: 0,
             number: 0,
             peers: Roster::default(),
-            conns: BTreeMap::new(),
+            conns: Conns::default(),
             read: VecDeque::new(),
             shunned: BTreeSet::new(),
         }
@@ -118,6 +118,11 @@ impl Machine {
     /// Takes an event in, and says what to do.
     pub fn on(&mut self, event: Event, outside: Outside) -> Vec<Action> {
         let mut turn = Turn { outside, actions: Vec::new() };
+        let grows = match &event {
+            Event::Connected { .. } | Event::Accepted { .. } => true,
+            Event::Message { message, .. } => !matches!(message, Message::Peers(_)),
+            _ => false,
+        };
         match event {
             Event::Connected { conn, to } => self.opened(conn, to, true, &mut turn),
             Event::Accepted { conn, from } => self.opened(conn, from, false, &mut turn),
@@ -140,7 +145,10 @@ impl Machine {
             self.stage = Stage::Over;
             turn.act(Action::Quit);
         }
-        self.peers.tidy(self.limits, &self.conns);
+        // All records are looked at, and nearly all events of a start leave none behind.
+        if !grows || turn.actions.iter().any(|action| matches!(action, Action::Close { .. })) {
+            self.peers.tidy(self.limits, &self.conns);
+        }
         turn.actions
     }
 
@@ -178,7 +186,7 @@ impl Machine {
 
     /// That name was not linked for so long that nothing of it has to be remembered (M7, N11). `false`: it is in use.
     pub fn expire(&mut self, name: &NodeName) -> bool {
-        let used = self.session(name).is_some() || self.conns.values().any(|conn| conn.peer == *name);
+        let used = self.session(name).is_some() || self.conns.of(name).next().is_some();
         if !used {
             self.peers.expire(name);
             self.shunned.remove(name);
@@ -191,12 +199,12 @@ impl Machine {
     /// Whether lanes of the connection are read and written: it is the one of a session (N8).
     pub fn lanes_open(&self, conn: ConnId) -> bool {
         let open = |conn: &Conn| conn.phase == Phase::Up || !self.rules.has(Rule::LanesWait);
-        self.conns.get(&conn).is_some_and(open)
+        self.conns.get(conn).is_some_and(open)
     }
 
     /// How far a connection without a session has come; `None` for one with a session, or unknown.
     pub fn handshaking(&self, conn: ConnId) -> Option<Handshake> {
-        match self.conns.get(&conn)?.phase {
+        match self.conns.get(conn)?.phase {
             Phase::Open | Phase::Waiting | Phase::Offered => Some(Handshake::Open),
             Phase::Parked(_) => Some(Handshake::Parked),
             Phase::Up => None,
@@ -215,7 +223,7 @@ impl Machine {
 
     /// The session that the connection carries.
     fn session_of(&mut self, conn: ConnId) -> Option<&mut Session> {
-        let known = self.conns.get(&conn).filter(|known| known.phase == Phase::Up)?;
+        let known = self.conns.get(conn).filter(|known| known.phase == Phase::Up)?;
         self.peers.get_mut(&known.peer)?.session.as_mut()
     }
 
@@ -227,23 +235,23 @@ impl Machine {
 
     /// Whether the connection is the one of the session with its name.
     fn is_session(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|known| known.phase == Phase::Up)
+        self.conns.get(conn).is_some_and(|known| known.phase == Phase::Up)
     }
 
     /// Connections of a name, the oldest first.
     fn conns_of(&self, name: &NodeName) -> Vec<ConnId> {
-        self.conns.iter().filter(|(_, conn)| conn.peer == *name).map(|(id, _)| *id).collect()
+        self.conns.of(name).map(|(id, _)| id).collect()
     }
 
     /// Closes a connection that has no session.
     fn close(&mut self, conn: ConnId, reason: CloseReason, turn: &mut Turn) {
-        if self.conns.remove(&conn).is_some() {
+        if self.conns.remove(conn).is_some() {
             turn.act(Action::Close { conn, reason });
         }
     }
 
     fn message(&mut self, conn: ConnId, message: Message, turn: &mut Turn) {
-        if !self.conns.contains_key(&conn) {
+        if !self.conns.contains(conn) {
             return;
         }
         match message {

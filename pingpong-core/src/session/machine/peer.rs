@@ -1,6 +1,6 @@
 //! What is remembered of a name (N3), and of how many names (N20).
 
-use super::conn::Conn;
+use super::conn::Conns;
 use super::event::{ConnId, Limits};
 use crate::address::Address;
 use crate::name::NodeName;
@@ -164,15 +164,9 @@ impl Roster {
     }
 
     /// The record of a name that is here in person: names that are known by hearsay alone make room for it.
-    pub(super) fn admit(
-        &mut self,
-        name: &NodeName,
-        limits: Limits,
-        conns: &BTreeMap<ConnId, Conn>,
-    ) -> Option<&mut Peer> {
+    pub(super) fn admit(&mut self, name: &NodeName, limits: Limits, conns: &Conns) -> Option<&mut Peer> {
         if !self.records.contains_key(name) && self.records.len() >= limits.max_peers {
-            let busy = |other: &NodeName| conns.values().any(|conn| conn.peer == *other && conn.holds_record());
-            let hearsay = self.iter().find(|(other, peer)| peer.is_hearsay() && !busy(other));
+            let hearsay = self.iter().find(|(other, peer)| peer.is_hearsay() && !conns.hold_record(other));
             let hearsay = hearsay.map(|(other, _)| other.clone())?;
             self.retire(hearsay);
         }
@@ -180,14 +174,13 @@ impl Roster {
     }
 
     /// Retires the names that are neither linked, wanted nor about to be linked.
-    pub(super) fn tidy(&mut self, limits: Limits, conns: &BTreeMap<ConnId, Conn>) {
+    pub(super) fn tidy(&mut self, limits: Limits, conns: &Conns) {
         let idle = self.iter().filter(|(_, peer)| !peer.is_wanted() && peer.session.is_none());
         let idle: Vec<NodeName> = idle.map(|(name, _)| name.clone()).collect();
         for name in idle {
-            if conns.values().any(|conn| conn.peer == name && conn.holds_record()) {
-                continue;
+            if !conns.hold_record(&name) {
+                self.retire(name);
             }
-            self.retire(name);
         }
         while self.retired.len() > limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
             self.retired.pop_front();

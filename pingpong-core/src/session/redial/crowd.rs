@@ -15,6 +15,7 @@ impl Redial {
     pub fn handshake_began(&mut self, name: &NodeName, now: Duration) {
         let now = self.advance(now);
         *self.handshakes.entry(name.clone()).or_default() += 1;
+        self.all_handshakes += 1;
         if let Some(wanted) = self.names.get_mut(name) {
             wanted.pace.heard(now);
         }
@@ -24,6 +25,7 @@ impl Redial {
     pub fn handshake_ended(&mut self, name: &NodeName) {
         if let Some(count) = self.handshakes.get_mut(name) {
             *count -= 1;
+            self.all_handshakes -= 1;
             if *count == 0 {
                 self.handshakes.remove(name);
             }
@@ -32,9 +34,14 @@ impl Redial {
 
     /// True if so much is under way that more would make it late: it is given more time instead.
     pub fn is_crowded(&self) -> bool {
+        let enough = self.settings.attempts_in_all;
+        // All of this is asked at each step of a node, and most of the time there is not so much at all.
+        if self.under_way.len() + self.all_handshakes < enough {
+            return false;
+        }
         let alive = |target: &Target| self.pace(target).is_some_and(|pace| !self.is_dead(pace));
         let attempts = self.under_way.values().filter(|attempt| alive(&attempt.counted_for)).count();
-        attempts + self.handshakes.values().sum::<usize>() >= self.settings.attempts_in_all
+        attempts + self.all_handshakes >= enough
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -47,7 +54,7 @@ impl Redial {
             Target::Name(name) => Some(name),
             Target::Seed(address) => self.seeds.get(address).and_then(|seed| seed.leads_to.as_ref()),
         };
-        let handshake = name.is_some_and(|name| self.handshakes.contains_key(name));
+        let handshake = || name.is_some_and(|name| self.handshakes.contains_key(name));
         pace.due(&self.settings, traffic, handshake, self.now)
     }
 

@@ -47,8 +47,9 @@ pub struct Redial {
     seeds: BTreeMap<Address, Seed>,
     names: BTreeMap<NodeName, Wanted>,
     under_way: BTreeMap<AttemptId, UnderWay>,
-    /// How many handshakes are under way with a name, whoever dialled.
+    /// How many handshakes are under way with a name, whoever dialled; and with all of them.
     handshakes: BTreeMap<NodeName, usize>,
+    all_handshakes: usize,
     abandoned: Vec<AttemptId>,
     next_id: u64,
     /// The latest time passed in; an earlier one counts as this.
@@ -68,6 +69,7 @@ impl Redial {
             names: BTreeMap::new(),
             under_way: BTreeMap::new(),
             handshakes: BTreeMap::new(),
+            all_handshakes: 0,
             abandoned: Vec::new(),
             next_id: 0,
             now: Duration::ZERO,
@@ -81,7 +83,7 @@ impl Redial {
         }
         let traffic = self.traffic();
         let dials = self.dialled().filter_map(|(target, pace)| self.pace_due(&target, pace, traffic));
-        let less_crowded = self.next_death().filter(|_| traffic.crowded);
+        let less_crowded = if traffic.crowded { self.next_death() } else { None };
         let oldest = self.under_way.values().next().map(|attempt| attempt.end(&self.settings));
         let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));
         dials.chain(oldest).chain(forgotten).chain(less_crowded).min()

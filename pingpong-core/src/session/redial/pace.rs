@@ -47,7 +47,7 @@ impl Pace {
         &self,
         settings: &RedialSettings,
         traffic: Traffic,
-        handshake: bool,
+        handshake: impl FnOnce() -> bool,
         now: Duration,
     ) -> Option<Duration> {
         if self.under_way >= settings.attempts_under_way {
@@ -57,7 +57,7 @@ impl Pace {
         let as_dead = self.last.map_or(self.next, |last| self.next.max(last.saturating_add(traffic.apart)));
         if now >= dies_at {
             Some(as_dead)
-        } else if traffic.crowded && (self.under_way > 0 || handshake) {
+        } else if traffic.crowded && (self.under_way > 0 || handshake()) {
             Some(as_dead.max(dies_at)).filter(|due| *due < Duration::MAX)
         } else {
             Some(self.next)

@@ -226,13 +226,13 @@ impl Shell {
     fn check(&self, machine: &Machine) {
         assert_eq!(machine.node().incarnation, self.stored, "what is used is what was stored (N12)");
         assert!(machine.linked().eq(self.up.values().map(|(node, _, _)| node.clone())), "the list is what is up (M1)");
-        assert!(machine.conns.keys().eq(self.open.keys()));
+        assert!(machine.conns.iter().map(|(id, _)| id).eq(self.open.keys().copied()));
         let (records, retired) = machine.peers.sizes();
         assert!(machine.shunned.len() <= LIMITS.max_peers * Limits::SEEN_FACTOR && machine.read.len() <= 64);
         assert!(records <= LIMITS.max_peers && retired <= LIMITS.max_peers * Limits::SEEN_FACTOR);
-        let count = |wanted: &dyn Fn(&Conn) -> bool| machine.conns.values().filter(|conn| wanted(conn)).count();
+        let count = |wanted: &dyn Fn(&Conn) -> bool| machine.conns.iter().filter(|(_, conn)| wanted(conn)).count();
         assert!(count(&|conn| !conn.dialled && conn.phase != Phase::Up) <= LIMITS.max_peers + Limits::SPARE_HANDSHAKES);
-        for name in machine.conns.values().map(|conn| &conn.peer).collect::<BTreeSet<_>>() {
+        for name in machine.conns.iter().map(|(_, conn)| &conn.peer).collect::<BTreeSet<_>>() {
             let of = |phase: fn(Phase) -> bool| count(&|conn| conn.peer == *name && phase(conn.phase));
             assert!(of(|phase| phase == Phase::Waiting) <= Limits::WAITING);
             assert!(of(|phase| matches!(phase, Phase::Parked(_))) <= 1);
