@@ -23,9 +23,14 @@ const APART: Duration = Duration::from_millis(10);
 pub(crate) struct Bells(Arc<AtomicU32>);
 
 impl Bells {
-    /// The time between two rings of one bell.
-    fn period(&self) -> Duration {
-        FASTEST.max(APART.saturating_mul(self.0.load(Ordering::Relaxed)))
+    /// The time between two rings of one bell, if there were so many more of them.
+    fn period(&self, more: u32) -> Duration {
+        FASTEST.max(APART.saturating_mul(self.0.load(Ordering::Relaxed).saturating_add(more)))
+    }
+
+    /// Whether one more would ring at least every `slowest`.
+    pub(crate) fn have_room(&self, slowest: Duration) -> bool {
+        self.period(1) < slowest
     }
 }
 
@@ -65,7 +70,7 @@ impl Bell {
     pub(crate) async fn refused(&self, slowest: Duration) {
         let is_refusal = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         loop {
-            let period = self.all.period();
+            let period = self.all.period(0);
             if period >= slowest {
                 sleep(slowest).await;
                 continue;
@@ -132,12 +137,13 @@ mod tests {
         let all = Bells::default();
         let (_socket, address) = port().await;
         let one = Bell::at(address, &all).await.unwrap();
-        assert_eq!(all.period(), FASTEST);
+        assert_eq!(all.period(0), FASTEST);
         let mut others = Vec::new();
         for _ in 0..9 {
             others.push(Bell::at(address, &all).await.unwrap());
         }
-        assert_eq!(all.period(), 10 * APART);
+        assert_eq!(all.period(0), 10 * APART);
+        assert!(!all.have_room(11 * APART) && all.have_room(12 * APART));
         let (socket, address) = port().await;
         let silent = Bell::at(address, &all).await.unwrap();
         tokio::select! {
@@ -147,6 +153,6 @@ mod tests {
         }
         assert_eq!(socket.try_recv(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop((others, one, silent));
-        assert_eq!(all.period(), FASTEST);
+        assert_eq!(all.period(0), FASTEST);
     }
 }

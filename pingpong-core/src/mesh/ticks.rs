@@ -4,6 +4,7 @@ use super::connection::Notice;
 use super::driver::Driver;
 use super::session::{Session, Trouble};
 use crate::link::{Connection, Link};
+use crate::name::NodeName;
 use crate::session::{
     Action, ConnId, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict,
     tick_length, ticks_per_heartbeat,
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A digest that did not change for so long is compared: two heartbeats of each side.
+/// A digest of this node that did not change for so long is compared.
 const SETTLED_TICKS: u64 = 2 * TICKS_PER_HEARTBEAT as u64;
 
 /// What the digest of this node's links was at the last tick, and who was asked last for theirs (N17).
@@ -26,7 +27,7 @@ pub(super) struct Compared {
     /// The tick of the last question.
     asked: u64,
     /// Whom it went to.
-    last: ConnId,
+    last: Option<NodeName>,
 }
 
 /// Ticks between two looks for addresses of this node that have changed.
@@ -87,18 +88,20 @@ impl<L: Link> Driver<L> {
             (compared.own, compared.since) = (own, self.ticks);
         }
         let settled = self.ticks - compared.since >= SETTLED_TICKS;
-        if !settled && self.ticks - compared.asked < u64::from(TICKS_PER_TIMEOUT) {
+        let overdue = self.ticks - compared.asked >= u64::from(TICKS_PER_TIMEOUT);
+        if !settled && !overdue {
             return;
         }
         let digests = sessions.iter().filter_map(|session| {
             let remote = session.as_remote()?;
-            Some((remote.conn, remote.peers(settled)?))
+            Some((remote.conn, remote.peers(!overdue)?))
         });
         let digests: BTreeMap<ConnId, PeersDigest> = digests.collect();
         let unread = self.machine.unread(|conn| digests.get(&conn).copied());
-        let next = unread.iter().filter(|conn| **conn > compared.last).min().or(unread.iter().min());
-        if let Some(conn) = next.copied() {
-            (compared.last, compared.asked) = (conn, self.ticks);
+        // By name: who comes back all the time is not always the next.
+        let next = unread.iter().find(|(name, _)| Some(*name) > compared.last.as_ref()).or(unread.first());
+        if let Some((name, conn)) = next.copied() {
+            (compared.last, compared.asked) = (Some(name.clone()), self.ticks);
             self.pending.push_back(Event::Compare { conn });
         }
     }

@@ -16,7 +16,7 @@ const KEPT_SAMPLES: usize = 16;
 /// Whole microseconds are cut off, not rounded: this much is added to the error.
 const RESOLUTION_US: u64 = 1;
 
-/// A datagram that each side of a session sends every second tick: "I am alive, and my clock shows this".
+/// A datagram that each side of a session sends every second tick, or fourth: "I am alive, and my clock shows this".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Number of the session, so that one of an earlier session is not counted in this.

@@ -174,8 +174,17 @@ impl PeersDigest {
 pub struct Told {
     /// The name.
     pub name: NodeName,
+    /// The life that is linked.
+    pub incarnation: Incarnation,
     /// Where it can be dialled, at most [`MAX_ADDRESSES`].
     pub addresses: Vec<Address>,
+}
+
+impl Told {
+    /// Its part of the teller's digest.
+    pub fn digest(&self) -> PeersDigest {
+        PeersDigest::of(&Node { name: self.name.clone(), incarnation: self.incarnation }, &self.addresses)
+    }
 }
 
 /// Addresses of one node that are read, kept and told (N17).

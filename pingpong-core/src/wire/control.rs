@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn control_messages_are_read_as_they_were_written_byte_by_byte() {
-        let told = Told { name: NodeName::new("b").unwrap(), addresses: vec![Address::new("127.0.0.1:1").unwrap()] };
+        let (name, addresses) = (NodeName::new("b").unwrap(), vec![Address::new("127.0.0.1:1").unwrap()]);
+        let told = Told { name, incarnation: Incarnation::new(1, 2), addresses };
         let messages = [
             Message::Probe(300),
             Message::Goodbye(vec![LaneOffset { lane: 2, offset: 1 << 40 }]),
@@ -298,7 +299,7 @@ mod tests {
             lanes: 24,
             addresses: vec![address.clone(), address.clone()],
         };
-        let told = Told { name: name.clone(), addresses: vec![address.clone()] };
+        let told = Told { name: name.clone(), incarnation, addresses: vec![address.clone()] };
         let messages = [
             Message::Hello(Box::new(hello)),
             Message::Probe(300),

@@ -128,7 +128,8 @@ async fn names_by_the_thousand_keep_nobody_out() {
                     () = beats => {}
                 }
             }
-            let told = |n| [text(&format!("n{message:03}-{n:04}")), list(std::slice::from_ref(&address))].concat();
+            let name = |n| text(&format!("n{message:03}-{n:04}"));
+            let told = |n| [name(n), varint(9), varint(0), list(std::slice::from_ref(&address))].concat();
             let told: Vec<_> = (0..1_900).map(told).collect();
             let bytes = sized(&[vec![PEERS], varint(message + 1), list(&told), vec![1]].concat());
             assert!(bytes.len() < 65_540);

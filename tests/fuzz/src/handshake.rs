@@ -166,7 +166,11 @@ impl Shell {
             8 => Message::Goodbye(vec![LaneOffset { lane: u.arbitrary()?, offset: u.arbitrary()? }]),
             _ => Message::Peers(Peers {
                 digest: PeersDigest::NONE,
-                told: vec![Told { name: some_name(u)?, addresses: vec![Address::new("x:1").expect("it is one"); 3] }],
+                told: vec![Told {
+                    name: some_name(u)?,
+                    incarnation: some_life(u)?,
+                    addresses: vec![Address::new("x:1").expect("it is one"); 3],
+                }],
                 more: u.arbitrary()?,
             }),
         };

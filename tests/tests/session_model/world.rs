@@ -351,7 +351,7 @@ impl World {
         let linked =
             wire.open == [true; 2] && (0..2).all(|side| state.runs(wire.ends[side]) && machine(side).lanes_open(conn));
         let peers = || machine(1 - side).peers_digest();
-        linked && machine(side).unread(|heard| (heard == conn).then(peers)).contains(&conn)
+        linked && !machine(side).unread(|heard| (heard == conn).then(peers)).is_empty()
     }
 
     fn redials(&self, state: &State, steps: &mut Vec<Step>) {

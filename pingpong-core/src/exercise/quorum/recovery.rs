@@ -183,7 +183,7 @@ impl Quorum {
                         from.insert(member);
                     }
                     Ok((_, MemberSays::Known { epoch: known, .. })) if known > epoch => {
-                        greatest = greatest.max(Some(known))
+                        greatest = greatest.max(Some(known));
                     }
                     other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
                 }

@@ -9,7 +9,7 @@ use crate::session::{CloseReason, LaneOffset, Message, SessionId, Versions};
 use std::fmt;
 
 /// A connection, as the shell numbers it: greater for a later one, never used again in a process.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
 impl fmt::Debug for ConnId {

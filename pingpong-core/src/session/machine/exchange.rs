@@ -8,11 +8,12 @@
 
 #[cfg(doc)]
 use super::Event;
-use super::peer::{Peer, Reading};
+use super::peer::Reading;
 use super::rules::Rule;
 use super::{Action, ConnId, Machine, Stage, Turn};
 use crate::address::Address;
 use crate::name::NodeName;
+use crate::node::Incarnation;
 use crate::session::{MAX_ADDRESSES, Message, Peers, PeersDigest, Told};
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -51,10 +52,10 @@ impl Machine {
         self.sessions().fold(own, |sum, (_, session)| sum.and(session.digest))
     }
 
-    /// Sessions whose peer may know of nodes that this node does not, by the digests that `heard` has of them.
+    /// Sessions whose peer may know of nodes that this node does not, by the digests that `heard` has of them, sorted by name.
     ///
     /// One of them is to be told to the machine as [`Event::Compare`]; the others may be linked with the same nodes.
-    pub fn unread(&self, heard: impl Fn(ConnId) -> Option<PeersDigest>) -> Vec<ConnId> {
+    pub fn unread(&self, heard: impl Fn(ConnId) -> Option<PeersDigest>) -> Vec<(&NodeName, ConnId)> {
         if self.is_silent() || !self.rules.has(Rule::Compare) {
             return Vec::new();
         }
@@ -67,7 +68,7 @@ impl Machine {
             let news = |theirs| theirs != own && !self.read.contains(&theirs) || tellers.contains(name);
             heard(session.conn).is_some_and(|theirs| read != Some(theirs) && news(theirs))
         });
-        unread.map(|(_, session)| session.conn).collect()
+        unread.map(|(name, session)| (name, session.conn)).collect()
     }
 
     /// A node that leaves has no news for anybody.
@@ -94,8 +95,9 @@ impl Machine {
         if self.rules.has(Rule::ReadAgain) {
             self.read.clear();
             for session in self.peers.values_mut().filter_map(|peer| peer.session.as_mut()) {
-                if let Reading::Idle(read) = &mut session.reading {
-                    *read = None;
+                match &mut session.reading {
+                    Reading::Idle(read) => *read = None,
+                    Reading::Asked { stale, .. } => *stale = true,
                 }
             }
         }
@@ -119,7 +121,7 @@ impl Machine {
         let left = self.limits.max_peers;
         let Some(session) = self.session_of(conn) else { return };
         if matches!(session.reading, Reading::Idle(_)) {
-            session.reading = Reading::Asked { after: None, first: None, left };
+            session.reading = Reading::Asked { after: None, first: None, told: PeersDigest::NONE, left, stale: false };
             turn.control(conn, Message::AskPeers(None));
         }
     }
@@ -139,13 +141,14 @@ impl Machine {
         let mut room = bytes;
         for (name, peer) in self.peers.range(beyond).filter(|(name, _)| Some(*name) != asker) {
             let Some(session) = &peer.session else { continue };
-            let size = 8 + name.as_str().len() + session.addresses.iter().map(|a| 4 + a.as_str().len()).sum::<usize>();
+            let size = 32 + name.as_str().len() + session.addresses.iter().map(|a| 4 + a.as_str().len()).sum::<usize>();
             if room < size && !page.told.is_empty() {
                 page.more = true;
                 break;
             }
             room = room.saturating_sub(size);
-            page.told.push(Told { name: name.clone(), addresses: session.addresses.clone() });
+            let (name, incarnation) = (name.clone(), session.incarnation);
+            page.told.push(Told { name, incarnation, addresses: session.addresses.clone() });
         }
         page
     }
@@ -157,37 +160,39 @@ impl Machine {
         }
         let Some(by) = self.conns.get(conn).map(|known| known.peer.clone()) else { return };
         let Some(session) = self.session_of(conn) else { return };
-        let Reading::Asked { after, first, left } = session.reading.clone() else { return };
+        let teller = session.digest;
+        let Reading::Asked { after, first, told, left, stale } = session.reading.clone() else { return };
         session.reading = Reading::default();
         let first = first.unwrap_or(page.digest);
+        let told = page.told.iter().fold(told, |sum, told| sum.and(told.digest()));
         let (listed, last) = (page.told.len(), page.told.last().map(|told| told.name.clone()));
         // A part that does not go on in the order of names is the last one, and so is one too many.
         let more = page.more && last > after && listed < left;
         if more {
-            session.reading = Reading::Asked { after: last.clone(), first: Some(first), left: left - listed };
+            session.reading =
+                Reading::Asked { after: last.clone(), first: Some(first), told, left: left - listed, stale };
         }
         let in_range = |name: &NodeName| Some(name) > after.as_ref() && (!more || Some(name) <= last.as_ref());
         let news = self.news(&by, page.told, in_range);
-        let is_wanted = |name: &NodeName| self.peers.get(name).is_some_and(Peer::is_wanted);
-        if !news.gone.iter().all(is_wanted) {
-            self.unread_all();
-        }
         if !news.added.is_empty() || !news.gone.is_empty() {
             turn.act(Action::Told { by, news });
         }
         if more {
             turn.control(conn, Message::AskPeers(last));
-        } else if first == page.digest {
+        } else if first == page.digest && !stale {
             // Else links have changed while their names were read in parts: some may be missing.
-            self.has_read(conn, first);
+            self.has_read(conn, first, told.and(teller));
         }
     }
 
-    fn has_read(&mut self, conn: ConnId, digest: PeersDigest) {
+    /// Everything of that digest was read. What others with the same digest say is known then; but only if it is the digest of what
+    /// was told, of the teller and of this node: else it is the teller's word about itself, and no more.
+    fn has_read(&mut self, conn: ConnId, digest: PeersDigest, told: PeersDigest) {
         if let Some(session) = self.session_of(conn) {
             session.reading = Reading::Idle(Some(digest));
         }
-        if !self.read.contains(&digest) {
+        let own = PeersDigest::of(&self.node(), &self.identity.addresses);
+        if digest == told.and(own) && !self.read.contains(&digest) {
             if self.read.len() == READ_DIGESTS {
                 self.read.pop_front();
             }
@@ -206,7 +211,8 @@ impl Machine {
         }
         for mut told in told {
             let known = told.name == self.identity.name || self.session(&told.name).is_some();
-            if known || self.shunned.contains(&told.name) {
+            let shunned = |(name, life): &(NodeName, Incarnation)| *name == told.name && told.incarnation <= *life;
+            if known || self.shunned.iter().any(shunned) {
                 continue;
             }
             if let Some(record) = self.peers.record(&told.name, self.limits) {

@@ -2,7 +2,7 @@
 
 use super::conn::{Conn, Greeting, Phase};
 use super::rules::Rule;
-use super::{ConnId, Limits, Machine, Stage, Turn};
+use super::{Action, ConnId, Limits, Machine, News, Stage, Turn};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
 use crate::session::{CloseReason, Hello, Message, SessionId};
@@ -101,10 +101,15 @@ impl Machine {
         if peer == self.identity.name {
             return self.namesake(conn, turn);
         }
-        let Some(record) = self.peers.admit(&peer, self.limits, &self.conns) else {
+        let Some(evicted) = self.peers.admit(&peer, self.limits, &self.conns) else {
             return self.close(conn, CloseReason::Full, turn);
         };
-        let linked = record.session.is_some();
+        if let Some((name, tellers)) = evicted {
+            for by in tellers {
+                turn.act(Action::Told { by, news: News { added: Vec::new(), gone: vec![name.clone()] } });
+            }
+        }
+        let linked = self.session(&peer).is_some();
         if self.is_older(&peer, incarnation) {
             return self.older(conn, turn);
         }

@@ -4,6 +4,7 @@ use super::rules::Rule;
 use super::{Action, ConnId, Limits, Machine, Stage, Turn};
 use crate::monitor::DownReason;
 use crate::name::NodeName;
+use crate::node::Incarnation;
 use crate::session::{CloseReason, LaneOffset, Message};
 
 impl Machine {
@@ -84,15 +85,19 @@ impl Machine {
         if let Some(record) = self.peers.get_mut(name) {
             record.offer = None;
             record.let_go();
-            self.shun(name);
         }
+        self.shun(name);
     }
 
-    /// A neighbour's word alone does not bring this name back; a dial of its own does. As many are remembered as retired names.
+    /// A neighbour's word alone does not bring this life of a name back; a dial of its own does, and so does a greater life. As many are
+    /// remembered as retired names, the last ones. One that was never linked is shunned whatever its life.
     pub(super) fn shun(&mut self, name: &NodeName) {
-        let most = self.limits.max_peers.saturating_mul(Limits::SEEN_FACTOR);
-        if self.shunned.len() < most {
-            self.shunned.insert(name.clone());
+        let end_of_time = Incarnation::new(u64::MAX, u64::MAX);
+        let seen = self.peers.get(name).and_then(|record| record.memory.seen).unwrap_or(end_of_time);
+        self.shunned.retain(|(other, _)| other != name);
+        if self.shunned.len() >= self.limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
+            self.shunned.pop_front();
         }
+        self.shunned.push_back((name.clone(), seen));
     }
 }

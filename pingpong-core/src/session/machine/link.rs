@@ -97,7 +97,7 @@ impl Machine {
             peer_since,
             goodbye: false,
         });
-        self.shunned.remove(&name);
+        self.shunned.retain(|(other, _)| *other != name);
         turn.act(Action::Up { node, session: id, conn });
         turn.act(Action::OpenLanes { conn });
         self.greet_neighbour(conn, unheard_of, turn);

@@ -30,13 +30,13 @@ pub use rules::{Rule, Rules};
 
 use crate::monitor::DownReason;
 use crate::name::NodeName;
-use crate::node::Node;
+use crate::node::{Incarnation, Node};
 use crate::session::{CloseReason, MAX_ADDRESSES, Message, PeersDigest};
 use conn::{Conn, Conns, Phase};
 use peer::Roster;
 #[cfg(not(feature = "model"))]
 use rules::{Rule, Rules};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 /// How much longer this node takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,8 +68,8 @@ pub struct Machine {
     conns: Conns,
     /// Digests of links that were read (N17), the latest at the back.
     read: VecDeque<PeersDigest>,
-    /// Names that were forgotten by command, here or there: hearsay does not bring them back (N14).
-    shunned: BTreeSet<NodeName>,
+    /// Lives that were forgotten by command, here or there, the last one at the back: hearsay does not bring them back (N14).
+    shunned: VecDeque<(NodeName, Incarnation)>,
 }
 
 /// One call of [`Machine::on`]: what is known of the outside, and what is to be done so far.
@@ -103,7 +103,7 @@ impl Machine {
             peers: Roster::default(),
             conns: Conns::default(),
             read: VecDeque::new(),
-            shunned: BTreeSet::new(),
+            shunned: VecDeque::new(),
         }
     }
 
@@ -149,6 +149,9 @@ impl Machine {
         if !grows || turn.actions.iter().any(|action| matches!(action, Action::Close { .. })) {
             self.peers.tidy(self.limits, &self.conns);
         }
+        if self.peers.has_dropped() {
+            self.unread_all();
+        }
         turn.actions
     }
 
@@ -189,9 +192,6 @@ impl Machine {
         let used = self.session(name).is_some() || self.conns.of(name).next().is_some();
         if !used {
             self.peers.expire(name);
-            self.shunned.remove(name);
-            // There is room for another one, who may have been told before.
-            self.unread_all();
         }
         !used
     }

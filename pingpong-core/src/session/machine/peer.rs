@@ -53,8 +53,12 @@ pub(super) enum Reading {
         after: Option<NodeName>,
         /// The digest when the first part was written; none before it came.
         first: Option<PeersDigest>,
+        /// Of the names that were told so far.
+        told: PeersDigest,
         /// So many names are still read.
         left: usize,
+        /// What was read so far may have been dropped since.
+        stale: bool,
     },
 }
 
@@ -113,7 +117,12 @@ pub(super) struct Roster {
     records: BTreeMap<NodeName, Box<Peer>>,
     /// Names that are neither linked nor wanted, the one whose link ended first at the front.
     retired: VecDeque<(NodeName, Memory)>,
+    /// A record was dropped: what was told of that name is not known any more, and there is room for another one.
+    dropped: bool,
 }
+
+/// A name that made room for another one, and who had told it.
+pub(super) type Evicted = (NodeName, BTreeSet<NodeName>);
 
 impl Roster {
     pub(super) fn get(&self, name: &NodeName) -> Option<&Peer> {
@@ -163,14 +172,21 @@ impl Roster {
         self.get_mut(name)
     }
 
-    /// The record of a name that is here in person: names that are known by hearsay alone make room for it.
-    pub(super) fn admit(&mut self, name: &NodeName, limits: Limits, conns: &Conns) -> Option<&mut Peer> {
+    /// Makes the record of a name that is here in person: one that is known by hearsay alone makes room for it. `None`: there is none.
+    pub(super) fn admit(&mut self, name: &NodeName, limits: Limits, conns: &Conns) -> Option<Option<Evicted>> {
+        let mut evicted = None;
         if !self.records.contains_key(name) && self.records.len() >= limits.max_peers {
             let hearsay = self.iter().find(|(other, peer)| peer.is_hearsay() && !conns.hold_record(other));
-            let hearsay = hearsay.map(|(other, _)| other.clone())?;
-            self.retire(hearsay);
+            let (hearsay, tellers) = hearsay.map(|(other, peer)| (other.clone(), peer.told_by.clone()))?;
+            self.retire(hearsay.clone());
+            evicted = Some((hearsay, tellers));
         }
-        self.record(name, limits)
+        self.record(name, limits).map(|_| evicted)
+    }
+
+    /// Whether a record was dropped since this was asked last.
+    pub(super) fn has_dropped(&mut self) -> bool {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Retires the names that are neither linked, wanted nor about to be linked.
@@ -190,12 +206,13 @@ impl Roster {
     /// Drops a record; what outlives it is retired, not lost.
     fn retire(&mut self, name: NodeName) {
         let memory = self.records.remove(&name).map(|peer| peer.memory);
+        self.dropped = true;
         self.retired.extend(memory.filter(|memory| memory.seen.is_some()).map(|memory| (name, memory)));
     }
 
     /// Drops all memory of a name that is not in use.
     pub(super) fn expire(&mut self, name: &NodeName) {
-        self.records.remove(name);
+        self.dropped |= self.records.remove(name).is_some();
         self.retired.retain(|(other, _)| other != name);
     }
 

@@ -168,7 +168,7 @@ impl Redial {
             }
             self.drop_if_idle(name, now);
         }
-        for Told { name, addresses } in &news.added {
+        for Told { name, addresses, .. } in &news.added {
             let room = self.names.len() < self.settings.max_peers || self.names.contains_key(name);
             if *name == self.own || name == by || !room {
                 continue;

@@ -4,6 +4,7 @@ mod crowd;
 mod hostile;
 
 use super::*;
+use crate::node::Incarnation;
 
 const MS: Duration = Duration::from_millis(1);
 const START: Duration = Duration::ZERO;
@@ -18,7 +19,8 @@ fn at(text: &str) -> Address {
 }
 
 fn told(text: &str, addresses: &[&str]) -> News {
-    let told = Told { name: name(text), addresses: addresses.iter().map(|a| at(a)).collect() };
+    let addresses = addresses.iter().map(|a| at(a)).collect();
+    let told = Told { name: name(text), incarnation: Incarnation::default(), addresses };
     News { added: vec![told], gone: vec![] }
 }
 
@@ -357,7 +359,11 @@ fn a_thousand_told_names_stay_bounded_and_do_not_keep_a_link_out() {
     let mut redial = Redial::new(name("me"), vec![], settings);
     redial.up(&name("c"), &[], START);
     let addresses: Vec<_> = (0..100).map(|n| at(&format!("x:{n}"))).collect();
-    let added = (0..1_000).map(|n| Told { name: name(&format!("n{n}")), addresses: addresses.clone() });
+    let added = (0..1_000).map(|n| Told {
+        name: name(&format!("n{n}")),
+        incarnation: Incarnation::default(),
+        addresses: addresses.clone(),
+    });
     let news = News { added: added.chain(told("me", &["me:1"]).added).collect(), gone: vec![] };
     redial.told(&name("c"), &news, START);
     assert_eq!(redial.names.len(), 8);

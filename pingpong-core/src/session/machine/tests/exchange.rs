@@ -32,17 +32,31 @@ fn digest(number: usize) -> PeersDigest {
     PeersDigest::of(&Node { name: name("z"), incarnation: life(1) }, &[address(number)])
 }
 
+fn page_of(digest: PeersDigest, names: &[&str], more: bool) -> Message {
+    Message::Peers(Peers { digest, told: names.iter().map(|text| told_of(text)).collect(), more })
+}
+
 fn page(number: usize, names: &[&str], more: bool) -> Message {
-    let told = |text: &&str| Told { name: name(text), addresses: vec![address(9)] };
-    Message::Peers(Peers { digest: digest(number), told: names.iter().map(told).collect(), more })
+    page_of(digest(number), names, more)
 }
 
 impl Bench {
     /// The neighbour's heartbeats have this digest: is it asked?
-    fn hears(&mut self, conn: ConnId, number: usize) -> bool {
-        let unread = self.machine.unread(|heard| (heard == conn).then(|| digest(number)));
-        assert!(unread.is_empty() || unread == [conn]);
+    fn hears_of(&self, conn: ConnId, digest: PeersDigest) -> bool {
+        let unread = self.machine.unread(|heard| (heard == conn).then_some(digest));
+        assert!(unread.is_empty() || unread.iter().map(|(_, conn)| *conn).eq([conn]));
         !unread.is_empty()
+    }
+
+    fn hears(&self, conn: ConnId, number: usize) -> bool {
+        self.hears_of(conn, digest(number))
+    }
+
+    /// That of a neighbour, `of`, that is linked with this node and with these.
+    fn digest_of(&self, of: &str, names: &[&str]) -> PeersDigest {
+        let own = PeersDigest::of(&self.machine.node(), &self.machine.identity.addresses);
+        let sum = own.and(self.machine.session(&name(of)).unwrap().digest);
+        names.iter().fold(sum, |sum, text| sum.and(told_of(text).digest()))
     }
 
     /// The neighbour's digest is new, so it is asked, and answers.
@@ -78,27 +92,58 @@ fn whoever_has_no_other_link_asks_at_once_and_so_does_who_dialled_an_address_alo
 fn a_digest_is_read_once_whoever_has_it() {
     let mut bench = Bench::new(9);
     let (first, _) = bench.link("a", 9);
-    let (second, _) = bench.link("b", 9);
-    assert_eq!(told(&bench.say(first, page(1, &["b", "x"], false))), [("a", vec![("x", 1)], vec![])]);
-    assert!(!bench.hears(first, 1), "it was asked at once");
-    assert!(!bench.hears(second, 1), "the same nodes");
+    let (second, _) = bench.link("n", 9);
+    let all = bench.digest_of("a", &["x", "y"]);
+    assert_eq!(told(&bench.say(first, page_of(all, &["x", "y"], false))), [("a", vec![("x", 1), ("y", 1)], vec![])]);
+    assert!(!bench.hears_of(first, all), "it was asked at once");
+    assert!(!bench.hears_of(second, all), "the same nodes");
     assert!(bench.hears(second, 2));
-    assert_eq!(told(&bench.reads(second, 2, &["y"])), [("b", vec![("y", 1)], vec![])]);
+    bench.reads(second, 2, &["y"]);
     assert!(!bench.hears(second, 2));
     assert_eq!(bench.wants(), ["x", "y"]);
     let own = bench.machine.peers_digest();
-    assert!(
-        bench.machine.unread(|_| Some(own)).contains(&second),
-        "linked with whom this one is: does it still tell y?"
-    );
+    assert!(bench.hears_of(first, own), "linked with whom this one is: does it still tell x?");
+    bench.on(Event::Compare { conn: first });
+    assert_eq!(told(&bench.say(first, page_of(own, &[], false))), [("a", vec![], vec!["x", "y"])]);
+    assert_eq!(bench.wants(), ["y"]);
+}
+
+#[test]
+fn a_digest_that_is_not_that_of_what_was_told_says_nothing_of_others() {
+    let mut bench = Bench::new(9);
+    let (first, _) = bench.link("a", 9);
+    let (second, _) = bench.link("n", 9);
+    let theirs = bench.digest_of("n", &["a", "x"]);
+    // It keeps `x` to itself.
+    bench.say(first, page_of(theirs, &["n"], false));
+    assert!(!bench.hears_of(first, theirs), "what it says of itself it may");
+    assert!(bench.hears_of(second, theirs));
+}
+
+#[test]
+fn a_name_for_which_there_was_no_room_is_read_when_there_is() {
+    let mut bench = Bench::new(3);
+    let (first, _) = bench.link("a", 9);
+    let (second, _) = bench.link("b", 9);
+    bench.machine.want(name("c"));
+    let all = bench.digest_of("a", &["b", "x"]);
+    bench.say(first, page_of(all, &["b", "x"], false));
+    assert_eq!(bench.wants(), ["c"]);
+    assert!(!bench.hears_of(first, all));
+    bench.on(Event::Forget(name("c")));
     assert_eq!(
         told(&{
-            bench.on(Event::Compare { conn: second });
-            bench.say(second, page(3, &[], false))
+            assert!(bench.hears_of(first, all));
+            bench.on(Event::Compare { conn: first });
+            bench.say(first, page_of(all, &["b", "x"], false))
         }),
-        [("b", vec![], vec!["y"])]
+        [("a", vec![("x", 1)], vec![])]
     );
-    assert_eq!(bench.wants(), ["x"]);
+    // One that is here in person takes its place, and the address book hears of it.
+    bench.accept("n");
+    let actions = bench.come("n", 9).1;
+    assert_eq!(told(&actions), [("a", vec![], vec!["x"])]);
+    assert!(bench.machine.session(&name("b")).is_some_and(|session| session.conn == second));
 }
 
 #[test]
@@ -123,11 +168,14 @@ fn what_was_read_is_read_again_when_a_link_has_ended() {
     let mut bench = Bench::new(9);
     let (first, _) = bench.link("a", 9);
     let (second, _) = bench.link("b", 9);
-    bench.say(first, page(1, &["x"], false));
-    assert!(!bench.hears(second, 1));
+    let all = bench.digest_of("a", &["x"]);
+    bench.say(first, page_of(all, &["x"], false));
+    assert!(!bench.hears_of(second, all));
     bench.on(Event::Lost { conn: first });
     assert_eq!(bench.wants(), ["a"], "nobody tells x");
-    assert_eq!(told(&bench.reads(second, 1, &["x"])), [("b", vec![("x", 1)], vec![])]);
+    assert!(bench.hears_of(second, all));
+    bench.on(Event::Compare { conn: second });
+    assert_eq!(told(&bench.say(second, page_of(all, &["x"], false))), [("b", vec![("x", 1)], vec![])]);
     assert_eq!(bench.wants(), ["a", "x"]);
 }
 
@@ -144,6 +192,8 @@ fn many_names_are_asked_for_in_parts() {
     bench.on(Event::Compare { conn: first });
     assert_eq!(told(&bench.say(first, page(2, &["n"], true))), [("a", vec![("n", 1)], vec!["b"])]);
     assert_eq!(told(&bench.say(first, page(2, &["y"], false))), [("a", vec![("y", 1)], vec!["x"])]);
+    assert!(bench.hears(first, 2), "names were dropped meanwhile: others may tell them");
+    bench.reads(first, 2, &["n", "y"]);
     assert!(!bench.hears(first, 2));
 }
 
@@ -231,7 +281,7 @@ fn eight_addresses_of_a_name_are_kept_and_told() {
     let offer = taken(&bench.greet(second, Hello { addresses: many(), ..hello_of("n", 9, 1) })).unwrap();
     bench.say(second, Message::Ready(offer, 1));
     assert_eq!(bench.machine.peers(first, None, 1_000).told[0].addresses.len(), MAX_ADDRESSES);
-    let x = Told { name: name("x"), addresses: many() };
+    let x = Told { addresses: many(), ..told_of("x") };
     let actions = bench.say(first, Message::Peers(Peers { digest: digest(1), told: vec![x], more: false }));
     assert_eq!(told(&actions), [("a", vec![("x", MAX_ADDRESSES)], vec![])]);
     bench.say(first, Message::Moved(many()));
@@ -292,5 +342,13 @@ fn hearsay_does_not_bring_back_who_was_forgotten() {
         let (third, _) = bench.link("n", 9);
         bench.on(Event::Closed { conn: third, reason: CloseReason::Leaving });
         assert_eq!(told(&bench.reads(first, 2, &["n"])), [("a", vec![("n", 1)], vec![])]);
+        // A greater life was not forgotten.
+        bench.link("n", 9);
+        bench.on(Event::Forget(name("n")));
+        assert!(told(&bench.reads(first, 3, &["n"])).is_empty());
+        bench.on(Event::Compare { conn: first });
+        let risen = Told { incarnation: life(10), ..told_of("n") };
+        let page = Message::Peers(Peers { digest: digest(4), told: vec![risen], more: false });
+        assert_eq!(told(&bench.say(first, page)), [("a", vec![("n", 1)], vec![])]);
     }
 }

@@ -57,6 +57,11 @@ fn hello_of(from: &str, millis: u64, moment: u64) -> Hello {
     }
 }
 
+/// What a neighbour tells of a name.
+fn told_of(text: &str) -> Told {
+    Told { name: name(text), incarnation: life(9), addresses: vec![address(9)] }
+}
+
 /// The machine under test, and what it did last.
 struct Bench {
     machine: Machine,
@@ -108,8 +113,7 @@ impl Bench {
     /// The neighbour is asked, and answers that it is linked with these.
     fn tell(&mut self, conn: ConnId, names: &[&str]) -> Vec<Action> {
         self.on(Event::Compare { conn });
-        let told = |text: &&str| Told { name: name(text), addresses: vec![address(9)] };
-        let told = names.iter().map(told).collect();
+        let told = names.iter().map(|text| told_of(text)).collect();
         self.say(conn, Message::Peers(Peers { digest: PeersDigest::NONE, told, more: false }))
     }
 

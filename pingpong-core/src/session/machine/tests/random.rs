@@ -47,7 +47,7 @@ fn some_digest() -> impl Strategy<Value = PeersDigest> {
 fn some_peers() -> impl Strategy<Value = Peers> {
     let names = proptest::collection::vec(some_name(), 0..4);
     (some_digest(), names, any::<bool>()).prop_map(|(digest, names, more)| {
-        let told = |name| Told { name, addresses: (0..12).map(address).collect() };
+        let told = |name| Told { name, incarnation: life(9), addresses: (0..12).map(address).collect() };
         Peers { digest, told: names.into_iter().map(told).collect(), more }
     })
 }
