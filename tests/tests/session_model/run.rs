@@ -19,7 +19,7 @@ pub(crate) fn full() -> bool {
 fn keep_time() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
-        let all = Duration::from_secs(if full() { 3_600 } else { 180 });
+        let all = Duration::from_secs(if full() { 3_600 } else { 240 });
         let end = Instant::now() + all;
         std::thread::spawn(move || {
             while let Some(left) = end.checked_duration_since(Instant::now()) {
