@@ -112,7 +112,7 @@ impl Machine {
 
     /// The neighbour's digest is one that has not been read.
     pub(super) fn compare(&mut self, conn: ConnId, turn: &mut Turn) {
-        if !self.is_silent() && self.is_session(conn) {
+        if !self.is_silent() {
             self.ask(conn, turn);
         }
     }

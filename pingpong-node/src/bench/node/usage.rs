@@ -47,7 +47,8 @@ pub(crate) fn usage() -> Usage {
     Usage::default()
 }
 
-/// How often UDP was sent in this network namespace, by whomever; packets that are given to the system as one count as one. None where the system does not tell: everywhere but on Linux.
+/// How often UDP was sent in this network namespace, by whomever; packets that are given to the system as one count as one. None
+/// where the system does not tell: everywhere but on Linux.
 pub(crate) fn packets() -> Option<u64> {
     #[cfg(target_os = "linux")]
     return procfs::net::snmp().ok().map(|counted| counted.udp_out_datagrams);
