@@ -285,14 +285,17 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How long to wait for what was promised within `bound`.
+    /// How long to wait for what was promised within `bound`. Where time is not exact, no bound is shorter than the way there and back.
     pub fn within(&self, bound: Duration) -> Duration {
-        if self.exact { bound + Duration::from_millis(5) } else { bound * self.factor.max(5) }
+        match self.exact {
+            true => bound + Duration::from_millis(5),
+            false => bound.max(self.failure / 8) * self.factor.max(5),
+        }
     }
 
-    /// How long to wait for what must come without any wait: the way there and back at most, where time is not exact.
+    /// How long to wait for what must come without any wait.
     pub fn at_once(&self) -> Duration {
-        self.within(if self.exact { Duration::ZERO } else { self.failure / 8 })
+        self.within(Duration::ZERO)
     }
 
     /// How long to wait for anything that must come, without a promised time of its own.

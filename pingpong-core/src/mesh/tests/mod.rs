@@ -1,5 +1,6 @@
 //! The mesh on the simplest of links. What it promises under faults, the conformance suite tests.
 
+mod exchange;
 mod pipe;
 mod stores;
 mod trouble;

@@ -3,7 +3,7 @@
 use crate::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, LaneSender, Link, Priority};
 use crate::{Address, NodeName};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,9 +11,20 @@ use tokio::sync::{mpsc, watch};
 
 type Lane = mpsc::Receiver<Bytes>;
 
-/// Everybody's door, by name.
 #[derive(Clone, Default)]
-pub(super) struct Pipes(Arc<Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>>, Arc<AtomicU64>);
+pub(super) struct Pipes(Arc<Network>);
+
+#[derive(Default)]
+struct Network {
+    /// Everybody's door, by name.
+    doors: Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>,
+    /// Who cannot dial whom.
+    blocked: Mutex<BTreeSet<(NodeName, NodeName)>>,
+    most_lanes: AtomicU64,
+    datagrams: AtomicU64,
+    /// Addresses of each node at which nobody is.
+    more_addresses: AtomicU64,
+}
 
 pub(super) struct PipeLink {
     name: NodeName,
@@ -29,7 +40,7 @@ pub(super) struct Pipe {
     datagrams_in: tokio::sync::Mutex<mpsc::Receiver<Bytes>>,
     packets: AtomicU64,
     opened: AtomicU64,
-    most: Arc<AtomicU64>,
+    network: Arc<Network>,
     ended: Arc<watch::Sender<Option<(NodeName, Bytes)>>>,
 }
 
@@ -39,21 +50,36 @@ pub(super) struct In(Lane);
 impl Pipes {
     /// Each end of a connection may open so many lanes; 0: any number.
     pub(super) fn refuse_lanes_beyond(&self, lanes: u64) {
-        self.1.store(lanes, Ordering::Relaxed);
+        self.0.most_lanes.store(lanes, Ordering::Relaxed);
+    }
+
+    /// Nodes that start from now on have so many addresses besides, each as long as one can be, at which nobody is.
+    pub(super) fn add_addresses(&self, count: u64) {
+        self.0.more_addresses.store(count, Ordering::Relaxed);
+    }
+
+    /// The first cannot dial the second.
+    pub(super) fn block_dials(&self, from: &NodeName, to: &NodeName) {
+        self.0.blocked.lock().unwrap().insert((from.clone(), to.clone()));
+    }
+
+    /// How many datagrams were sent so far, by all.
+    pub(super) fn datagrams(&self) -> u64 {
+        self.0.datagrams.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_bound(&self, name: &NodeName) -> bool {
-        self.0.lock().unwrap().contains_key(name)
+        self.0.doors.lock().unwrap().contains_key(name)
     }
 
     pub(super) fn bind(&self, name: &NodeName) -> PipeLink {
         let (door, accepting) = mpsc::channel(16);
-        self.0.lock().unwrap().insert(name.clone(), door);
+        self.0.doors.lock().unwrap().insert(name.clone(), door);
         PipeLink { name: name.clone(), pipes: self.clone(), accepting: accepting.into() }
     }
 }
 
-fn pair(a: &NodeName, b: &NodeName, most: &Arc<AtomicU64>) -> (Pipe, Pipe) {
+fn pair(a: &NodeName, b: &NodeName, network: &Arc<Network>) -> (Pipe, Pipe) {
     let ended = Arc::new(watch::Sender::new(None));
     let ((lanes_a, to_a), (lanes_b, to_b)) = (mpsc::channel(64), mpsc::channel(64));
     let ((beats_a, for_a), (beats_b, for_b)) = (mpsc::channel(64), mpsc::channel(64));
@@ -65,7 +91,7 @@ fn pair(a: &NodeName, b: &NodeName, most: &Arc<AtomicU64>) -> (Pipe, Pipe) {
         datagrams_in: tokio::sync::Mutex::new(datagrams_in),
         packets: AtomicU64::new(0),
         opened: AtomicU64::new(0),
-        most: Arc::clone(most),
+        network: Arc::clone(network),
         ended: Arc::clone(&ended),
     };
     (pipe(b, lanes_b, to_a, beats_b, for_a), pipe(a, lanes_a, to_b, beats_a, for_b))
@@ -75,7 +101,9 @@ impl Link for PipeLink {
     type Connection = Pipe;
 
     fn addresses(&self) -> Vec<Address> {
-        vec![Address::new(self.name.as_str()).unwrap()]
+        let more = self.pipes.0.more_addresses.load(Ordering::Relaxed);
+        let nobody = (0..more).map(|n| Address::new(&format!("{}{n}", "-".repeat(Address::MAX_LEN - 1))).unwrap());
+        std::iter::once(Address::new(self.name.as_str()).unwrap()).chain(nobody).collect()
     }
 
     fn endpoint(&self) -> Endpoint {
@@ -85,8 +113,12 @@ impl Link for PipeLink {
     async fn dial(&self, address: &Address, _: Option<&NodeName>) -> Result<Pipe, DialError> {
         let unreachable = || DialError::Unreachable { address: address.clone(), words: "nobody".to_owned() };
         let name = NodeName::new(address.as_str()).map_err(|_| unreachable())?;
-        let door = self.pipes.0.lock().unwrap().get(&name).cloned().ok_or_else(unreachable)?;
-        let (mine, theirs) = pair(&self.name, &name, &self.pipes.1);
+        let network = &self.pipes.0;
+        if network.blocked.lock().unwrap().contains(&(self.name.clone(), name.clone())) {
+            return Err(unreachable());
+        }
+        let door = network.doors.lock().unwrap().get(&name).cloned().ok_or_else(unreachable)?;
+        let (mine, theirs) = pair(&self.name, &name, network);
         door.send(theirs).await.map_err(|_| unreachable())?;
         Ok(mine)
     }
@@ -96,7 +128,7 @@ impl Link for PipeLink {
     }
 
     async fn close(&self, _: Duration) {
-        self.pipes.0.lock().unwrap().remove(&self.name);
+        self.pipes.0.doors.lock().unwrap().remove(&self.name);
     }
 }
 
@@ -128,7 +160,7 @@ impl Connection for Pipe {
     }
 
     async fn open(&self, _: Priority) -> Result<Out, Broken> {
-        let most = self.most.load(Ordering::Relaxed);
+        let most = self.network.most_lanes.load(Ordering::Relaxed);
         if most > 0 && self.opened.fetch_add(1, Ordering::Relaxed) >= most {
             return Err(Broken("the peer allows no further lane".to_owned()));
         }
@@ -142,6 +174,7 @@ impl Connection for Pipe {
     }
 
     fn send_datagram(&self, datagram: Bytes) {
+        self.network.datagrams.fetch_add(1, Ordering::Relaxed);
         let _ = self.datagrams_out.try_send(datagram);
     }
 
