@@ -5,7 +5,7 @@ use crate::network::Settings;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::timer::{self, Due, Timer};
 use crate::traffic::Packet;
-use crate::wait::{Bell, Lobby, Seat, Topic, Waiting};
+use crate::wait::{Lobby, Seat, Tally, Topic, Waiting};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, DialError};
 use pingpong_core::{Address, NodeName};
@@ -51,7 +51,7 @@ impl EndId {
     }
 }
 
-/// The lock, and the bell of the timer's task.
+/// The lock, and what wakes the timer's task.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -168,7 +168,7 @@ pub(crate) struct End {
     /// Connections and lanes that somebody holds here. Without any at both ends the connection is forgotten.
     pub(crate) handles: usize,
     pub(crate) closed: Option<Closed>,
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) tally: Arc<Tally>,
     /// Who waits here.
     pub(crate) waiting: Waiting<Topic>,
     /// What arrived here.
@@ -195,7 +195,7 @@ impl End {
             address,
             handles: 0,
             closed: None,
-            bell: Arc::default(),
+            tally: Arc::default(),
             waiting: Waiting::default(),
             datagrams: VecDeque::new(),
             ack_out: false,

@@ -40,14 +40,14 @@ pub(crate) enum Topic {
 
 /// What one end says without the network's lock. It changes under the lock alone.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct Tally {
     /// Packets that arrived here.
     packets: AtomicU64,
     /// How often somebody was woken, for each kind of topic.
-    rings: [AtomicU64; 5],
+    wakes: [AtomicU64; 5],
 }
 
-impl Bell {
+impl Tally {
     pub(crate) fn packets(&self) -> u64 {
         self.packets.load(Ordering::Relaxed)
     }
@@ -64,7 +64,7 @@ impl Bell {
             Topic::Send(_) => 3,
             Topic::Recv(_) => 4,
         };
-        &self.rings[kind]
+        &self.wakes[kind]
     }
 }
 
@@ -151,7 +151,7 @@ impl State {
             Seat::End(id, topic) => {
                 let Some(ends) = self.connections.get_mut(&id.connection) else { return };
                 let end = ends.at(id.side);
-                end.bell.of(topic).fetch_add(1, Ordering::Release);
+                end.tally.of(topic).fetch_add(1, Ordering::Release);
                 end.waiting.take(topic, &mut self.woken);
             }
             Seat::Accept(_) | Seat::Dial(_) => {
@@ -166,8 +166,8 @@ impl State {
     pub(crate) fn wake_all(&mut self, id: EndId) {
         let Some(ends) = self.connections.get_mut(&id.connection) else { return };
         let end = ends.at(id.side);
-        for ring in &end.bell.rings {
-            ring.fetch_add(1, Ordering::Release);
+        for wakes in &end.tally.wakes {
+            wakes.fetch_add(1, Ordering::Release);
         }
         end.waiting.take_all(&mut self.woken);
     }
@@ -177,13 +177,13 @@ impl State {
 /// without a side effect.
 ///
 /// A task that waits for several things is polled for all of them when one happens. At an end of a connection the others find out
-/// by its bell that they were not meant, and leave the network's lock alone.
+/// by its tally that they were not meant, and leave the network's lock alone.
 pub(crate) struct Wait<'a, F> {
     shared: &'a Arc<Shared>,
     seat: Seat,
-    bell: Option<&'a Bell>,
+    tally: Option<&'a Tally>,
     ticket: Option<u64>,
-    /// With which waker it sits there, and how often the bell had rung.
+    /// With which waker it sits there, and how often those who wait for this had been woken.
     seated: Option<(Waker, u64)>,
     check: F,
 }
@@ -193,23 +193,23 @@ impl<'a, F> Wait<'a, F> {
     where
         F: FnMut(&mut State) -> Poll<T>,
     {
-        Self { shared, seat, bell: None, ticket: None, seated: None, check }
+        Self { shared, seat, tally: None, ticket: None, seated: None, check }
     }
 
-    /// At an end of a connection, whose bell this is.
-    pub(crate) fn by<T>(shared: &'a Arc<Shared>, bell: &'a Bell, seat: Seat, check: F) -> Self
+    /// At an end of a connection, whose tally this is.
+    pub(crate) fn by<T>(shared: &'a Arc<Shared>, tally: &'a Tally, seat: Seat, check: F) -> Self
     where
         F: FnMut(&mut State) -> Poll<T>,
     {
         let mut wait = Self::new(shared, seat, check);
-        wait.bell = Some(bell);
+        wait.tally = Some(tally);
         wait
     }
 
-    /// How often the bell rang for this.
-    fn rings(&self) -> Option<u64> {
-        match (self.bell, self.seat) {
-            (Some(bell), Seat::End(_, topic)) => Some(bell.of(topic).load(Ordering::Acquire)),
+    /// How often those who wait for this were woken.
+    fn wakes(&self) -> Option<u64> {
+        match (self.tally, self.seat) {
+            (Some(tally), Seat::End(_, topic)) => Some(tally.of(topic).load(Ordering::Acquire)),
             _ => None,
         }
     }
@@ -220,8 +220,8 @@ impl<T, F: FnMut(&mut State) -> Poll<T> + Unpin> Future for Wait<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let this = self.get_mut();
-        if let Some((waker, rings)) = &this.seated
-            && this.rings() == Some(*rings)
+        if let Some((waker, wakes)) = &this.seated
+            && this.wakes() == Some(*wakes)
             && waker.will_wake(cx.waker())
         {
             return Poll::Pending;
@@ -235,8 +235,8 @@ impl<T, F: FnMut(&mut State) -> Poll<T> + Unpin> Future for Wait<'_, F> {
             }
             let ticket = *this.ticket.get_or_insert_with(|| state.next_id());
             let replaced = state.park(this.seat, ticket, cx.waker());
-            // Under the lock: a ring after this finds the waker in its seat.
-            let seated = this.rings().map(|rings| (cx.waker().clone(), rings));
+            // Under the lock: whoever wakes after this finds the waker in its seat.
+            let seated = this.wakes().map(|wakes| (cx.waker().clone(), wakes));
             (polled, (replaced, std::mem::replace(&mut this.seated, seated)))
         });
         polled

@@ -89,13 +89,14 @@ impl Bell {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use tokio::time::Instant;
 
-    const DEADLINE: Duration = Duration::from_secs(30);
+    pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-    async fn port() -> (UdpSocket, SocketAddr) {
+    /// A port that is open as long as its socket is held.
+    pub(crate) async fn port() -> (UdpSocket, SocketAddr) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         (socket, address)

@@ -238,18 +238,12 @@ async fn try_knock(remote: SocketAddr, patience: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bell::tests::{DEADLINE, port};
     use std::sync::atomic::{AtomicU64, Ordering};
     use tokio::net::UdpSocket;
     use tokio::sync::watch;
 
     const TIMEOUT: Duration = Duration::from_millis(100);
-    const DEADLINE: Duration = Duration::from_secs(30);
-
-    async fn port() -> (UdpSocket, SocketAddr) {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
-        (socket, address)
-    }
 
     /// A peer that is heard at each look, until it falls silent.
     struct Peer {
