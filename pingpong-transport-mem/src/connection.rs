@@ -3,7 +3,7 @@
 use crate::lane::{MemReceiver, MemSender};
 use crate::state::{EndId, Lane, Shared, State};
 use crate::traffic::Word;
-use crate::wait::{Seat, Tally, Topic, Wait};
+use crate::wait::{Marks, Seat, Topic, Wait};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, Connection, Priority};
 use pingpong_core::{Address, NodeName};
@@ -23,13 +23,13 @@ pub struct MemConnection {
 pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) end: EndId,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) marks: Arc<Marks>,
 }
 
 impl Handle {
     /// Waits at this end.
     pub(crate) fn wait<T, F: FnMut(&mut State) -> Poll<T>>(&self, topic: Topic, check: F) -> Wait<'_, F> {
-        Wait::by(&self.shared, &self.tally, Seat::End(self.end, topic), check)
+        Wait::by(&self.shared, &self.marks, Seat::End(self.end, topic), check)
     }
 }
 
@@ -49,11 +49,11 @@ pub(crate) fn gone() -> Broken {
 impl MemConnection {
     /// Takes over a handle that the state has already counted; it keeps both ends there.
     pub(crate) fn new(shared: &Arc<Shared>, end: EndId) -> Option<Self> {
-        let (tally, peer, remote) = shared.with(|state| {
-            let tally = Arc::clone(&state.end(end)?.tally);
-            state.end(end.other()).map(|peer| (tally, peer.name.clone(), peer.address.clone()))
+        let (marks, peer, remote) = shared.with(|state| {
+            let marks = Arc::clone(&state.end(end)?.marks);
+            state.end(end.other()).map(|peer| (marks, peer.name.clone(), peer.address.clone()))
         })?;
-        Some(Self { handle: Handle { shared: Arc::clone(shared), end, tally }, peer, remote })
+        Some(Self { handle: Handle { shared: Arc::clone(shared), end, marks }, peer, remote })
     }
 
     /// Waits at this end until `check` finds something there, or the connection has ended.
@@ -70,8 +70,8 @@ impl MemConnection {
     }
 
     fn another(&self) -> Handle {
-        let Handle { shared, end, tally } = &self.handle;
-        Handle { shared: Arc::clone(shared), end: *end, tally: Arc::clone(tally) }
+        let Handle { shared, end, marks } = &self.handle;
+        Handle { shared: Arc::clone(shared), end: *end, marks: Arc::clone(marks) }
     }
 }
 
@@ -136,7 +136,7 @@ impl Connection for MemConnection {
     }
 
     fn packets(&self) -> u64 {
-        self.handle.tally.packets()
+        self.handle.marks.packets()
     }
 
     fn close(&self, mut reason: Bytes) {

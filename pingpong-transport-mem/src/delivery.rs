@@ -100,7 +100,7 @@ impl State {
             }
             return;
         }
-        end.tally.heard();
+        end.marks.heard();
         let acknowledged = matches!(word, Word::Piece(_) | Word::Datagram(_));
         match word {
             Word::Established => self.established(to),

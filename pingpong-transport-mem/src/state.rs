@@ -5,7 +5,7 @@ use crate::network::Settings;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::timer::{self, Due, Timer};
 use crate::traffic::Packet;
-use crate::wait::{Lobby, Seat, Tally, Topic, Waiting};
+use crate::wait::{Lobby, Marks, Seat, Topic, Waiting};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, DialError};
 use pingpong_core::{Address, NodeName};
@@ -168,7 +168,7 @@ pub(crate) struct End {
     /// Connections and lanes that somebody holds here. Without any at both ends the connection is forgotten.
     pub(crate) handles: usize,
     pub(crate) closed: Option<Closed>,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) marks: Arc<Marks>,
     /// Who waits here.
     pub(crate) waiting: Waiting<Topic>,
     /// What arrived here.
@@ -195,7 +195,7 @@ impl End {
             address,
             handles: 0,
             closed: None,
-            tally: Arc::default(),
+            marks: Arc::default(),
             waiting: Waiting::default(),
             datagrams: VecDeque::new(),
             ack_out: false,

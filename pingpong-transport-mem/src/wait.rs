@@ -40,14 +40,14 @@ pub(crate) enum Topic {
 
 /// What one end says without the network's lock. It changes under the lock alone.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct Marks {
     /// Packets that arrived here.
     packets: AtomicU64,
     /// How often somebody was woken, for each kind of topic.
     wakes: [AtomicU64; 5],
 }
 
-impl Tally {
+impl Marks {
     pub(crate) fn packets(&self) -> u64 {
         self.packets.load(Ordering::Relaxed)
     }
@@ -151,7 +151,7 @@ impl State {
             Seat::End(id, topic) => {
                 let Some(ends) = self.connections.get_mut(&id.connection) else { return };
                 let end = ends.at(id.side);
-                end.tally.of(topic).fetch_add(1, Ordering::Release);
+                end.marks.of(topic).fetch_add(1, Ordering::Release);
                 end.waiting.take(topic, &mut self.woken);
             }
             Seat::Accept(_) | Seat::Dial(_) => {
@@ -166,7 +166,7 @@ impl State {
     pub(crate) fn wake_all(&mut self, id: EndId) {
         let Some(ends) = self.connections.get_mut(&id.connection) else { return };
         let end = ends.at(id.side);
-        for wakes in &end.tally.wakes {
+        for wakes in &end.marks.wakes {
             wakes.fetch_add(1, Ordering::Release);
         }
         end.waiting.take_all(&mut self.woken);
@@ -177,11 +177,11 @@ impl State {
 /// without a side effect.
 ///
 /// A task that waits for several things is polled for all of them when one happens. At an end of a connection the others find out
-/// by its tally that they were not meant, and leave the network's lock alone.
+/// by its marks that they were not meant, and leave the network's lock alone.
 pub(crate) struct Wait<'a, F> {
     shared: &'a Arc<Shared>,
     seat: Seat,
-    tally: Option<&'a Tally>,
+    marks: Option<&'a Marks>,
     ticket: Option<u64>,
     /// With which waker it sits there, and how often those who wait for this had been woken.
     seated: Option<(Waker, u64)>,
@@ -193,23 +193,23 @@ impl<'a, F> Wait<'a, F> {
     where
         F: FnMut(&mut State) -> Poll<T>,
     {
-        Self { shared, seat, tally: None, ticket: None, seated: None, check }
+        Self { shared, seat, marks: None, ticket: None, seated: None, check }
     }
 
-    /// At an end of a connection, whose tally this is.
-    pub(crate) fn by<T>(shared: &'a Arc<Shared>, tally: &'a Tally, seat: Seat, check: F) -> Self
+    /// At an end of a connection, whose marks this is.
+    pub(crate) fn by<T>(shared: &'a Arc<Shared>, marks: &'a Marks, seat: Seat, check: F) -> Self
     where
         F: FnMut(&mut State) -> Poll<T>,
     {
         let mut wait = Self::new(shared, seat, check);
-        wait.tally = Some(tally);
+        wait.marks = Some(marks);
         wait
     }
 
     /// How often those who wait for this were woken.
     fn wakes(&self) -> Option<u64> {
-        match (self.tally, self.seat) {
-            (Some(tally), Seat::End(_, topic)) => Some(tally.of(topic).load(Ordering::Acquire)),
+        match (self.marks, self.seat) {
+            (Some(marks), Seat::End(_, topic)) => Some(marks.of(topic).load(Ordering::Acquire)),
             _ => None,
         }
     }

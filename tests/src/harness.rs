@@ -285,7 +285,8 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How long to wait for what was promised within `bound`. Where time is not exact, no bound is shorter than the way there and back.
+    /// How long to wait for what was promised within `bound`. Where time is not exact, a shorter bound than an eighth of
+    /// the failure timeout counts as that: timers have a resolution, and threads wait for their turn.
     pub fn within(&self, bound: Duration) -> Duration {
         match self.exact {
             true => bound + Duration::from_millis(5),

@@ -69,14 +69,13 @@ pub fn run_case(case: &Case, harness: Arc<dyn Harness>) -> Outcome {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async { tokio::time::timeout(limit, (case.run)(&cluster)).await.is_ok() })
     }));
-    let outcome = match ended {
-        Ok(true) => Outcome::Passed,
-        Ok(false) => Outcome::Failed(format!("it did not end within {limit:?}{}", cluster.testimony())),
-        Err(payload) => Outcome::Failed(format!("{}{}", words(payload.as_ref()), cluster.testimony())),
-    };
     drop(cluster);
     runtime.shutdown_background();
-    outcome
+    match ended {
+        Ok(true) => Outcome::Passed,
+        Ok(false) => Outcome::Failed(format!("it did not end within {limit:?}")),
+        Err(payload) => Outcome::Failed(words(payload.as_ref())),
+    }
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {

@@ -2,13 +2,12 @@
 
 use super::{Answer, Events, Probe, body, message, node, server};
 use crate::harness::{Harness, Place, StartError, StartOptions, Timing};
-use futures_util::FutureExt;
 use pingpong_core::inbox::ServerOptions;
 use pingpong_core::transport::{Counters, Shutdown};
-use pingpong_core::{NodeEvents, NodeName, Replies, Targets, Transport};
-use std::fmt::{self, Write};
+use pingpong_core::{NodeName, Replies, Targets, Transport};
+use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -19,31 +18,13 @@ pub(super) const ASK: Duration = Duration::from_millis(10);
 pub struct Cluster {
     harness: Arc<dyn Harness>,
     timing: Timing,
-    /// A monitor of each node that was started, read when the case has failed.
-    witnesses: Mutex<Vec<(String, NodeEvents)>>,
 }
 
 impl Cluster {
     /// A world without nodes.
     pub fn new(harness: Arc<dyn Harness>) -> Self {
         let timing = harness.timing();
-        Self { harness, timing, witnesses: Mutex::default() }
-    }
-
-    /// What every node that was started knew of the others, for the words of a failure: a case that waits for a message in vain does not
-    /// say by itself that the session with it has ended.
-    pub(crate) fn testimony(&self) -> String {
-        let mut said = String::new();
-        for (who, events) in self.witnesses.lock().unwrap().iter_mut() {
-            let _ = write!(said, "; {who} saw [");
-            let mut between = "";
-            while let Some(Some(event)) = events.next().now_or_never() {
-                let _ = write!(said, "{between}{event}");
-                between = ", ";
-            }
-            said.push(']');
-        }
-        said
+        Self { harness, timing }
     }
 
     /// The harness, for faults.
@@ -68,7 +49,6 @@ impl Cluster {
     pub async fn try_start(&self, options: StartOptions) -> Result<TestNode, StartError> {
         let place = options.place.clone();
         let transport = self.harness.start(options).await?;
-        self.witnesses.lock().unwrap().push((place.to_string(), transport.monitor()));
         Ok(TestNode { name: transport.node().name, transport, place, timing: self.timing })
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::{TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT};
 
-/// The failure timeout of these nodes.
+/// The failure timeout of these nodes, the default.
 const T: Duration = Duration::from_secs(2);
 
 /// Waits for a link of `node` with that name.
@@ -13,8 +13,8 @@ async fn link_with(node: &Mesh<PipeLink>, other: &NodeName, limit: Duration) {
     assert!(tokio::time::timeout(limit, wait).await.is_ok(), "{other} is not linked; linked: {:?}", node.list());
 }
 
-/// Newcomers have one neighbour, which `a` had before: only its digest says that there is news. As soon as it stands still, which is
-/// before the failure timeout is over that a neighbour whose digest does not is asked again after.
+/// All neighbours of a newcomer had a link with `a` before: only their digests say that there is news. It is read as soon as they stand
+/// still, and not only after the failure timeout, as one that never does.
 #[tokio::test(start_paused = true)]
 async fn who_cannot_be_dialled_by_a_newcomer_learns_of_it_from_a_digest() {
     let pipes = Pipes::default();
@@ -59,12 +59,13 @@ async fn a_digest_that_never_settles_is_read_all_the_same() {
         x
     };
     tokio::select! {
-        _x = x => assert!(began.elapsed() < 4 * T, "{:?}", began.elapsed()),
+        // Sooner, the digest had stood still, and the test would be another.
+        _x = x => assert!((3 * T / 4..4 * T).contains(&began.elapsed()), "{:?}", began.elapsed()),
         () = churn => {}
     }
 }
 
-/// What `x` asks its neighbours comes in parts, of which one goes out in a tick. The nodes of the last parts cannot dial it.
+/// What `x` asks its neighbours comes in parts, of which one goes out in a tick. Nobody can dial it.
 #[tokio::test(start_paused = true)]
 async fn names_that_come_in_many_parts_are_all_learned() {
     let pipes = Pipes::default();

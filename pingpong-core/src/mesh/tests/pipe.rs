@@ -1,4 +1,4 @@
-//! The simplest link there is: channels in one process, no faults. For tests of the mesh alone.
+//! The simplest link there is: channels in one process, which lose nothing; a dial may be blocked. For tests of the mesh alone.
 
 use crate::link::{Broken, Closed, Connection, DialError, Endpoint, LaneReceiver, LaneSender, Link, Priority};
 use crate::{Address, NodeName};
@@ -53,7 +53,7 @@ impl Pipes {
         self.0.most_lanes.store(lanes, Ordering::Relaxed);
     }
 
-    /// Nodes that start from now on have so many addresses besides, each as long as one can be, at which nobody is.
+    /// All nodes have so many addresses besides, each as long as one can be, at which nobody is.
     pub(super) fn add_addresses(&self, count: u64) {
         self.0.more_addresses.store(count, Ordering::Relaxed);
     }
