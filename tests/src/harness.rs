@@ -285,18 +285,15 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How long to wait for what was promised within `bound`. Where time is not exact, a shorter bound than an eighth of
-    /// the failure timeout counts as that: timers have a resolution, and threads wait for their turn.
+    /// How long to wait for what was promised within `bound`: no bound is so short that a timer's resolution counts.
     pub fn within(&self, bound: Duration) -> Duration {
-        match self.exact {
-            true => bound + Duration::from_millis(5),
-            false => bound.max(self.failure / 8) * self.factor.max(5),
-        }
+        let bound = if self.exact { bound } else { bound * self.factor.max(5) };
+        bound + Duration::from_millis(5)
     }
 
-    /// How long to wait for what must come without any wait.
+    /// How long to wait for what must come without any wait: the way there and back at most, where time is not exact.
     pub fn at_once(&self) -> Duration {
-        self.within(Duration::ZERO)
+        self.within(if self.exact { Duration::ZERO } else { self.failure / 8 })
     }
 
     /// How long to wait for anything that must come, without a promised time of its own.
