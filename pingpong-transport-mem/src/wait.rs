@@ -196,7 +196,7 @@ impl<'a, F> Wait<'a, F> {
         Self { shared, seat, marks: None, ticket: None, seated: None, check }
     }
 
-    /// At an end of a connection, whose marks this is.
+    /// At an end of a connection, whose marks these are.
     pub(crate) fn by<T>(shared: &'a Arc<Shared>, marks: &'a Marks, seat: Seat, check: F) -> Self
     where
         F: FnMut(&mut State) -> Poll<T>,

@@ -9,7 +9,7 @@ const T: Duration = Duration::from_secs(2);
 /// Waits for a link of `node` with that name.
 async fn link_with(node: &Mesh<PipeLink>, other: &NodeName, limit: Duration) {
     let mut events = node.monitor();
-    let wait = async { while !events.next().await.expect("the node runs").node.name.eq(other) {} };
+    let wait = async { while events.next().await.expect("the node runs").node.name != *other {} };
     assert!(tokio::time::timeout(limit, wait).await.is_ok(), "{other} is not linked; linked: {:?}", node.list());
 }
 
