@@ -1,7 +1,7 @@
 //! One end of a connection.
 
 use crate::lane::{MemReceiver, MemSender};
-use crate::state::{EndId, Lane, Shared, State};
+use crate::state::{EndId, Shared, State};
 use crate::traffic::Word;
 use crate::wait::{Marks, Seat, Topic, Wait};
 use bytes::Bytes;
@@ -98,11 +98,8 @@ impl Connection for MemConnection {
             if end.lanes.len() >= limit {
                 return Err(Broken(format!("{} lanes are open, the limit is {limit}", end.lanes.len())));
             }
-            let number = end.opened;
-            end.opened += 1;
-            end.lanes.insert(number, Lane::default());
             end.handles += 1;
-            Ok(number)
+            Ok(end.open())
         })?;
         Ok(MemSender::new(self.another(), lane))
     }

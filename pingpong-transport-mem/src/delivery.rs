@@ -60,7 +60,7 @@ impl State {
             acceptor.closed = Some(Closed::Lost("the process is gone".to_owned()));
         }
         let connection = self.next_id();
-        self.connections.insert(connection, Box::new(Ends([dialler, acceptor])));
+        self.keep(connection, Ends([dialler, acceptor]));
         let end = EndId { connection, side: Side::Dialler };
         self.dial_outcome(id, Ok(end));
         self.say(end, Word::Established);

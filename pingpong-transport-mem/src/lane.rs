@@ -134,7 +134,7 @@ impl Drop for MemReceiver {
 impl State {
     fn forget(&mut self, opener: crate::state::EndId, lane: u32) {
         if let Some(end) = self.end(opener) {
-            end.lanes.remove(&lane);
+            end.lanes.retain(|(number, _)| *number != lane);
         }
     }
 }

@@ -4,11 +4,12 @@ use crate::faults::Paths;
 use crate::link::MemLink;
 use crate::state::{Process, Shared, State};
 use crate::timer::Timer;
-use crate::wait::Lobby;
+use crate::wait::{Lobby, Woken};
 use pingpong_core::{Address, NodeName};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Bounds of a network; the same for every link on it.
@@ -102,13 +103,13 @@ impl MemNetwork {
             hosts: BTreeMap::new(),
             bound: BTreeMap::new(),
             processes: BTreeMap::new(),
-            connections: HashMap::new(),
+            connections: FxHashMap::default(),
             dials: BTreeMap::new(),
             paths: Paths::default(),
             held: BTreeMap::new(),
             flying: BTreeMap::new(),
             lobby: Lobby::default(),
-            woken: Vec::new(),
+            woken: Woken::new(),
             time: Timer::default(),
             last_id: 0,
         }))
@@ -126,8 +127,14 @@ impl MemNetwork {
                 return Err(BindError::AddressTaken { address: address.clone(), by: taken.name.clone() });
             }
             let id = state.next_id();
-            let backlog = VecDeque::new();
-            let process = Process { name: name.clone(), address: address.clone(), host, closed: false, backlog };
+            let process = Process {
+                name: name.clone(),
+                address: address.clone(),
+                host,
+                closed: false,
+                connections: BTreeSet::new(),
+                backlog: VecDeque::new(),
+            };
             state.processes.insert(id, process);
             state.bound.insert(host, id);
             Ok(id)

@@ -5,12 +5,14 @@ use crate::network::Settings;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::timer::{self, Due, Timer};
 use crate::traffic::Packet;
-use crate::wait::{Lobby, Marks, Seat, Topic, Waiting};
+use crate::wait::{Lobby, Marks, Seat, Topic, Waiting, Woken};
 use bytes::Bytes;
 use pingpong_core::link::{Broken, Closed, DialError};
 use pingpong_core::{Address, NodeName};
 use rand::rngs::StdRng;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
@@ -109,8 +111,8 @@ pub(crate) struct State {
     /// The process that an address leads to.
     pub(crate) bound: BTreeMap<HostId, ProcessId>,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
-    /// By number. What goes through all of them sorts them first, as the same calls are to give the same events.
-    pub(crate) connections: HashMap<u64, Box<Ends>>,
+    /// By number, in no order: nothing goes through all of them, as the same calls are to give the same events.
+    pub(crate) connections: FxHashMap<u64, Box<Ends>>,
     pub(crate) dials: BTreeMap<u64, Dial>,
     pub(crate) paths: Paths,
     /// Packets that wait for a fault to end, in the order in which they were held.
@@ -119,7 +121,7 @@ pub(crate) struct State {
     pub(crate) flying: BTreeMap<(Instant, u64), Packet>,
     pub(crate) lobby: Lobby,
     /// To be woken when the lock is free again.
-    pub(crate) woken: Vec<Waker>,
+    pub(crate) woken: Woken,
     pub(crate) time: Timer,
     pub(crate) last_id: u64,
 }
@@ -131,7 +133,9 @@ pub(crate) struct Process {
     pub(crate) address: Address,
     pub(crate) host: HostId,
     pub(crate) closed: bool,
-    /// Connections that nobody has accepted yet.
+    /// Connections with an end here.
+    pub(crate) connections: BTreeSet<u64>,
+    /// Those that nobody has accepted yet.
     pub(crate) backlog: VecDeque<u64>,
 }
 
@@ -178,8 +182,8 @@ pub(crate) struct End {
     pub(crate) close_out: bool,
     pub(crate) reset_out: bool,
     pub(crate) datagrams_out: usize,
-    /// Lanes that this end opened.
-    pub(crate) lanes: BTreeMap<u32, Lane>,
+    /// Lanes that this end opened, by number. Most ends have one or two.
+    pub(crate) lanes: Vec<(u32, Lane)>,
     pub(crate) opened: u32,
     /// How many lanes of the peer are known here, and how many of them were accepted.
     pub(crate) known: u32,
@@ -202,11 +206,27 @@ impl End {
             close_out: false,
             reset_out: false,
             datagrams_out: 0,
-            lanes: BTreeMap::new(),
+            lanes: Vec::new(),
             opened: 0,
             known: 0,
             accepted: 0,
         }
+    }
+
+    /// Opens the next lane.
+    pub(crate) fn open(&mut self) -> u32 {
+        let number = self.opened;
+        self.opened += 1;
+        if self.lanes.is_empty() {
+            self.lanes.reserve_exact(1);
+        }
+        self.lanes.push((number, Lane::default()));
+        number
+    }
+
+    pub(crate) fn lane(&mut self, number: u32) -> Option<&mut Lane> {
+        let place = self.lanes.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(&mut self.lanes[place].1)
     }
 
     /// Why nothing can be done here any more.
@@ -264,7 +284,7 @@ impl State {
 
     /// A lane that `opener` opened.
     pub(crate) fn lane(&mut self, opener: EndId, lane: u32) -> Option<&mut Lane> {
-        self.end(opener)?.lanes.get_mut(&lane)
+        self.end(opener)?.lane(lane)
     }
 
     pub(crate) fn wake_end(&mut self, end: EndId, topic: Topic) {
@@ -273,16 +293,14 @@ impl State {
 
     /// All ends of a process.
     pub(crate) fn ends_of(&self, process: ProcessId) -> Vec<EndId> {
-        let mut found = Vec::new();
-        for (&connection, ends) in &self.connections {
-            for (end, side) in ends.0.iter().zip([Side::Dialler, Side::Acceptor]) {
-                if end.process == process {
-                    found.push(EndId { connection, side });
-                }
-            }
-        }
-        found.sort_unstable();
-        found
+        let connections = self.processes.get(&process).into_iter().flat_map(|process| &process.connections);
+        let ends = connections.filter_map(|&connection| Some((connection, self.connections.get(&connection)?)));
+        let of_it = |(connection, ends): (u64, &Box<Ends>)| {
+            let sides = [Side::Dialler, Side::Acceptor].into_iter().zip(ends.0.each_ref().map(|end| end.process));
+            let sides = sides.filter(|(_, of)| *of == process).map(|(side, _)| EndId { connection, side });
+            sides.collect::<SmallVec<[EndId; 2]>>()
+        };
+        ends.flat_map(of_it).collect()
     }
 
     /// Ends one end of a connection; what it had received is gone.
@@ -294,10 +312,20 @@ impl State {
         }
         end.closed = Some(closed);
         end.datagrams = VecDeque::new();
-        for lane in ends.at(id.side.other()).lanes.values_mut() {
+        for (_, lane) in &mut ends.at(id.side.other()).lanes {
             lane.ready = VecDeque::new();
         }
         self.wake_all(id);
+    }
+
+    /// A connection is known from here on.
+    pub(crate) fn keep(&mut self, connection: u64, ends: Ends) {
+        for end in &ends.0 {
+            if let Some(process) = self.processes.get_mut(&end.process) {
+                process.connections.insert(connection);
+            }
+        }
+        self.connections.insert(connection, Box::new(ends));
     }
 
     /// One handle of an end is gone.
@@ -306,6 +334,11 @@ impl State {
         let end = ends.at(id.side);
         end.handles = end.handles.saturating_sub(1);
         if ends.0.iter().all(|end| end.handles == 0) {
+            for process in ends.0.each_ref().map(|end| end.process) {
+                if let Some(process) = self.processes.get_mut(&process) {
+                    process.connections.remove(&id.connection);
+                }
+            }
             self.connections.remove(&id.connection);
             self.lose_held(|packet| packet.end().is_some_and(|end| end.connection == id.connection));
         }

@@ -6,6 +6,7 @@
 
 use crate::state::{EndId, ProcessId, Shared, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -68,6 +69,9 @@ impl Marks {
     }
 }
 
+/// Who is woken by one change; mostly one, or one at either end.
+pub(crate) type Woken = SmallVec<[Waker; 4]>;
+
 /// Everybody who waits at one place, in the order in which they are woken.
 #[derive(Debug)]
 pub(crate) struct Waiting<T>(Vec<(T, u64, Waker)>);
@@ -100,13 +104,13 @@ impl<T: Ord + Copy> Waiting<T> {
     }
 
     /// Moves the wakers of a seat into `woken`.
-    fn take(&mut self, topic: T, woken: &mut Vec<Waker>) {
+    fn take(&mut self, topic: T, woken: &mut Woken) {
         let first = self.0.partition_point(|(other, ..)| *other < topic);
         let count = self.0[first..].iter().take_while(|(other, ..)| *other == topic).count();
         woken.extend(self.0.drain(first..first + count).map(|(_, _, waker)| waker));
     }
 
-    fn take_all(&mut self, woken: &mut Vec<Waker>) {
+    fn take_all(&mut self, woken: &mut Woken) {
         woken.extend(self.0.drain(..).map(|(_, _, waker)| waker));
     }
 }
