@@ -8,6 +8,7 @@ use crate::name::NodeName;
 use crate::node::Node;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -27,7 +28,11 @@ struct Record {
 #[derive(Default)]
 struct State {
     records: BTreeMap<NodeName, Record>,
+    /// Each name by its last change.
+    order: BTreeMap<u64, NodeName>,
     changes: u64,
+    /// The change in which a name was last forgotten; 0 if none was.
+    forgotten: u64,
 }
 
 pub(super) struct View {
@@ -75,7 +80,9 @@ impl View {
         let new = || Record { made: changes, sessions: 0, up: None, reason: DownReason::Lost, changed: changes };
         let record = state.records.entry(name.clone()).or_insert_with(new);
         change(record);
-        record.changed = changes;
+        let before = std::mem::replace(&mut record.changed, changes);
+        state.order.remove(&before);
+        state.order.insert(changes, name.clone());
         state.tidy(self.kept);
         drop(state);
         self.changes.send_replace(changes);
@@ -110,9 +117,11 @@ impl State {
         if self.records.len() <= kept {
             return;
         }
-        let down = self.records.iter().filter(|(_, r)| r.up.is_none());
-        if let Some(name) = down.min_by_key(|(_, r)| r.changed).map(|(name, _)| name.clone()) {
+        let is_down = |name: &NodeName| self.records.get(name).is_some_and(|record| record.up.is_none());
+        let longest = self.order.iter().find(|(_, name)| is_down(name)).map(|(changed, _)| *changed);
+        if let Some(name) = longest.and_then(|changed| self.order.remove(&changed)) {
             self.records.remove(&name);
+            self.forgotten = self.changes;
         }
     }
 }
@@ -160,13 +169,17 @@ impl Monitor {
         if self.seen == Some(state.changes) {
             return;
         }
-        let mut changed: Vec<(&NodeName, &Record)> =
-            state.records.iter().filter(|(_, r)| Some(r.changed) > self.seen).collect();
-        changed.sort_by_key(|(_, r)| r.changed);
-        for (name, record) in changed {
-            self.compare_name(name, record);
+        let since = self.seen.map_or(Bound::Unbounded, Bound::Excluded);
+        for name in state.order.range((since, Bound::Unbounded)).map(|(_, name)| name) {
+            if let Some(record) = state.records.get(name) {
+                self.compare_name(name, record);
+            }
         }
+        let forgotten = self.seen.is_some_and(|seen| state.forgotten > seen);
         self.seen = Some(state.changes);
+        if !forgotten {
+            return;
+        }
         // A name that was forgotten meanwhile is down.
         let (shown, next) = (&mut self.shown, &mut self.next);
         shown.retain(|name, shown| {
