@@ -291,7 +291,7 @@ faults! {
     /// A cut ends the link at once.
     CutIsLoud [calls_survive_a_short_cut, a_call_returns_by_its_deadline_although_the_peer_is_cut_off, a_cut_is_silent];
     /// A cut cuts off from all.
-    CutsAll [a_cut_concerns_two_nodes_alone, a_node_that_is_raised_renews_its_other_links, links_are_pairwise];
+    CutsAll [a_cut_concerns_two_nodes_alone, links_are_pairwise];
     /// A one-way cut cuts both ways.
     CutOneWayCutsBoth [a_one_way_cut_leaves_the_other_way_open];
     /// A heal does nothing.

@@ -183,7 +183,9 @@ impl<H: Harness> Harness for Breaking<H> {
             Fault::CutIsLoud => self.loud(one, other).await,
             Fault::CutsAll => {
                 let places: Vec<Place> = self.nodes.lock().unwrap().keys().cloned().collect();
-                for place in places.iter().filter(|place| *place != one) {
+                // The other one may be down, and is meant all the same.
+                self.inner.cut(one, other).await;
+                for place in places.iter().filter(|place| *place != one && *place != other) {
                     self.inner.cut(one, place).await;
                 }
             }
