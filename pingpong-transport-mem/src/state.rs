@@ -294,8 +294,9 @@ impl State {
     /// All ends of a process.
     pub(crate) fn ends_of(&self, process: ProcessId) -> Vec<EndId> {
         let connections = self.processes.get(&process).into_iter().flat_map(|process| &process.connections);
-        let ends = connections.filter_map(|&connection| Some((connection, self.connections.get(&connection)?)));
-        let of_it = |(connection, ends): (u64, &Box<Ends>)| {
+        let ends =
+            connections.filter_map(|&connection| Some((connection, self.connections.get(&connection)?.as_ref())));
+        let of_it = |(connection, ends): (u64, &Ends)| {
             let sides = [Side::Dialler, Side::Acceptor].into_iter().zip(ends.0.each_ref().map(|end| end.process));
             let sides = sides.filter(|(_, of)| *of == process).map(|(side, _)| EndId { connection, side });
             sides.collect::<SmallVec<[EndId; 2]>>()

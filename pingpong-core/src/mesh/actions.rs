@@ -1,6 +1,6 @@
 //! Carries out what the session machine says, in its order.
 
-use super::connection::ControlError;
+use super::connection::{Carried, ControlError};
 use super::driver::Driver;
 use super::lane::Lane;
 use super::session::Session;
@@ -91,7 +91,9 @@ impl<L: Link> Driver<L> {
     pub(super) fn tell(&mut self, conn: ConnId, after: Option<NodeName>) {
         let Some(known) = self.conns.get_mut(&conn) else { return };
         if known.told_at == Some(self.ticks) {
-            known.asks = Some(after);
+            if known.asks.replace(after).is_none() {
+                self.late.push(conn);
+            }
             return;
         }
         known.told_at = Some(self.ticks);
@@ -131,9 +133,6 @@ impl<L: Link> Driver<L> {
         let addresses = known.map(|s| s.addresses.clone()).unwrap_or_default();
         let Some(known) = self.conns.get_mut(&conn) else { return };
         let connection = Arc::clone(&known.connection);
-        if std::mem::take(&mut known.handshake) {
-            self.redial.handshake_ended(&node.name);
-        }
         let replies = Lane::new(self.shared.limits.queue_bytes, self.shared.large_out.clone());
         let session = Session::remote(
             self.shared.member_for(node.clone()),
@@ -141,11 +140,15 @@ impl<L: Link> Driver<L> {
             conn,
             replies,
             id.number,
-            own.max(theirs.min(LONGEST_FAILURE_TIMEOUT)),
             Arc::clone(&self.attention),
         );
-        // Each has a subject of its own, so that a link that comes back at once is seen to.
-        if let Some(left_out) = self.repeats.write(&format!("{} up", node.name), &id.to_string(), self.shared.now()) {
+        let carried =
+            Carried::new(Arc::clone(&session), own.max(theirs.min(LONGEST_FAILURE_TIMEOUT)), self.shared.now());
+        let shaken = known.carried.replace(carried).is_none();
+        // Each has a subject of its own, so that a link that comes back at once is seen to. Made up only where somebody reads it.
+        if tracing::enabled!(tracing::Level::INFO)
+            && let Some(left_out) = self.repeats.write(&format!("{} up", node.name), &id.to_string(), self.shared.now())
+        {
             tracing::info!(peer = %node, session = %id, remote = %connection.remote(), left_out, "up");
         }
         let stall = self.shared.timeouts.stall + self.shared.timeouts.failure;
@@ -153,25 +156,31 @@ impl<L: Link> Driver<L> {
             .up(session, Arc::new(Writers { connection, stall, runtime: self.shared.runtime.clone(), grace: own }));
         let now = self.now();
         self.redial.up(&node.name, &addresses, now);
+        if shaken {
+            self.redial.handshake_ended(&node.name);
+        }
     }
 
     fn open_lanes(&mut self, conn: ConnId) {
-        if let (Some(session), Some(known)) = (self.session_on(conn), self.conns.get(&conn)) {
-            known.session.send_replace(Some(session));
+        if let Some(known) = self.conns.get(&conn) {
+            known.open_lanes();
         }
     }
 
     fn down(&mut self, node: &Node, id: &SessionId, reason: &DownReason) {
-        if let Some(left_out) = self.repeats.write(&format!("{} down", node.name), &id.to_string(), self.shared.now()) {
+        if tracing::enabled!(tracing::Level::INFO)
+            && let Some(left_out) =
+                self.repeats.write(&format!("{} down", node.name), &id.to_string(), self.shared.now())
+        {
             tracing::info!(peer = %node, session = %id, %reason, left_out, "down");
         }
         let conn = self.shared.session(&node.name).and_then(|s| s.as_remote().map(|r| r.conn));
         self.flushed &= conn == self.done;
         if let Some(mut tasks) = self.shared.down(&node.name, reason) {
-            self.reaping.spawn(async move { tasks.shutdown().await });
+            self.tasks.spawn(async move { tasks.shutdown().await });
         }
         // A session of a newer incarnation may have followed in the same turn.
-        let wanted = self.machine.session(&node.name).is_some() || self.machine.wants().any(|name| *name == node.name);
+        let wanted = self.machine.keeps(&node.name);
         let now = self.now();
         self.redial.down(&node.name, wanted, now);
     }

@@ -7,19 +7,20 @@ use super::reader::{self, Budgets, ReadError};
 use super::roster::Member;
 use super::session::{Session, Trouble};
 use super::shared::{CONTROL_LANE, Shared};
-use super::writer::{self, WriteError};
+use super::writer::{self, WriteError, Writing};
 use crate::config::CONTROL_QUEUE_BYTES;
 use crate::link::{Broken, Closed, Connection, DialError, LaneReceiver, Priority};
 use crate::name::NodeName;
 use crate::node::Node;
-use crate::session::{AttemptId, ConnId, Message};
+use crate::session::{AttemptId, ConnId, Detector, Message, Verdict};
 use crate::transport::WhenFull;
 use crate::wire::{ControlDecoder, LaneHeader, LaneRole, WireError, decode_heartbeat, encode_control};
 use bytes::Bytes;
+use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 /// What the tasks tell the driver.
@@ -35,14 +36,14 @@ pub(super) enum Notice<C> {
     EndpointClosed,
 }
 
-/// A connection, as the driver holds it. Dropping it ends its tasks.
+/// A connection, as the driver holds it. Dropping it ends its tasks, which the driver waits for.
 pub(super) struct Conn<C> {
     pub(super) connection: Arc<C>,
     pub(super) since: Instant,
-    /// It carries no session yet.
-    pub(super) handshake: bool,
+    /// None while it shakes hands.
+    pub(super) carried: Option<Carried>,
     /// Set when the lanes are opened (N8).
-    pub(super) session: watch::Sender<Option<Arc<Session>>>,
+    session: watch::Sender<Option<Arc<Session>>>,
     /// The tick in which the peer was last told of links to others (N17).
     pub(super) told_at: Option<u64>,
     /// It has asked again since: for the names after that one.
@@ -50,7 +51,29 @@ pub(super) struct Conn<C> {
     /// This node leaves, and the session's final offsets have not been taken yet.
     pub(super) draining: bool,
     control: Arc<Lane>,
-    tasks: JoinSet<()>,
+    tasks: [AbortHandle; 2],
+}
+
+/// The session that a connection carries, and whether its peer is still there.
+pub(super) struct Carried {
+    pub(super) session: Arc<Session>,
+    detector: Detector,
+    packets: u64,
+}
+
+impl Carried {
+    pub(super) fn new(session: Arc<Session>, failure_timeout: Duration, now: Duration) -> Self {
+        Self { session, detector: Detector::new(failure_timeout, now), packets: 0 }
+    }
+
+    /// A tick: what the detector says. `packets` is how many have arrived so far.
+    pub(super) fn tick(&mut self, packets: u64, now: Duration) -> Verdict {
+        if self.packets != packets {
+            self.packets = packets;
+            self.detector.heard(now);
+        }
+        self.detector.tick(now)
+    }
 }
 
 /// The one cursor of a control lane.
@@ -63,16 +86,18 @@ impl<C: Connection> Conn<C> {
         own: Node,
         shared: &Arc<Shared>,
         notices: &mpsc::Sender<Notice<C>>,
+        tasks: &mut JoinSet<()>,
     ) -> Self {
         let connection = Arc::new(connection);
         let session = watch::Sender::new(None);
-        let control = Lane::new(CONTROL_QUEUE_BYTES, shared.large_out.clone());
+        let control = Lane::quiet(CONTROL_QUEUE_BYTES, shared.large_out.clone());
         control.join(Member { node: own, slot: CURSOR.0, key: CURSOR.1 });
-        let mut tasks = JoinSet::new();
         let stall = shared.timeouts.stall;
         let grace = shared.timeouts.failure;
-        let lane = (Arc::clone(&connection), Arc::clone(&control));
-        tasks.spawn(write_control(id, lane, notices.clone(), stall, grace));
+        let header = LaneHeader { lane: CONTROL_LANE, role: LaneRole::Control };
+        let (lane, priority) = (Arc::clone(&control), Priority::Control);
+        let writing = Writing { lane, cursor: CURSOR, header, priority, stall };
+        let writer = tasks.spawn(write_control(id, Arc::clone(&connection), writing, notices.clone(), grace));
         let watch = Watch {
             id,
             connection: Arc::clone(&connection),
@@ -80,11 +105,11 @@ impl<C: Connection> Conn<C> {
             session: session.subscribe(),
             notices: notices.clone(),
         };
-        tasks.spawn(watch.run());
+        let tasks = [writer, tasks.spawn(watch.run())];
         Self {
             connection,
             since: Instant::now(),
-            handshake: true,
+            carried: None,
             session,
             told_at: None,
             asks: None,
@@ -92,6 +117,11 @@ impl<C: Connection> Conn<C> {
             control,
             tasks,
         }
+    }
+
+    /// The lanes of its session are read from here on (N8).
+    pub(super) fn open_lanes(&self) {
+        self.session.send_replace(self.carried.as_ref().map(|carried| Arc::clone(&carried.session)));
     }
 
     /// Queues a control message.
@@ -105,11 +135,11 @@ impl<C: Connection> Conn<C> {
             _ => Ok(()),
         }
     }
+}
 
-    /// The tasks, aborted, to be waited for.
-    pub(super) fn into_tasks(mut self) -> JoinSet<()> {
-        self.tasks.abort_all();
-        self.tasks
+impl<C> Drop for Conn<C> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -122,23 +152,35 @@ pub(super) enum ControlError {
     Wire(#[from] WireError),
 }
 
-async fn write_control<C: Connection>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` holds each argument twice, and there is one of these for each link"
+)]
+fn write_control<C: Connection>(
     id: ConnId,
-    (connection, control): (Arc<C>, Arc<Lane>),
+    connection: Arc<C>,
+    writing: Writing,
     notices: mpsc::Sender<Notice<C>>,
-    stall: Duration,
     grace: Duration,
-) {
-    let header = LaneHeader { lane: CONTROL_LANE, role: LaneRole::Control };
-    let written = writer::write(&*connection, &control, CURSOR, header, Priority::Control, stall, || 0).await;
-    let _ = match written {
-        Ok(_) => Ok(()),
-        Err(WriteError::Stalled(_)) => notices.send(Notice::Overloaded(id)).await,
-        Err(error) if writer::outlived(&*connection, grace).await => {
-            notices.send(Notice::Broken(id, format!("the control lane ended: {error}"))).await
-        }
-        Err(_) => Ok(()),
-    };
+) -> impl Future<Output = ()> {
+    async move {
+        let notice = match writer::write(&*connection, &writing, || 0).await {
+            Ok(_) => return,
+            Err(WriteError::Stalled(_)) => Notice::Overloaded(id),
+            Err(error) if writer::outlived(&*connection, grace).await => {
+                Notice::Broken(id, format!("the control lane ended: {error}"))
+            }
+            Err(_) => return,
+        };
+        tell(&notices, notice).await;
+    }
+}
+
+/// Tells the driver, unless it is gone. Once there is room: a future that sends would hold what it sends twice.
+async fn tell<C>(notices: &mpsc::Sender<Notice<C>>, notice: Notice<C>) {
+    if let Ok(room) = notices.reserve().await {
+        room.send(notice);
+    }
 }
 
 /// What is read of a connection.
@@ -158,7 +200,7 @@ impl<C: Connection> Watch<C> {
             () = self.read() => return,
             () = self.heartbeats() => return,
         };
-        let _ = self.notices.send(Notice::Ended(self.id, closed)).await;
+        tell(&self.notices, Notice::Ended(self.id, closed)).await;
     }
 
     /// The control lane is the first one that the peer opens; the others are taken once the session is up.
@@ -183,21 +225,21 @@ impl<C: Connection> Watch<C> {
     async fn report(&self, problem: ReadError) {
         let ended = matches!(problem, ReadError::Ended(_));
         if !ended || writer::outlived(&*self.connection, self.shared.timeouts.failure).await {
-            let _ = self.notices.send(Notice::Broken(self.id, problem.to_string())).await;
+            tell(&self.notices, Notice::Broken(self.id, problem.to_string())).await;
         }
     }
 
     async fn control(&self, mut lane: C::Receiver) -> ReadError {
         let mut decoder = ControlDecoder::new();
-        let mut chunks: [Bytes; 4] = Default::default();
+        // One at a time: there are few, and this waits for them as long as the connection lasts.
+        let mut chunk = [Bytes::new()];
         let mut begun = false;
         loop {
-            let count = match lane.recv(&mut chunks).await {
+            match lane.recv(&mut chunk).await {
                 Ok(0) => return ReadError::LaneEnded,
-                Ok(count) => count,
+                Ok(_) => chunk.iter_mut().for_each(|chunk| decoder.push(&std::mem::take(chunk))),
                 Err(broken) => return broken.into(),
-            };
-            chunks.iter_mut().take(count).for_each(|chunk| decoder.push(&std::mem::take(chunk)));
+            }
             if !begun {
                 match decoder.lane_header() {
                     Ok(None) => continue,
@@ -209,11 +251,10 @@ impl<C: Connection> Watch<C> {
             loop {
                 match decoder.message() {
                     Ok(None) => break,
-                    Ok(Some(message)) => {
-                        if self.notices.send(Notice::Message(self.id, message)).await.is_err() {
-                            return Broken("the node has stopped".to_owned()).into();
-                        }
-                    }
+                    Ok(Some(message)) => match self.notices.reserve().await {
+                        Ok(room) => room.send(Notice::Message(self.id, message)),
+                        Err(_) => return Broken("the node has stopped".to_owned()).into(),
+                    },
                     Err(error) => return error.into(),
                 }
             }

@@ -52,12 +52,16 @@ pub(super) struct Driver<L: Link> {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) dials: JoinSet<()>,
     pub(super) dial_handles: BTreeMap<AttemptId, AbortHandle>,
-    /// Tasks of connections and sessions that have ended, being waited for.
-    pub(super) reaping: JoinSet<()>,
+    /// Of all connections, which so need no set of their own; and one for each session that has ended, until its tasks have.
+    pub(super) tasks: JoinSet<()>,
     pub(super) ticks: u64,
+    /// Connections that have asked twice for this node's links since the last tick.
+    pub(super) late: Vec<ConnId>,
     /// How this node's links and those of its neighbours compare (N17).
     pub(super) compared: Compared,
     pub(super) next_tick: Instant,
+    /// The last tick at which so much was under way that handshakes are late.
+    pub(super) crowded_at: Option<Instant>,
     pub(super) leave_by: Option<Instant>,
     /// While leaving: every session so far ended with the peer's word that everything was handed over (S2).
     pub(super) flushed: bool,
@@ -105,14 +109,18 @@ impl<L: Link> Driver<L> {
             command = self.commands.recv() => self.command(command).await,
             () = self.attention.notified() => self.look_at_sessions(),
             () = until(dial_at) => self.dial(),
-            Some(ended) = self.dials.join_next() => defect("dial", ended),
-            Some(ended) = self.reaping.join_next() => defect("end of a connection", ended),
+            Some(ended) = self.dials.join_next() => reap("dial", ended, &mut self.dials),
+            Some(ended) = self.tasks.join_next() => reap("connection", ended, &mut self.tasks),
             Some(notice) = self.inbound.recv() => self.notices(notice).await,
         }
     }
 
-    /// A notice, and those that wait behind it: what a step looks at first costs more than a notice, and time is kept all the same.
+    /// A notice, and those that wait behind it: what a step looks at first costs more than a notice. If none waits, whoever is about to
+    /// bring one goes first: where many links begin at a time, each would wake this task anew.
     async fn notices(&mut self, first: Notice<L::Connection>) {
+        if self.inbound.is_empty() {
+            tokio::task::yield_now().await;
+        }
         self.notice(first).await;
         for _ in 1..NOTICES_A_STEP {
             self.feed_pending().await;
@@ -141,10 +149,8 @@ impl<L: Link> Driver<L> {
                 tasks.shutdown().await;
             }
         }
-        for conn in std::mem::take(&mut self.conns).into_values() {
-            conn.into_tasks().shutdown().await;
-        }
-        while self.reaping.join_next().await.is_some() {}
+        drop(std::mem::take(&mut self.conns));
+        while self.tasks.join_next().await.is_some() {}
         self.link.close(CLOSE_DEADLINE).await;
         self.shared.end_servers().shutdown().await;
         tracing::info!(node = %self.machine.node(), %reason, "stopped");
@@ -269,7 +275,7 @@ impl<L: Link> Driver<L> {
         let id = ConnId(self.last_conn);
         let now = self.now();
         self.redial.handshake_began(connection.peer(), now);
-        let conn = Conn::start(id, connection, self.machine.node(), &self.shared, &self.notices);
+        let conn = Conn::start(id, connection, self.machine.node(), &self.shared, &self.notices, &mut self.tasks);
         self.conns.insert(id, conn);
         id
     }
@@ -331,20 +337,20 @@ impl<L: Link> Driver<L> {
 
     /// The connection is done with; its tasks end.
     pub(super) fn discard(&mut self, conn: ConnId) {
-        if let Some(conn) = self.conns.remove(&conn) {
-            if conn.handshake {
-                self.redial.handshake_ended(conn.connection.peer());
-            }
-            let mut tasks = conn.into_tasks();
-            self.reaping.spawn(async move { tasks.shutdown().await });
+        if let Some(conn) = self.conns.remove(&conn)
+            && conn.carried.is_none()
+        {
+            self.redial.handshake_ended(conn.connection.peer());
         }
     }
 }
 
-/// A task of the driver ended by a panic: nothing waits for it, so this is where it is said.
-fn defect(what: &str, ended: Result<(), JoinError>) {
-    if let Some(error) = ended.err().filter(JoinError::is_panic) {
-        tracing::error!(%error, "a task of the driver panicked: {what}");
+/// Tasks of the driver have ended. One that panicked was waited for by nothing else, so this is where it is said.
+fn reap(what: &str, first: Result<(), JoinError>, others: &mut JoinSet<()>) {
+    for ended in std::iter::once(first).chain(std::iter::from_fn(|| others.try_join_next())) {
+        if let Some(error) = ended.err().filter(JoinError::is_panic) {
+            tracing::error!(%error, "a task of the driver panicked: {what}");
+        }
     }
 }
 

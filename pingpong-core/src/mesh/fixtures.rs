@@ -10,7 +10,6 @@ use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
 use crate::session::ConnId;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 pub(super) fn node(name: &str) -> Node {
@@ -32,6 +31,6 @@ pub(super) fn common() -> Arc<Common> {
 /// A session with another node, whose connection has the number of its key.
 pub(super) fn remote(member: Member, common: &Arc<Common>) -> Arc<Session> {
     let replies = Lane::new(1_000, LargeBudget::new(1 << 20));
-    let (number, failure_timeout) = (member.key, Duration::from_secs(2));
-    Session::remote(member, Arc::clone(common), ConnId(number), replies, number, failure_timeout, Arc::default())
+    let number = member.key;
+    Session::remote(member, Arc::clone(common), ConnId(number), replies, number, Arc::default())
 }

@@ -91,6 +91,8 @@ impl Entered {
 pub(super) struct Lane {
     inner: Mutex<Inner>,
     bound: usize,
+    /// It keeps no block while it is empty.
+    quiet: bool,
     /// Bytes of the frames whose senders wait; who gets no place waits here, in order.
     places: Semaphore,
     large: LargeBudget,
@@ -177,6 +179,15 @@ impl Inner {
 
 impl Lane {
     pub(super) fn new(bound: usize, large: LargeBudget) -> Arc<Self> {
+        Self::with(bound, large, false)
+    }
+
+    /// One that says a few words and is silent then, as a control lane does: there is one for each link.
+    pub(super) fn quiet(bound: usize, large: LargeBudget) -> Arc<Self> {
+        Self::with(bound, large, true)
+    }
+
+    fn with(bound: usize, large: LargeBudget, quiet: bool) -> Arc<Self> {
         let inner = Inner {
             open: BytesMut::new(),
             block: LEAST_BLOCK,
@@ -188,7 +199,7 @@ impl Lane {
             next_waiting: 0,
             closed: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), bound, places: Semaphore::new(WAITING_ROOM * bound), large })
+        Arc::new(Self { inner: Mutex::new(inner), bound, quiet, places: Semaphore::new(WAITING_ROOM * bound), large })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -409,6 +420,9 @@ impl Lane {
             Some(taken) => Poll::Ready(Some(taken)),
             None if inner.closed => Poll::Ready(None),
             None => {
+                if self.quiet {
+                    (inner.open, inner.block) = (BytesMut::new(), LEAST_BLOCK);
+                }
                 inner.parked += usize::from(cursor.waker.replace(cx.waker().clone()).is_none());
                 Poll::Pending
             }

@@ -14,7 +14,7 @@ use super::roster::Member;
 use crate::inbox::{CallTag, Dropped, Origin};
 use crate::message::Encoded;
 use crate::node::Node;
-use crate::session::{ClockOffset, ConnId, Detector, Heartbeat, LaneOffset, PeersDigest, Verdict};
+use crate::session::{ClockOffset, ConnId, Heartbeat, LaneOffset, PeersDigest};
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::{CallFailure, WhenFull};
@@ -81,8 +81,6 @@ pub(super) enum Trouble {
 
 struct Pulse {
     clock: ClockOffset,
-    detector: Detector,
-    packets: u64,
     /// Of the peer's links, by its latest heartbeat and the one before.
     peers: [Option<PeersDigest>; 2],
 }
@@ -113,10 +111,8 @@ impl Session {
         conn: ConnId,
         replies: Arc<Lane>,
         number: u64,
-        failure_timeout: Duration,
         attention: Arc<Notify>,
     ) -> Arc<Self> {
-        let detector = Detector::new(failure_timeout, common.started.elapsed());
         let remote = Remote {
             conn,
             replies,
@@ -124,7 +120,7 @@ impl Session {
             attention,
             trouble: Mutex::default(),
             given_up: Mutex::default(),
-            pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), detector, packets: 0, peers: [None; 2] }),
+            pulse: Mutex::new(Pulse { clock: ClockOffset::new(number), peers: [None; 2] }),
             working: AtomicU64::new(0),
             peer_working: AtomicU64::new(0),
             handover: Mutex::default(),
@@ -253,16 +249,6 @@ impl Remote {
     /// What the peer last said of its servers that work on our messages; it rises while they are slow, but work.
     pub(super) fn peer_working(&self) -> u64 {
         self.peer_working.load(Ordering::Relaxed)
-    }
-
-    /// A tick: what the detector says. `packets` is how many have arrived so far.
-    pub(super) fn tick(&self, packets: u64, now: Duration) -> Verdict {
-        let mut pulse = lock(&self.pulse);
-        if pulse.packets != packets {
-            pulse.packets = packets;
-            pulse.detector.heard(now);
-        }
-        pulse.detector.tick(now)
     }
 
     /// The heartbeat to send.

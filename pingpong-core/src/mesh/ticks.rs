@@ -2,21 +2,22 @@
 
 use super::connection::Notice;
 use super::driver::Driver;
-use super::session::{Session, Trouble};
+use super::session::Trouble;
 use crate::link::{Connection, Link};
 use crate::name::NodeName;
 use crate::session::{
-    Action, ConnId, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict,
-    tick_length, ticks_per_heartbeat,
+    Action, Event, Handshake, PeersDigest, TICKS_PER_HEARTBEAT, TICKS_PER_TIMEOUT, Target, Verdict, tick_length,
+    ticks_per_heartbeat,
 };
 use crate::wire::encode_heartbeat;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A digest of this node that did not change for so long is compared.
 const SETTLED_TICKS: u64 = 2 * TICKS_PER_HEARTBEAT as u64;
+// Each neighbour's digest is looked at with its heartbeat, and counts until the next one.
+const _: () = assert!(ticks_per_heartbeat(usize::MAX) as u64 <= SETTLED_TICKS);
 
 /// What the digest of this node's links was at the last tick, and who was asked last for theirs (N17).
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub(super) struct Compared {
     asked: u64,
     /// Whom it went to.
     last: Option<NodeName>,
+    /// The tick in which a heartbeat last went to a neighbour whose digest is another.
+    differed: u64,
 }
 
 /// Ticks between two looks for addresses of this node that have changed.
@@ -39,14 +42,10 @@ impl<L: Link> Driver<L> {
         self.next_tick = Instant::now() + length;
         self.ticks += 1;
         let now = self.now();
-        let sessions = self.shared.sessions();
         let peers = self.machine.peers_digest();
-        let every = u64::from(ticks_per_heartbeat(sessions.len()));
-        for session in &sessions {
-            self.beat(session, every, peers, now);
-        }
+        self.beat(peers, now);
         self.tell_late();
-        self.compare(&sessions, peers);
+        self.compare(peers);
         self.end_late_handshakes();
         if self.ticks.is_multiple_of(ADDRESS_TICKS) {
             for action in self.machine.set_addresses(self.link.addresses()) {
@@ -57,24 +56,33 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    fn beat(&mut self, session: &Arc<Session>, every: u64, peers: PeersDigest, now: Duration) {
-        let Some(remote) = session.as_remote() else { return };
-        let Some(conn) = self.conns.get(&remote.conn) else { return };
-        // At each tick a part of the links.
-        if self.ticks.wrapping_add(remote.conn.0).is_multiple_of(every) {
-            conn.connection.send_datagram(encode_heartbeat(&remote.beat(now, peers)));
-        }
-        if remote.tick(conn.connection.packets(), now) == Verdict::Lost {
-            tracing::info!(peer = %session.member().node, "no sign of life for the failure timeout");
-            self.pending.push_back(Event::Lost { conn: remote.conn });
+    fn beat(&mut self, peers: PeersDigest, now: Duration) {
+        let links = self.conns.len().saturating_sub(self.redial.handshakes());
+        let every = u64::from(ticks_per_heartbeat(links));
+        for (id, conn) in &mut self.conns {
+            let Some(carried) = &mut conn.carried else { continue };
+            // At each tick a part of the links.
+            if self.ticks.wrapping_add(id.0).is_multiple_of(every)
+                && let Some(remote) = carried.session.as_remote()
+            {
+                conn.connection.send_datagram(encode_heartbeat(&remote.beat(now, peers)));
+                if remote.peers(false).is_some_and(|theirs| theirs != peers) {
+                    self.compared.differed = self.ticks;
+                }
+            }
+            if carried.tick(conn.connection.packets(), now) == Verdict::Lost {
+                tracing::info!(peer = %carried.session.member().node, "no sign of life for the failure timeout");
+                self.pending.push_back(Event::Lost { conn: *id });
+            }
         }
     }
 
     /// Answers those that have asked twice in the last tick.
     fn tell_late(&mut self) {
-        let late = self.conns.iter_mut().filter_map(|(id, conn)| Some((*id, conn.asks.take()?)));
-        for (conn, after) in late.collect::<Vec<_>>() {
-            self.tell(conn, after);
+        for conn in std::mem::take(&mut self.late) {
+            if let Some(after) = self.conns.get_mut(&conn).and_then(|known| known.asks.take()) {
+                self.tell(conn, after);
+            }
         }
     }
 
@@ -82,7 +90,7 @@ impl<L: Link> Driver<L> {
     ///
     /// While links come and go each digest is out of date at once. So both sides' must stand still, or a failure timeout must
     /// have passed since the last question.
-    fn compare(&mut self, sessions: &[Arc<Session>], own: PeersDigest) {
+    fn compare(&mut self, own: PeersDigest) {
         let compared = &mut self.compared;
         if compared.own != own {
             (compared.own, compared.since) = (own, self.ticks);
@@ -92,12 +100,13 @@ impl<L: Link> Driver<L> {
         if !settled && !overdue {
             return;
         }
-        let digests = sessions.iter().filter_map(|session| {
-            let remote = session.as_remote()?;
-            Some((remote.conn, remote.peers(!overdue)?))
-        });
-        let digests: BTreeMap<ConnId, PeersDigest> = digests.collect();
-        let unread = self.machine.unread(|conn| digests.get(&conn).copied());
+        // All neighbours would be looked at, and in a cluster that stands still there is nothing to be found.
+        let differs = self.ticks - compared.differed < SETTLED_TICKS;
+        if !differs && !self.machine.has_hearsay() {
+            return;
+        }
+        let heard = |conn| self.conns.get(&conn)?.carried.as_ref()?.session.as_remote()?.peers(!overdue);
+        let unread = self.machine.unread(heard);
         // By name: who comes back all the time is not always the next.
         let next = unread.iter().find(|(name, _)| Some(*name) > compared.last.as_ref()).or(unread.first());
         if let Some((name, conn)) = next.copied() {
@@ -107,13 +116,20 @@ impl<L: Link> Driver<L> {
     }
 
     fn end_late_handshakes(&mut self) {
+        if self.redial.handshakes() == 0 {
+            return;
+        }
+        if self.redial.is_crowded() {
+            self.crowded_at = Some(Instant::now());
+        }
         let timeouts = &self.shared.timeouts;
-        let patience = match self.redial.is_crowded() {
-            true => timeouts.failure.max(timeouts.dial),
-            false => timeouts.failure,
-        };
         let now = self.shared.now();
-        for (id, conn) in &self.conns {
+        for (id, conn) in self.conns.iter().filter(|(_, conn)| conn.carried.is_none()) {
+            // The last ones of a crowd have waited as long as it was there, and their peers may still be in it.
+            let patience = match self.crowded_at.is_some_and(|at| at >= conn.since) {
+                true => timeouts.failure.max(timeouts.dial),
+                false => timeouts.failure,
+            };
             let limit = match self.machine.handshaking(*id) {
                 Some(Handshake::Open) => patience,
                 Some(Handshake::Parked) => 2 * patience,

@@ -49,24 +49,23 @@ impl<C: Connection> StartWriter for Writers<C> {
         let (connection, grace) = (Arc::clone(&self.connection), self.grace);
         // Replies are always read: a peer that does not is cut before the servers that answer it look stuck.
         let stall = if priority == Priority::Replies { self.stall / 2 } else { self.stall };
-        let reader = (reader.slot, reader.key);
+        let writing = Writing { lane, cursor: (reader.slot, reader.key), header, priority, stall };
         let session = Arc::clone(session);
         let task = async move {
             let Some(remote) = session.as_remote() else { return };
-            let number = header.lane;
-            let working = || remote.peer_working();
-            match write(&*connection, &lane, reader, header, priority, stall, working).await {
+            let lane = writing.header.lane;
+            match write(&*connection, &writing, || remote.peer_working()).await {
                 Ok((sender, offset)) => {
-                    remote.writer_ended(sender.is_some().then_some(LaneOffset { lane: number, offset }));
+                    remote.writer_ended(sender.is_some().then_some(LaneOffset { lane, offset }));
                     // The end of a lane while the session is up is a protocol error: hold it open until the session ends.
                     std::future::pending::<()>().await;
                     drop(sender);
                 }
                 Err(WriteError::Stalled(_)) => remote.cut(Trouble::Overloaded),
                 Err(error) => {
-                    tracing::debug!(peer = %connection.peer(), lane = number, %error, "lane ended");
+                    tracing::debug!(peer = %connection.peer(), lane, %error, "lane ended");
                     if outlived(&*connection, grace).await {
-                        remote.cut(Trouble::Broken(format!("lane {number} ended: {error}")));
+                        remote.cut(Trouble::Broken(format!("lane {lane} ended: {error}")));
                     }
                 }
             }
@@ -75,50 +74,55 @@ impl<C: Connection> StartWriter for Writers<C> {
     }
 }
 
+/// What a writer needs to know of its lane.
+pub(super) struct Writing {
+    pub(super) lane: Arc<Lane>,
+    /// The cursor that it reads.
+    pub(super) cursor: (usize, u64),
+    pub(super) header: LaneHeader,
+    pub(super) priority: Priority,
+    pub(super) stall: Duration,
+}
+
 /// Writes a lane until it is closed and empty, or its reader has left it. Returns the lane, if it was ever used, and how many
 /// bytes went into it. While `working` changes, a lane that accepts no byte is not stuck.
 pub(super) async fn write<C: Connection>(
     connection: &C,
-    lane: &Lane,
-    (slot, key): (usize, u64),
-    header: LaneHeader,
-    priority: Priority,
-    stall: Duration,
+    writing: &Writing,
     working: impl Fn() -> u64,
 ) -> Result<(Option<C::Sender>, u64), WriteError> {
+    let Writing { lane, cursor: (slot, key), header, priority, stall } = writing;
     let mut open: Option<C::Sender> = None;
     let (mut done, mut offset) = (0, 0);
-    while let Some(taken) = lane.take(slot, key, done, PIECE).await {
+    while let Some(taken) = lane.take(*slot, *key, done, PIECE).await {
         done = taken.cost;
         offset += taken.bytes.len() as u64;
         let small = taken.is_small();
-        let before = open.take();
         let work = async {
             // Opened with its first batch: a lane without messages costs the peer nothing.
-            let mut sender = match before {
+            let sender = match &mut open {
                 Some(sender) => sender,
                 None => {
-                    let mut sender = connection.open(priority).await?;
-                    sender.send(encode_lane_header(&header)?).await?;
-                    sender
+                    let mut sender = connection.open(*priority).await?;
+                    sender.send(encode_lane_header(header)?).await?;
+                    open.insert(sender)
                 }
             };
-            sender.send(taken.bytes).await?;
-            Ok::<_, WriteError>(sender)
+            Ok::<_, WriteError>(sender.send(taken.bytes).await?)
         };
         tokio::pin!(work);
-        open = Some(loop {
+        loop {
             let seen = working();
-            match tokio::time::timeout(stall, &mut work).await {
-                Ok(sender) => break sender?,
+            match tokio::time::timeout(*stall, &mut work).await {
+                Ok(sent) => break sent?,
                 // The lane waits for a server that is slow, and works.
                 Err(_) if working() != seen => {}
-                Err(_) => return Err(WriteError::Stalled(stall)),
+                Err(_) => return Err(WriteError::Stalled(*stall)),
             }
-        });
+        }
         if small {
             // Others run first, so that the next batch is larger. The first message after a pause has not waited.
-            if lane.queued(slot, key) > done {
+            if lane.queued(*slot, *key) > done {
                 // Somebody fills the lane faster than it is written. Where fewer cores are free than threads want one, one of those is
                 // likely theirs; elsewhere this takes no time.
                 std::thread::yield_now();

@@ -22,7 +22,7 @@ const TICKS_PER_HEARTBEAT_OF_MANY: u32 = 2 * TICKS_PER_HEARTBEAT;
 const MANY_LINKS: usize = 32;
 
 /// How many ticks there are to a heartbeat for a node with so many links.
-pub fn ticks_per_heartbeat(links: usize) -> u32 {
+pub const fn ticks_per_heartbeat(links: usize) -> u32 {
     if links > MANY_LINKS { TICKS_PER_HEARTBEAT_OF_MANY } else { TICKS_PER_HEARTBEAT }
 }
 

@@ -167,6 +167,12 @@ impl PeersDigest {
     pub fn and(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
     }
+
+    /// Without those of `other`, who must be among them.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0.wrapping_sub(other.0))
+    }
 }
 
 /// A name that a neighbour told, with the addresses of that name's own `Hello`.

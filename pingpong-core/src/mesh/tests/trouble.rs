@@ -1,7 +1,10 @@
 //! What went wrong once: each of these was red before it was mended.
 
+use super::pipe::Pipe;
 use super::*;
+use crate::link::Connection;
 use crate::transport::StopReason;
+use bytes::Bytes;
 
 async fn start_with(pipes: &Pipes, own: &str, seeds: &[&str], set: impl FnOnce(&mut MeshConfig)) -> Mesh<PipeLink> {
     let mut config = MeshConfig::new(ClusterName::new("test").unwrap(), name(own));
@@ -319,4 +322,31 @@ async fn node_events_of_a_stuck_server_are_bounded() {
     let mut entries = VecDeque::new();
     inbox.take(&mut entries).await.unwrap();
     assert!(entries.len() < 600, "{} entries after 500 flaps of one link", entries.len());
+}
+
+/// N16: whoever it waits for may still be in the crowd. Once there was none here, what was left of it had the time of a quiet day, and so
+/// ended at once.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_in_a_crowd_keeps_its_time_when_the_crowd_has_gone() {
+    let pipes = Pipes::default();
+    let _a = start(&pipes, "a", &[]).await;
+    // They never say hello.
+    let dial = async |n: usize| {
+        let link = pipes.bind(&name(&format!("m{n}")));
+        link.dial(&Address::new("a").unwrap(), None).await.unwrap()
+    };
+    let ends_after = async |pipe: Pipe, since: Instant| {
+        pipe.closed().await;
+        since.elapsed().as_millis() / 250 * 250
+    };
+    let began = Instant::now();
+    let mut crowd = Vec::new();
+    for n in 0..40 {
+        crowd.push(dial(n).await);
+    }
+    tokio::time::sleep(SECOND).await;
+    let last = crowd.pop().unwrap();
+    crowd.iter().for_each(|pipe| pipe.close(Bytes::new()));
+    assert_eq!(ends_after(last, began).await, 5_000, "the time of a dial");
+    assert_eq!(ends_after(dial(40).await, Instant::now()).await, 2_000, "the failure timeout");
 }

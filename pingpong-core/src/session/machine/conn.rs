@@ -89,6 +89,8 @@ pub(super) struct Conns {
     all: BTreeMap<ConnId, Conn>,
     /// The oldest first. Most names have one.
     of: BTreeMap<NodeName, SmallVec<[ConnId; 2]>>,
+    /// Of whom a connection was removed since [`take_removed`](Self::take_removed).
+    removed: Vec<NodeName>,
 }
 
 impl Conns {
@@ -117,7 +119,17 @@ impl Conns {
                 self.of.remove(&conn.peer);
             }
         }
+        self.removed.push(conn.peer.clone());
         Some(conn)
+    }
+
+    /// Names whose record may have been held by a connection that is gone.
+    pub(super) fn take_removed(&mut self) -> Vec<NodeName> {
+        std::mem::take(&mut self.removed)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, &Conn)> {

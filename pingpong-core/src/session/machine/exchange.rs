@@ -49,7 +49,9 @@ impl Machine {
     /// The digest of this node's links, for its heartbeats.
     pub fn peers_digest(&self) -> PeersDigest {
         let own = PeersDigest::of(&self.node(), &self.identity.addresses);
-        self.sessions().fold(own, |sum, (_, session)| sum.and(session.digest))
+        #[cfg(any(test, feature = "model"))]
+        assert_eq!(self.linked, self.sessions().fold(PeersDigest::NONE, |sum, (_, s)| sum.and(s.digest)));
+        own.and(self.linked)
     }
 
     /// Sessions whose peer may know of nodes that this node does not, by the digests that `heard` has of them, sorted by name.
@@ -69,6 +71,12 @@ impl Machine {
             heard(session.conn).is_some_and(|theirs| read != Some(theirs) && news(theirs))
         });
         unread.map(|(name, session)| (name, session.conn)).collect()
+    }
+
+    /// Whether neighbours tell names that are not linked: without any, and without a digest that differs, nothing is unread. Asked again it
+    /// knows, if there was none.
+    pub fn has_hearsay(&mut self) -> bool {
+        self.peers.has_hearsay()
     }
 
     /// A node that leaves has no news for anybody.
@@ -92,12 +100,17 @@ impl Machine {
 
     /// What was read does not hold any more: a name that was told may have been dropped since.
     pub(super) fn unread_all(&mut self) {
-        if self.rules.has(Rule::ReadAgain) {
+        // All sessions are looked at, once for each that ends: of many that end at a time, only the first has anything to find.
+        if self.rules.has(Rule::ReadAgain) && self.reading {
+            self.reading = false;
             self.read.clear();
             for session in self.peers.values_mut().filter_map(|peer| peer.session.as_mut()) {
                 match &mut session.reading {
                     Reading::Idle(read) => *read = None,
-                    Reading::Asked { stale, .. } => *stale = true,
+                    Reading::Asked { stale, .. } => {
+                        *stale = true;
+                        self.reading = true;
+                    }
                 }
             }
         }
@@ -105,9 +118,7 @@ impl Machine {
 
     /// A neighbour that is not linked tells nothing.
     pub(super) fn tells_no_more(&mut self, neighbour: &NodeName) {
-        for record in self.peers.values_mut() {
-            record.told_by.remove(neighbour);
-        }
+        self.peers.untell(neighbour, |_| true);
     }
 
     /// The neighbour's digest is one that has not been read.
@@ -122,6 +133,7 @@ impl Machine {
         let Some(session) = self.session_of(conn) else { return };
         if matches!(session.reading, Reading::Idle(_)) {
             session.reading = Reading::Asked { after: None, first: None, told: PeersDigest::NONE, left, stale: false };
+            self.reading = true;
             turn.control(conn, Message::AskPeers(None));
         }
     }
@@ -203,20 +215,15 @@ impl Machine {
     /// Keeps what a neighbour tells of names in a range, in place of what it told of them before.
     fn news(&mut self, by: &NodeName, told: Vec<Told>, in_range: impl Fn(&NodeName) -> bool) -> News {
         let listed: BTreeSet<NodeName> = told.iter().map(|told| told.name.clone()).collect();
-        let mut news = News::default();
-        for (name, record) in self.peers.iter_mut() {
-            if in_range(name) && !listed.contains(name) && record.told_by.remove(by) {
-                news.gone.push(name.clone());
-            }
-        }
+        let gone = self.peers.untell(by, |name| in_range(name) && !listed.contains(name));
+        let mut news = News { added: Vec::new(), gone };
         for mut told in told {
             let known = told.name == self.identity.name || self.session(&told.name).is_some();
             let shunned = |(name, life): &(NodeName, Incarnation)| *name == told.name && told.incarnation <= *life;
             if known || self.shunned.iter().any(shunned) {
                 continue;
             }
-            if let Some(record) = self.peers.record(&told.name, self.limits) {
-                record.told_by.insert(by.clone());
+            if self.peers.tell(&told.name, by, self.limits) {
                 told.addresses.truncate(MAX_ADDRESSES);
                 news.added.push(told);
             }
@@ -233,7 +240,10 @@ impl Machine {
         let Some(name) = self.conns.get(conn).map(|known| known.peer.clone()) else { return };
         let Some(session) = self.session_of(conn) else { return };
         if session.addresses != addresses {
+            let before = session.digest;
             session.move_to(&name, addresses.clone());
+            let after = session.digest;
+            self.linked = self.linked.without(before).and(after);
             turn.act(Action::Moved { name, addresses });
         }
     }

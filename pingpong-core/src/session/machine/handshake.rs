@@ -29,17 +29,14 @@ impl Machine {
     /// After a heal all dials that a peer began during the cut may arrive at once: while there is room for others, those beyond the
     /// first few are a surplus, for which the peer does not hold back. Whose own dials stay without an answer holds back itself.
     fn too_many_for(&self, peer: &NodeName, dialled: bool) -> Option<CloseReason> {
-        let same = self.conns.iter().map(|(_, conn)| conn);
-        let same = same.filter(|conn| conn.dialled == dialled && conn.phase != Phase::Up);
-        let (mut all, mut open) = (0, 0);
-        for conn in same {
-            all += 1;
-            open += usize::from(conn.peer == *peer && conn.phase == Phase::Open);
-        }
+        let same = |conn: &Conn| conn.dialled == dialled && conn.phase != Phase::Up;
+        let open = self.conns.of(peer).filter(|(_, conn)| same(conn) && conn.phase == Phase::Open).count();
         if dialled {
             return (open >= Limits::DIALS).then_some(CloseReason::Full);
         }
-        if all >= self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES) {
+        let most = self.limits.max_peers.saturating_add(Limits::SPARE_HANDSHAKES);
+        // Counted only if there are as many connections at all.
+        if self.conns.len() >= most && self.conns.iter().filter(|(_, conn)| same(conn)).count() >= most {
             return Some(CloseReason::Full);
         }
         (open >= Limits::OPEN).then_some(CloseReason::Surplus)

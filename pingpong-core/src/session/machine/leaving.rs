@@ -85,6 +85,7 @@ impl Machine {
         if let Some(record) = self.peers.get_mut(name) {
             record.offer = None;
             record.let_go();
+            self.peers.release(name);
         }
         self.shun(name);
     }

@@ -85,12 +85,15 @@ impl Machine {
         record.wanted = true;
         record.told_by.clear();
         let node = Node { name: name.clone(), incarnation: greeting.incarnation };
+        let before = record.session.take().map_or(PeersDigest::NONE, |session| session.digest);
+        let digest = PeersDigest::of(&node, &greeting.addresses);
+        self.linked = self.linked.without(before).and(digest);
         record.session = Some(Session {
             id: id.clone(),
             conn,
             incarnation: greeting.incarnation,
             failure_timeout_millis: greeting.failure_timeout_millis,
-            digest: PeersDigest::of(&node, &greeting.addresses),
+            digest,
             reading: Reading::default(),
             addresses: greeting.addresses,
             since: self.moment,
@@ -114,6 +117,7 @@ impl Machine {
     ) {
         let Some(record) = self.peers.get_mut(name) else { return };
         let Some(session) = record.session.take() else { return };
+        self.linked = self.linked.without(session.digest);
         let reason = match reason {
             _ if self.stage != Stage::Running => DownReason::LocalShutdown,
             DownReason::Left { flushed } => DownReason::Left { flushed },
@@ -132,6 +136,7 @@ impl Machine {
         }
         let node = Node { name: name.clone(), incarnation: session.incarnation };
         turn.act(Action::Down { node, session: session.id, reason });
+        self.peers.release(name);
         self.unanswered(name, turn);
         self.tells_no_more(name);
         self.unread_all();
@@ -201,6 +206,7 @@ impl Machine {
         let linked = self.session(&name).is_some();
         if let Some(record) = self.peers.get_mut(&name).filter(|_| let_go && !linked) {
             record.let_go();
+            self.peers.release(&name);
             if forgotten {
                 self.shun(&name);
             }

@@ -65,9 +65,13 @@ pub struct Machine {
     /// Of the last offer; never falls, also across a raise (N5).
     number: u64,
     peers: Roster,
+    /// Of the peers of all sessions.
+    linked: PeersDigest,
     conns: Conns,
     /// Digests of links that were read (N17), the latest at the back.
     read: VecDeque<PeersDigest>,
+    /// Something of some session's peer was read, or is about to be.
+    reading: bool,
     /// Lives that were forgotten by command, here or there, the last one at the back: hearsay does not bring them back (N14).
     shunned: VecDeque<(NodeName, Incarnation)>,
 }
@@ -101,8 +105,10 @@ impl Machine {
             moved: 0,
             number: 0,
             peers: Roster::default(),
+            linked: PeersDigest::NONE,
             conns: Conns::default(),
             read: VecDeque::new(),
+            reading: false,
             shunned: VecDeque::new(),
         }
     }
@@ -118,11 +124,6 @@ impl Machine {
     /// Takes an event in, and says what to do.
     pub fn on(&mut self, event: Event, outside: Outside) -> Vec<Action> {
         let mut turn = Turn { outside, actions: Vec::new() };
-        let grows = match &event {
-            Event::Connected { .. } | Event::Accepted { .. } => true,
-            Event::Message { message, .. } => !matches!(message, Message::Peers(_)),
-            _ => false,
-        };
         match event {
             Event::Connected { conn, to } => self.opened(conn, to, true, &mut turn),
             Event::Accepted { conn, from } => self.opened(conn, from, false, &mut turn),
@@ -145,10 +146,7 @@ impl Machine {
             self.stage = Stage::Over;
             turn.act(Action::Quit);
         }
-        // All records are looked at, and nearly all events of a start leave none behind.
-        if !grows || turn.actions.iter().any(|action| matches!(action, Action::Close { .. })) {
-            self.peers.tidy(self.limits, &self.conns);
-        }
+        self.peers.tidy(self.limits, &mut self.conns);
         if self.peers.has_dropped() {
             self.unread_all();
         }
@@ -178,6 +176,12 @@ impl Machine {
         let Some(peer) = self.peers.record(&name, self.limits) else { return false };
         peer.wanted = true;
         true
+    }
+
+    /// Whether that name is linked, or to be dialled.
+    pub fn keeps(&self, name: &NodeName) -> bool {
+        let running = self.stage == Stage::Running;
+        self.peers.get(name).is_some_and(|peer| peer.session.is_some() || running && peer.is_wanted())
     }
 
     /// Names that are to be dialled: wanted, and without a session (N16). None while this node leaves.

@@ -119,6 +119,10 @@ pub(super) struct Roster {
     retired: VecDeque<(NodeName, Memory)>,
     /// A record was dropped: what was told of that name is not known any more, and there is room for another one.
     dropped: bool,
+    /// Some neighbour may tell some name: there is something to look for.
+    hearsay: bool,
+    /// Names that may have become idle.
+    released: Vec<NodeName>,
 }
 
 /// A name that made room for another one, and who had told it.
@@ -135,10 +139,6 @@ impl Roster {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
         self.records.iter().map(|(name, peer)| (name, peer.as_ref()))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&NodeName, &mut Peer)> {
-        self.records.iter_mut().map(|(name, peer)| (name, peer.as_mut()))
     }
 
     /// The records of some names, in their order.
@@ -189,15 +189,55 @@ impl Roster {
         std::mem::take(&mut self.dropped)
     }
 
+    /// A neighbour tells a name.
+    pub(super) fn tell(&mut self, name: &NodeName, by: &NodeName, limits: Limits) -> bool {
+        let Some(record) = self.record(name, limits) else { return false };
+        record.told_by.insert(by.clone());
+        self.hearsay = true;
+        true
+    }
+
+    /// A neighbour tells these names no more; which of them it had told.
+    pub(super) fn untell(&mut self, by: &NodeName, which: impl Fn(&NodeName) -> bool) -> Vec<NodeName> {
+        // All records are looked at, and where all are linked with all there is no hearsay.
+        if !self.hearsay {
+            return Vec::new();
+        }
+        self.hearsay = false;
+        let mut untold = Vec::new();
+        for (name, record) in &mut self.records {
+            if which(name) && record.told_by.remove(by) {
+                untold.push(name.clone());
+            }
+            self.hearsay |= !record.told_by.is_empty();
+        }
+        self.released.extend_from_slice(&untold);
+        untold
+    }
+
+    /// Whether any neighbour tells any name.
+    pub(super) fn has_hearsay(&mut self) -> bool {
+        self.hearsay = self.hearsay && self.records.values().any(|record| !record.told_by.is_empty());
+        self.hearsay
+    }
+
+    /// Something that kept the record of that name has ended.
+    pub(super) fn release(&mut self, name: &NodeName) {
+        self.released.push(name.clone());
+    }
+
     /// Retires the names that are neither linked, wanted nor about to be linked.
-    pub(super) fn tidy(&mut self, limits: Limits, conns: &Conns) {
-        let idle = self.iter().filter(|(_, peer)| !peer.is_wanted() && peer.session.is_none());
-        let idle: Vec<NodeName> = idle.map(|(name, _)| name.clone()).collect();
-        for name in idle {
-            if !conns.hold_record(&name) {
+    pub(super) fn tidy(&mut self, limits: Limits, conns: &mut Conns) {
+        let mut released = std::mem::take(&mut self.released);
+        released.extend(conns.take_removed());
+        let is_idle = |peer: &Peer| !peer.is_wanted() && peer.session.is_none();
+        for name in released {
+            if self.get(&name).is_some_and(is_idle) && !conns.hold_record(&name) {
                 self.retire(name);
             }
         }
+        #[cfg(any(test, feature = "model"))]
+        assert!(self.iter().all(|(name, peer)| !is_idle(peer) || conns.hold_record(name)), "{:?}", self.records);
         while self.retired.len() > limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
             self.retired.pop_front();
         }

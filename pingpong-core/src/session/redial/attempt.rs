@@ -136,6 +136,7 @@ impl Redial {
     /// An attempt has ended, however.
     pub(super) fn end(&mut self, id: AttemptId) -> Option<UnderWay> {
         let attempt = self.under_way.remove(&id)?;
+        self.less_busy();
         if let Some(pace) = self.pace_of(&attempt.counted_for) {
             pace.ended();
         }

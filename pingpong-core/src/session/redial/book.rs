@@ -56,6 +56,11 @@ impl Wanted {
         self.told.clear();
     }
 
+    /// A neighbour tells it.
+    pub(super) fn is_told(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// Nothing speaks for this name any more.
     pub(super) fn is_idle(&self) -> bool {
         !self.linked && self.known.is_none() && self.told.is_empty()

@@ -14,6 +14,8 @@ impl Redial {
     /// [`handshake_ended`](Self::handshake_ended).
     pub fn handshake_began(&mut self, name: &NodeName, now: Duration) {
         let now = self.advance(now);
+        self.look_if_dead(name);
+        self.busier();
         *self.handshakes.entry(name.clone()).or_default() += 1;
         self.all_handshakes += 1;
         if let Some(wanted) = self.names.get_mut(name) {
@@ -29,19 +31,33 @@ impl Redial {
             if *count == 0 {
                 self.handshakes.remove(name);
             }
+            self.less_busy();
+            if !self.is_linked(name) {
+                self.look_again();
+            }
         }
+    }
+
+    /// How many handshakes are under way.
+    pub fn handshakes(&self) -> usize {
+        self.all_handshakes
     }
 
     /// True if so much is under way that more would make it late: it is given more time instead.
     pub fn is_crowded(&self) -> bool {
-        let enough = self.settings.attempts_in_all;
-        // All of this is asked at each step of a node, and most of the time there is not so much at all.
-        if self.under_way.len() + self.all_handshakes < enough {
-            return false;
+        self.busy() >= self.settings.attempts_in_all
+    }
+
+    /// How much is under way with targets that may answer. While all of it is too little to be a crowd, what is under way with dead ones
+    /// counts too.
+    pub(super) fn busy(&self) -> usize {
+        let all = self.under_way.len() + self.all_handshakes;
+        if all < self.settings.attempts_in_all {
+            return all;
         }
         let alive = |target: &Target| self.pace(target).is_some_and(|pace| !self.is_dead(pace));
         let attempts = self.under_way.values().filter(|attempt| alive(&attempt.counted_for)).count();
-        attempts + self.all_handshakes >= enough
+        attempts + self.all_handshakes
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -73,7 +89,7 @@ impl Redial {
         self.settings.spacing_per_dead_peer.saturating_mul(u32::try_from(targets).unwrap_or(u32::MAX))
     }
 
-    fn is_dead(&self, pace: &Pace) -> bool {
+    pub(super) fn is_dead(&self, pace: &Pace) -> bool {
         self.now >= pace.dies_at(&self.settings)
     }
 

@@ -12,6 +12,7 @@
 //! | `book` | where a name is, by whose word |
 //! | `pace` | when one target is dialled next |
 //! | `crowd` | how much all of them together may be dialled |
+//! | `look` | when all of them are looked at again |
 //!
 //! The shell calls [`Redial::due`] when [`Redial::next_due`] says so, carries out what it returns, and reports what
 //! became of the attempts. Time is monotonic, measured from the start of the process.
@@ -19,6 +20,7 @@
 mod attempt;
 mod book;
 mod crowd;
+mod look;
 mod pace;
 mod settings;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use crate::name::NodeName;
 use attempt::UnderWay;
 pub use attempt::{Attempt, AttemptId, Due, Outcome, Target};
 use book::{Known, Seed, Wanted};
+use look::Look;
 use pace::Pace;
 pub use settings::RedialSettings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +54,9 @@ pub struct Redial {
     handshakes: BTreeMap<NodeName, usize>,
     all_handshakes: usize,
     abandoned: Vec<AttemptId>,
+    /// Some neighbour may tell some name.
+    hearsay: bool,
+    look: Look,
     next_id: u64,
     /// The latest time passed in; an earlier one counts as this.
     now: Duration,
@@ -71,22 +77,17 @@ impl Redial {
             handshakes: BTreeMap::new(),
             all_handshakes: 0,
             abandoned: Vec::new(),
+            hearsay: false,
+            look: Look::at_once(),
             next_id: 0,
             now: Duration::ZERO,
         }
     }
 
-    /// When to call [`Self::due`] again: at once if that time has passed. Every other call may change it.
+    /// When to call [`Self::due`] again: at once if that time has passed. Every other call may change it. Nothing is due before
+    /// it; that something is due then is not certain.
     pub fn next_due(&self) -> Option<Duration> {
-        if !self.abandoned.is_empty() {
-            return Some(self.now);
-        }
-        let traffic = self.traffic();
-        let dials = self.dialled().filter_map(|(target, pace)| self.pace_due(&target, pace, traffic));
-        let less_crowded = if traffic.crowded { self.next_death() } else { None };
-        let oldest = self.under_way.values().next().map(|attempt| attempt.end(&self.settings));
-        let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));
-        dials.chain(oldest).chain(forgotten).chain(less_crowded).min()
+        if self.abandoned.is_empty() { self.look.at } else { Some(self.now) }
     }
 
     /// Starts what is due and gives up what is too old. The random bits are for the jitter.
@@ -100,6 +101,7 @@ impl Redial {
             |(target, pace): &(Target, &Pace)| self.pace_due(target, pace, traffic).is_some_and(|at| at <= now);
         let due: Vec<_> = self.dialled().filter(is_due).map(|(target, _)| target).collect();
         let start = due.into_iter().filter_map(|target| self.start(target, cap, random, now)).collect();
+        self.looked();
         Due { start, abandon: std::mem::take(&mut self.abandoned), forgotten }
     }
 
@@ -107,6 +109,10 @@ impl Redial {
     pub fn answered(&mut self, id: AttemptId, outcome: Outcome, now: Duration) {
         let now = self.advance(now);
         let Some(attempt) = self.end(id) else { return };
+        let targets = (attempt.target.clone(), attempt.counted_for.clone());
+        if let Target::Name(name) = &targets.1 {
+            self.look_if_dead(name);
+        }
         match outcome {
             Outcome::Connected(name) if name == self.own => self.is_itself(&attempt.target, now),
             Outcome::Connected(name) => self.connected(attempt, name, now),
@@ -119,6 +125,7 @@ impl Redial {
                 }
             }
         }
+        self.look_after(&targets.0, &targets.1);
     }
 
     /// A name is linked; the addresses are those of its own `Hello`. Called again when they change.
@@ -129,6 +136,10 @@ impl Redial {
         }
         if !self.names.contains_key(name) {
             self.make_room();
+        }
+        self.look_if_dead(name);
+        if self.seeds.values().any(|seed| seed.leads_to.as_ref() == Some(name)) {
+            self.look_again();
         }
         let pace = Pace::new(&self.settings, now);
         let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
@@ -143,6 +154,7 @@ impl Redial {
     /// A link ended. It is dialled at once, unless it is not wanted any more (it left, or one side forgot the other).
     pub fn down(&mut self, name: &NodeName, still_wanted: bool, now: Duration) {
         let now = self.advance(now);
+        self.look_again();
         self.silence(name);
         let Some(wanted) = self.names.get_mut(name) else { return };
         wanted.linked = false;
@@ -162,6 +174,7 @@ impl Redial {
         if !self.is_linked(by) {
             return;
         }
+        self.look_again();
         for name in &news.gone {
             if let Some(wanted) = self.names.get_mut(name) {
                 wanted.untell(by);
@@ -175,6 +188,7 @@ impl Redial {
             }
             let pace = Pace::waiting(&self.settings, now);
             let wanted = self.names.entry(name.clone()).or_insert_with(|| Wanted::new(pace));
+            self.hearsay = true;
             if wanted.tell(by, addresses) {
                 wanted.pace.news(&self.settings, Duration::ZERO, now);
             }
@@ -187,6 +201,7 @@ impl Redial {
         if self.is_linked(name) {
             return;
         }
+        self.look_again();
         if matches!(reason, CloseReason::Forgotten | CloseReason::Leaving) {
             self.drop_name(name, now);
             return;
@@ -212,6 +227,7 @@ impl Redial {
     /// This node took a greater incarnation (N12): everybody is dialled, as if for the first time.
     pub fn renewed(&mut self, now: Duration) {
         let now = self.advance(now);
+        self.look_again();
         let names = self.names.values_mut().map(|wanted| &mut wanted.pace);
         for pace in names.chain(self.seeds.values_mut().map(|seed| &mut seed.pace)) {
             pace.news(&self.settings, Duration::ZERO, now);
@@ -280,11 +296,16 @@ impl Redial {
 
     /// A name that is gone tells nothing any more.
     fn silence(&mut self, teller: &NodeName) {
+        // All names are looked at, and where all are linked with all there is no hearsay.
+        if !std::mem::take(&mut self.hearsay) {
+            return;
+        }
         self.names.values_mut().for_each(|wanted| wanted.untell(teller));
         let idle: Vec<_> = self.names.iter().filter(|(_, w)| w.is_idle()).map(|(name, _)| name.clone()).collect();
         for name in idle {
             self.drop_name(&name, self.now);
         }
+        self.hearsay = self.names.values().any(Wanted::is_told);
     }
 
     fn drop_if_idle(&mut self, name: &NodeName, now: Duration) {
@@ -295,6 +316,7 @@ impl Redial {
 
     /// The name is not wanted any more. The seeds that led to it are dialled on in their own rhythm.
     fn drop_name(&mut self, name: &NodeName, now: Duration) {
+        self.look_again();
         self.abandon_attempts(name);
         self.names.remove(name);
         for seed in self.seeds.values_mut().filter(|seed| seed.leads_to.as_ref() == Some(name)) {

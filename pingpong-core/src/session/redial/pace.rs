@@ -37,6 +37,11 @@ impl Pace {
         Self { next: Duration::MAX, ..Self::new(settings, now) }
     }
 
+    /// When the next attempt is due if nothing holds it back.
+    pub(super) fn next(&self) -> Duration {
+        self.next
+    }
+
     /// From when on the target counts as dead, unless it is heard of before.
     pub(super) fn dies_at(&self, settings: &RedialSettings) -> Duration {
         self.quiet_since.saturating_add(settings.attempt_life)

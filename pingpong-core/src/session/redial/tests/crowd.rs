@@ -58,6 +58,31 @@ fn in_a_crowd_a_handshake_is_waited_for() {
     assert!(rest >= 30, "thirty are no crowd: {rest} are dialled again");
 }
 
+/// A look costs time for each target, and each of many links that begin takes several calls: looks for each made a start of three hundred
+/// nodes take longer than their handshakes have.
+#[test]
+fn links_that_begin_one_after_the_other_take_few_looks() {
+    let mut redial = told_many("a", 300);
+    let started = run(&mut redial, START);
+    let mut looks = 0;
+    let mut look = |redial: &mut Redial| {
+        if redial.next_due().is_some_and(|due| due <= MS) {
+            looks += 1;
+            assert_eq!(redial.due(MS, 0), Due::default());
+        }
+    };
+    for (_, attempt) in &started {
+        let Target::Name(name) = &attempt.target else { panic!("no seeds here") };
+        redial.answered(attempt.id, Outcome::Connected(name.clone()), MS);
+        redial.handshake_began(name, MS);
+        look(&mut redial);
+        redial.up(name, &[], MS);
+        redial.handshake_ended(name);
+        look(&mut redial);
+    }
+    assert!(looks <= 3, "{looks} looks for {} links", started.len());
+}
+
 #[test]
 fn in_a_crowd_a_name_that_dials_us_is_not_dialled() {
     let mut redial = told_many("z", 40);

@@ -65,7 +65,7 @@ fn apply(redial: &mut Redial, call: &Call, now: Duration) {
 
 proptest! {
     #[test]
-    fn next_due_never_lies_and_all_bounds_hold(
+    fn next_due_is_never_late_and_all_bounds_hold(
         calls in prop::collection::vec((call(), any::<u64>()), 0..120),
         jitter in 0..6_u32,
         crowd in 1..40_usize,
@@ -74,6 +74,9 @@ proptest! {
             jitter,
             max_peers: 5,
             forget_after: 20 * S,
+            // Short, so that there are spacings of all lengths; and long, so that dead ones are dialled seldom.
+            patience: 2 * S,
+            spacing_per_dead_peer: 400 * MS,
             attempts_in_all: crowd,
             ..RedialSettings::default()
         };
@@ -81,14 +84,16 @@ proptest! {
         let mut now = Duration::ZERO;
         for (call, random) in calls {
             apply(&mut redial, &call, now);
+            if let Some(first) = redial.first_due() {
+                let next = redial.next_due();
+                prop_assert!(next.is_some_and(|next| next <= first.max(now)), "{next:?}, and {first:?} something is due");
+            }
             let until = if let Call::Wait(ms) = call { now + MS * u32::try_from(ms).unwrap() } else { now };
             while let Some(due) = redial.next_due().filter(|due| *due <= until) {
                 now = now.max(due);
                 let before = redial.clone();
                 let Due { start, abandon, .. } = redial.due(now, random);
-                let moved = redial.next_due().is_none_or(|next| next > now);
-                prop_assert!(!start.is_empty() || !abandon.is_empty() || before != redial, "nothing to do at {now:?}");
-                prop_assert!(moved, "due again at once, after {before:?}");
+                prop_assert!(redial.next_due().is_none_or(|next| next > now), "due again at once, after {before:?}");
                 for attempt in &start {
                     let linked = match &attempt.target {
                         Target::Name(name) => redial.is_linked(name),
@@ -98,7 +103,8 @@ proptest! {
                 }
             }
             now = until;
-            prop_assert!(redial.due(now, random).start.is_empty(), "due before next_due said so");
+            // Of a clone: a look here would find what the calls before have forgotten to say.
+            prop_assert!(redial.clone().due(now, random).start.is_empty(), "due before next_due said so");
             let mut counted = BTreeMap::<_, usize>::new();
             for attempt in redial.under_way.values() {
                 *counted.entry(attempt.counted_for.clone()).or_default() += 1;
