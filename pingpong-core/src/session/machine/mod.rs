@@ -150,7 +150,20 @@ impl Machine {
         if self.peers.has_dropped() {
             self.unread_all();
         }
+        #[cfg(any(test, feature = "model"))]
+        self.assert_what_is_held_twice();
         turn.actions
+    }
+
+    /// What is held so that it need not be looked for is what a look would find.
+    #[cfg(any(test, feature = "model"))]
+    fn assert_what_is_held_twice(&self) {
+        self.peers.assert_what_is_held_twice(&self.conns);
+        let linked = self.sessions().fold(PeersDigest::NONE, |sum, (_, session)| sum.and(session.digest));
+        assert_eq!(self.linked, linked, "{self:?}");
+        let read =
+            !self.read.is_empty() || self.sessions().any(|(_, session)| session.reading != peer::Reading::Idle(None));
+        assert!(self.reading || !read, "not all was unread: {self:?}");
     }
 
     /// This node, with its present incarnation.

@@ -104,6 +104,11 @@ impl Peer {
         self.told_by.clear();
     }
 
+    /// Neither linked nor wanted.
+    fn is_idle(&self) -> bool {
+        !self.is_wanted() && self.session.is_none()
+    }
+
     /// Dialled for what neighbours tell alone.
     fn is_hearsay(&self) -> bool {
         !self.wanted && self.session.is_none()
@@ -230,14 +235,11 @@ impl Roster {
     pub(super) fn tidy(&mut self, limits: Limits, conns: &mut Conns) {
         let mut released = std::mem::take(&mut self.released);
         released.extend(conns.take_removed());
-        let is_idle = |peer: &Peer| !peer.is_wanted() && peer.session.is_none();
         for name in released {
-            if self.get(&name).is_some_and(is_idle) && !conns.hold_record(&name) {
+            if self.get(&name).is_some_and(Peer::is_idle) && !conns.hold_record(&name) {
                 self.retire(name);
             }
         }
-        #[cfg(any(test, feature = "model"))]
-        assert!(self.iter().all(|(name, peer)| !is_idle(peer) || conns.hold_record(name)), "{:?}", self.records);
         while self.retired.len() > limits.max_peers.saturating_mul(Limits::SEEN_FACTOR) {
             self.retired.pop_front();
         }
@@ -254,6 +256,15 @@ impl Roster {
     pub(super) fn expire(&mut self, name: &NodeName) {
         self.dropped |= self.records.remove(name).is_some();
         self.retired.retain(|(other, _)| other != name);
+    }
+
+    /// No record outlives its use, and no hearsay is overlooked.
+    #[cfg(any(test, feature = "model"))]
+    pub(super) fn assert_what_is_held_twice(&self, conns: &Conns) {
+        for (name, peer) in self.iter() {
+            assert!(!peer.is_idle() || conns.hold_record(name), "{name} is kept for nothing: {self:?}");
+            assert!(self.hearsay || peer.told_by.is_empty(), "{name} is hearsay: {self:?}");
+        }
     }
 
     #[cfg(test)]

@@ -45,14 +45,18 @@ impl Redial {
 
     /// True if so much is under way that more would make it late: it is given more time instead.
     pub fn is_crowded(&self) -> bool {
-        self.busy() >= self.settings.attempts_in_all
+        self.is_crowd(self.busy())
+    }
+
+    fn is_crowd(&self, busy: usize) -> bool {
+        busy >= self.settings.attempts_in_all
     }
 
     /// How much is under way with targets that may answer. While all of it is too little to be a crowd, what is under way with dead ones
     /// counts too.
-    pub(super) fn busy(&self) -> usize {
+    fn busy(&self) -> usize {
         let all = self.under_way.len() + self.all_handshakes;
-        if all < self.settings.attempts_in_all {
+        if !self.is_crowd(all) {
             return all;
         }
         let alive = |target: &Target| self.pace(target).is_some_and(|pace| !self.is_dead(pace));
@@ -62,7 +66,8 @@ impl Redial {
 
     pub(super) fn traffic(&self) -> Traffic {
         let dead = self.dialled().filter(|(_, pace)| self.is_dead(pace)).count();
-        Traffic { crowded: self.is_crowded(), apart: self.for_each(dead) }
+        let busy = self.busy();
+        Traffic { busy, crowded: self.is_crowd(busy), apart: self.for_each(dead) }
     }
 
     pub(super) fn pace_due(&self, target: &Target, pace: &Pace, traffic: Traffic) -> Option<Duration> {

@@ -4,6 +4,7 @@
 //! sooner. So the time stays as the last look found it, and a call moves it forward if something may be due earlier for it. It
 //! may be too early then, but never too late: an early look starts nothing, and finds the right time.
 
+use super::pace::Traffic;
 use super::{Redial, Target};
 use crate::name::NodeName;
 use std::time::Duration;
@@ -26,9 +27,10 @@ impl Redial {
     /// All targets were looked at.
     pub(super) fn looked(&mut self) {
         // With one busy target less the others may be due.
-        let less_crowded = if self.is_crowded() { self.next_death() } else { None };
-        let at = self.first_due().into_iter().chain(less_crowded).min();
-        self.look = Look { at, busy: self.busy() };
+        let traffic = self.traffic();
+        let less_crowded = if traffic.crowded { self.next_death() } else { None };
+        let at = self.first_due(traffic).into_iter().chain(less_crowded).min();
+        self.look = Look { at, busy: traffic.busy };
     }
 
     /// Anything may be due.
@@ -74,8 +76,7 @@ impl Redial {
     }
 
     /// When something is due, if nothing happens.
-    pub(super) fn first_due(&self) -> Option<Duration> {
-        let traffic = self.traffic();
+    pub(super) fn first_due(&self, traffic: Traffic) -> Option<Duration> {
         let dials = self.dialled().filter_map(|(target, pace)| self.pace_due(&target, pace, traffic));
         let oldest = self.under_way.values().next().map(|attempt| attempt.end(&self.settings));
         let forgotten = self.names.values().filter_map(|wanted| self.forgotten_at(wanted));

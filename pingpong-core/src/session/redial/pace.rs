@@ -19,7 +19,9 @@ pub(super) struct Pace {
 /// What is under way with all targets, as far as it concerns each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traffic {
-    /// So much is under way with targets that may answer that each gets one attempt at a time.
+    /// How much that is, with those that may answer.
+    pub(super) busy: usize,
+    /// It is so much that each gets one attempt at a time.
     pub(super) crowded: bool,
     /// The shortest time between two attempts at a target that is dead.
     pub(super) apart: Duration,

@@ -198,7 +198,7 @@ fn full_and_refused_go_to_the_cap_at_once_and_stay_there() {
     let mut redial = redial(&["s"]);
     let first = run(&mut redial, START).remove(0).1;
     redial.answered(first.id, Outcome::Refused, 10 * MS);
-    assert_eq!(redial.first_due(), Some(2_010 * MS));
+    assert_eq!(redial.first_due(redial.traffic()), Some(2_010 * MS));
 }
 
 #[test]
@@ -288,11 +288,11 @@ fn forgotten_and_leaving_names_are_not_dialled() {
     for reason in [CloseReason::Forgotten, CloseReason::Leaving] {
         let mut redial = lost_b();
         redial.closed(&name("b"), &reason, MS);
-        assert_eq!(redial.first_due(), None);
+        assert_eq!(redial.first_due(redial.traffic()), None);
     }
     let mut redial = lost_b();
     redial.forget(&name("b"), MS);
-    assert_eq!(redial.first_due(), None);
+    assert_eq!(redial.first_due(redial.traffic()), None);
     assert_eq!(redial.addresses(&name("b")), []);
 }
 

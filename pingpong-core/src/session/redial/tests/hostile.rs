@@ -84,7 +84,7 @@ proptest! {
         let mut now = Duration::ZERO;
         for (call, random) in calls {
             apply(&mut redial, &call, now);
-            if let Some(first) = redial.first_due() {
+            if let Some(first) = redial.first_due(redial.traffic()) {
                 let next = redial.next_due();
                 prop_assert!(next.is_some_and(|next| next <= first.max(now)), "{next:?}, and {first:?} something is due");
             }
