@@ -5,7 +5,7 @@
 use super::lane::{Lane, Refusal, To};
 use super::reader::{self, Budgets, ReadError};
 use super::roster::Member;
-use super::session::{Session, Trouble};
+use super::session::{CutOnPanic, Session, Trouble};
 use super::shared::{CONTROL_LANE, Shared};
 use super::writer::{self, WriteError, Writing};
 use crate::config::CONTROL_QUEUE_BYTES;
@@ -20,7 +20,7 @@ use std::future::Future;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::Instant;
 
 /// What the tasks tell the driver.
@@ -122,6 +122,11 @@ impl<C: Connection> Conn<C> {
     /// The lanes of its session are read from here on (N8).
     pub(super) fn open_lanes(&self) {
         self.session.send_replace(self.carried.as_ref().map(|carried| Arc::clone(&carried.session)));
+    }
+
+    /// True if the task is one of this connection's.
+    pub(super) fn has_task(&self, task: Id) -> bool {
+        self.tasks.iter().any(|own| own.id() == task)
     }
 
     /// Queues a control message.
@@ -276,6 +281,7 @@ impl<C: Connection> Watch<C> {
             let (reader, budgets) = (Arc::clone(&session), budgets.clone());
             let task = async move {
                 let Some(remote) = reader.as_remote() else { return };
+                let _cut = CutOnPanic(remote);
                 match reader::read(&shared, &reader, &budgets, receiver).await {
                     Ok(()) => {}
                     Err(ReadError::Stalled) => remote.cut(Trouble::Overloaded),

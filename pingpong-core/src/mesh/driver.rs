@@ -5,6 +5,7 @@
 
 use super::connection::{Conn, Notice};
 use super::links::LinkInfo;
+use super::session::TASK_PANICKED;
 use super::shared::Shared;
 use super::ticks::Compared;
 use crate::address::Address;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
 /// How long the closes of a node that stops may take to get on their way.
@@ -109,8 +110,8 @@ impl<L: Link> Driver<L> {
             command = self.commands.recv() => self.command(command).await,
             () = self.attention.notified() => self.look_at_sessions(),
             () = until(dial_at) => self.dial(),
-            Some(ended) = self.dials.join_next() => reap("dial", ended, &mut self.dials),
-            Some(ended) = self.tasks.join_next() => reap("connection", ended, &mut self.tasks),
+            Some(ended) = self.dials.join_next() => drop(reap("dial", ended, &mut self.dials)),
+            Some(ended) = self.tasks.join_next() => self.tasks_ended(ended).await,
             Some(notice) = self.inbound.recv() => self.notices(notice).await,
         }
     }
@@ -335,6 +336,15 @@ impl<L: Link> Driver<L> {
         }
     }
 
+    /// Tasks have ended. A connection without one that panicked would be linked and deaf, or mute.
+    async fn tasks_ended(&mut self, first: Result<(), JoinError>) {
+        for panicked in reap("connection", first, &mut self.tasks) {
+            if let Some((id, _)) = self.conns.iter().find(|(_, conn)| conn.has_task(panicked)) {
+                self.feed(Event::Broken { conn: *id, words: TASK_PANICKED.to_owned() }).await;
+            }
+        }
+    }
+
     /// The connection is done with; its tasks end.
     pub(super) fn discard(&mut self, conn: ConnId) {
         if let Some(conn) = self.conns.remove(&conn)
@@ -345,13 +355,14 @@ impl<L: Link> Driver<L> {
     }
 }
 
-/// Tasks of the driver have ended. One that panicked was waited for by nothing else, so this is where it is said.
-fn reap(what: &str, first: Result<(), JoinError>, others: &mut JoinSet<()>) {
-    for ended in std::iter::once(first).chain(std::iter::from_fn(|| others.try_join_next())) {
-        if let Some(error) = ended.err().filter(JoinError::is_panic) {
-            tracing::error!(%error, "a task of the driver panicked: {what}");
-        }
-    }
+/// Tasks of the driver have ended. One that panicked was waited for by nothing else, so this is where it is said. Returns those.
+fn reap(what: &str, first: Result<(), JoinError>, others: &mut JoinSet<()>) -> Vec<task::Id> {
+    let ended = std::iter::once(first).chain(std::iter::from_fn(|| others.try_join_next()));
+    let panicked = ended.filter_map(Result::err).filter(JoinError::is_panic);
+    panicked
+        .inspect(|error| tracing::error!(%error, "a task of the driver panicked: {what}"))
+        .map(|error| error.id())
+        .collect()
 }
 
 /// Says that the node has stopped, should the driver end without saying why.

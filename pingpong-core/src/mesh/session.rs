@@ -221,6 +221,20 @@ impl Origin for Session {
     }
 }
 
+/// What a session is cut for when one of its tasks panics, as those of a transport with a defect may.
+pub(super) const TASK_PANICKED: &str = "a task of this node panicked: see the error before";
+
+/// Cuts the session if the task that holds this panics: what it read or wrote would be missing on a live link.
+pub(super) struct CutOnPanic<'a>(pub(super) &'a Remote);
+
+impl Drop for CutOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.cut(Trouble::Broken(TASK_PANICKED.to_owned()));
+        }
+    }
+}
+
 impl Remote {
     /// The session is to be cut. The first word counts.
     pub(super) fn cut(&self, trouble: Trouble) {

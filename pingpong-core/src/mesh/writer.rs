@@ -2,7 +2,7 @@
 
 use super::lane::Lane;
 use super::roster::Member;
-use super::session::{Session, Trouble};
+use super::session::{CutOnPanic, Session, Trouble};
 use super::shared::StartWriter;
 use crate::link::{Broken, Connection, LaneSender, Priority};
 use crate::session::LaneOffset;
@@ -53,6 +53,7 @@ impl<C: Connection> StartWriter for Writers<C> {
         let session = Arc::clone(session);
         let task = async move {
             let Some(remote) = session.as_remote() else { return };
+            let _cut = CutOnPanic(remote);
             let lane = writing.header.lane;
             match write(&*connection, &writing, || remote.peer_working()).await {
                 Ok((sender, offset)) => {

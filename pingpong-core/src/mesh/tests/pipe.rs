@@ -14,8 +14,17 @@ type Lane = mpsc::Receiver<Bytes>;
 #[derive(Clone, Default)]
 pub(super) struct Pipes(Arc<Network>);
 
+/// Where a task of a link panics, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defect {
+    Open,
+    Recv,
+    Datagram,
+}
+
 #[derive(Default)]
 struct Network {
+    defect: Mutex<Option<Defect>>,
     /// Everybody's door, by name.
     doors: Mutex<BTreeMap<NodeName, mpsc::Sender<Pipe>>>,
     /// Who cannot dial whom.
@@ -45,9 +54,22 @@ pub(super) struct Pipe {
 }
 
 pub(super) struct Out(mpsc::Sender<Bytes>);
-pub(super) struct In(Lane);
+pub(super) struct In(Lane, Arc<Network>);
+
+impl Network {
+    fn panic_once(&self, at: Defect) {
+        if self.defect.lock().unwrap().take_if(|defect| *defect == at).is_some() {
+            panic!("a defect of the transport: {at:?}");
+        }
+    }
+}
 
 impl Pipes {
+    /// The next who does that panics.
+    pub(super) fn have(&self, defect: Defect) {
+        *self.0.defect.lock().unwrap() = Some(defect);
+    }
+
     /// Each end of a connection may open so many lanes; 0: any number.
     pub(super) fn refuse_lanes_beyond(&self, lanes: u64) {
         self.0.most_lanes.store(lanes, Ordering::Relaxed);
@@ -164,13 +186,17 @@ impl Connection for Pipe {
         if most > 0 && self.opened.fetch_add(1, Ordering::Relaxed) >= most {
             return Err(Broken("the peer allows no further lane".to_owned()));
         }
+        self.network.panic_once(Defect::Open);
         let (out, lane) = mpsc::channel(4);
         self.lanes_out.send(lane).await.map_err(|_| broken())?;
         Ok(Out(out))
     }
 
     async fn accept(&self) -> Result<In, Broken> {
-        self.while_open(async { self.lanes_in.lock().await.recv().await.map(In) }).await
+        self.while_open(async {
+            self.lanes_in.lock().await.recv().await.map(|lane| In(lane, Arc::clone(&self.network)))
+        })
+        .await
     }
 
     fn send_datagram(&self, datagram: Bytes) {
@@ -181,6 +207,7 @@ impl Connection for Pipe {
     async fn recv_datagram(&self) -> Result<Bytes, Broken> {
         let datagram = self.while_open(async { self.datagrams_in.lock().await.recv().await }).await?;
         self.packets.fetch_add(1, Ordering::Relaxed);
+        self.network.panic_once(Defect::Datagram);
         Ok(datagram)
     }
 
@@ -223,6 +250,7 @@ impl LaneReceiver for In {
     async fn recv(&mut self, chunks: &mut [Bytes]) -> Result<usize, Broken> {
         match self.0.recv().await {
             Some(bytes) => {
+                self.1.panic_once(Defect::Recv);
                 chunks[0] = bytes;
                 Ok(1)
             }

@@ -1,6 +1,6 @@
 //! What went wrong once: each of these was red before it was mended.
 
-use super::pipe::Pipe;
+use super::pipe::{Defect, Pipe};
 use super::*;
 use crate::link::Connection;
 use crate::transport::StopReason;
@@ -349,4 +349,34 @@ async fn a_handshake_in_a_crowd_keeps_its_time_when_the_crowd_has_gone() {
     crowd.iter().for_each(|pipe| pipe.close(Bytes::new()));
     assert_eq!(ends_after(last, began).await, 5_000, "the time of a dial");
     assert_eq!(ends_after(dial(40).await, Instant::now()).await, 2_000, "the failure timeout");
+}
+
+/// C1: the link stayed, and what that task was to read or write was missing on it.
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_task_of_a_link_costs_the_link_and_no_more() {
+    for defect in [Defect::Datagram, Defect::Open, Defect::Recv] {
+        let pipes = Pipes::default();
+        let a = start(&pipes, "a", &[]).await;
+        let b = start(&pipes, "b", &["a"]).await;
+        let mut casts = echo(&a, "s");
+        linked(&[&a, &b]).await;
+        if defect != Defect::Open {
+            b.abcast(&Targets::node(name("a")), &server("s"), encoded(b"before")).await.unwrap();
+            casts.recv().await.unwrap();
+        }
+        let mut events = b.monitor();
+        assert!(events.next().await.unwrap().is_up());
+        pipes.have(defect);
+        b.abcast(&Targets::node(name("a")), &server("s"), encoded(b"lost, or not")).await.unwrap();
+        let mut next = async || {
+            let event = tokio::time::timeout(5 * SECOND, events.next()).await;
+            event.unwrap_or_else(|_| panic!("{defect:?}: the link stays as it is")).unwrap()
+        };
+        let down = next().await;
+        // Not by the failure detector, whose transport goes on hearing of packets.
+        assert!(matches!(down.change, NodeChange::Down(DownReason::Protocol(_))), "{defect:?}: {down:?}");
+        assert!(next().await.is_up(), "{defect:?}");
+        b.abcast(&Targets::node(name("a")), &server("s"), encoded(b"after")).await.unwrap();
+        while casts.recv().await.unwrap().1 != b"after" {}
+    }
 }
