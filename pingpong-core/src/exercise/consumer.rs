@@ -5,7 +5,7 @@ use super::backoff::Backoff;
 use super::comparisons::{Comparisons, MAX_CUTS, Question};
 use super::contacts::Contacts;
 use super::counts::{Counts, Slot};
-use super::digest::{Part, Sum};
+use super::digest::Sum;
 use super::gossip::{Gossip, News};
 use super::ledger::{Ledger, Merged, Source};
 use super::messages::{AskConsumer, AskProducer, CONSUMER, ConsumerSays, PRODUCER, ProducerSays, Told};
@@ -18,7 +18,7 @@ use crate::node::Node;
 use crate::repeats::Repeats;
 use crate::server::{CastError, Context, Server};
 use crate::transport::{CallFailure, SendError, Targets};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -307,12 +307,6 @@ impl Consumer {
             Err(error) => tracing::error!(%error, "other consumers cannot be told"),
         }
     }
-
-    fn counts_in(&self, parts: &[Part]) -> Counts {
-        let (counts, parts): (_, BTreeSet<Part>) = (self.ledger.counts(), parts.iter().copied().collect());
-        let asked = counts.iter().filter(|(slot, _)| Part::with(slot).any(|part| parts.contains(&part)));
-        asked.map(|(slot, count)| (slot.clone(), count)).collect()
-    }
 }
 
 impl Server for Consumer {
@@ -352,12 +346,12 @@ impl Server for Consumer {
                 let slots: u64 =
                     self.ledger.sums(parts.iter().copied()).iter().map(|(_, sum)| u64::from(sum.slots)).sum();
                 if slots <= FEW as u64 {
-                    return ConsumerSays::Counts(self.counts_in(&parts));
+                    return ConsumerSays::Counts(self.ledger.counts_in(parts));
                 }
                 let cut = parts.iter().filter(|part| part.exists()).filter_map(|part| part.cut()).flatten();
                 ConsumerSays::Sums(self.ledger.sums(cut))
             }
-            AskConsumer::Parts(parts) => ConsumerSays::Counts(self.counts_in(&parts)),
+            AskConsumer::Parts(parts) => ConsumerSays::Counts(self.ledger.counts_in(parts)),
         }
     }
 

@@ -4,12 +4,13 @@
 //! slots with their counts, sixteen of them make up one above, and so on up to the root. Equal roots mean equal counts, but for a chance of
 //! one in 2^128. Where roots differ, a walk down finds the buckets that differ: it costs what differs, not what there is.
 //!
-//! A sum is kept up with each change, and never computed anew.
+//! A sum is kept up with each change, and never computed anew; so is what is in each bucket, so that an answer costs what is asked for.
 
 use super::counts::Slot;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::hash::Hasher;
+use std::ops::Range;
 
 /// Parts into which each part is cut.
 const FAN: usize = 16;
@@ -51,20 +52,17 @@ impl Part {
         self.depth <= DEPTH && usize::from(self.index) < FAN.pow(u32::from(self.depth))
     }
 
-    /// All parts that a slot is in.
-    pub(super) fn with(slot: &Slot) -> impl Iterator<Item = Self> {
-        let mut index = bucket(slot);
-        (0..=DEPTH).rev().map(move |depth| {
-            let part = Self { depth, index: index as u16 };
-            index /= FAN;
-            part
-        })
+    /// The buckets that it is made of.
+    fn buckets(self) -> Range<usize> {
+        let each = FAN.pow(u32::from(DEPTH.saturating_sub(self.depth)));
+        let first = usize::from(self.index) * each;
+        if self.exists() { first..first + each } else { 0..0 }
     }
 
     /// Whether a slot is in it.
     #[cfg(test)]
     pub(super) fn has(self, slot: &Slot) -> bool {
-        Self::with(slot).any(|part| part == self)
+        self.buckets().contains(&bucket(slot))
     }
 }
 
@@ -73,12 +71,15 @@ impl Part {
 pub(super) struct Digest {
     /// Of each depth, the sums of its parts.
     sums: [Vec<Sum>; DEPTH as usize + 1],
+    /// The slots of each bucket, in no order.
+    slots: Vec<Vec<Slot>>,
 }
 
 impl Digest {
     /// Of no counts.
     pub(super) fn new() -> Self {
-        Self { sums: std::array::from_fn(|depth| vec![Sum::default(); FAN.pow(depth as u32)]) }
+        let sums = std::array::from_fn(|depth| vec![Sum::default(); FAN.pow(depth as u32)]);
+        Self { sums, slots: vec![Vec::new(); FAN.pow(u32::from(DEPTH))] }
     }
 
     /// The sum over everything.
@@ -92,11 +93,23 @@ impl Digest {
         sums.and_then(|sums| sums.get(usize::from(part.index))).copied().unwrap_or_default()
     }
 
+    /// The slots in a part; none, if there is no such part.
+    pub(super) fn slots(&self, part: Part) -> impl Iterator<Item = &Slot> {
+        self.slots.get(part.buckets()).into_iter().flatten().flatten()
+    }
+
     /// A slot's count has changed; `None` where the slot is not.
     pub(super) fn change(&mut self, slot: &Slot, before: Option<u64>, after: Option<u64>) {
         let hash = |count: Option<u64>| count.map_or(0, |count| hash(slot, Some(count)));
         let (minus, plus) = (hash(before), hash(after));
         let mut index = bucket(slot);
+        if let Some(slots) = self.slots.get_mut(index) {
+            match (before, after) {
+                (None, Some(_)) => slots.push(slot.clone()),
+                (Some(_), None) => slots.retain(|other| other != slot),
+                _ => {}
+            }
+        }
         for sums in self.sums.iter_mut().rev() {
             if let Some(sum) = sums.get_mut(index) {
                 sum.hash = sum.hash.wrapping_sub(minus).wrapping_add(plus);
@@ -155,8 +168,13 @@ mod tests {
                 };
                 digest.change(&slot, before, count);
             }
-            let straight = of(&counts.into_iter().collect::<Vec<_>>());
-            prop_assert_eq!(digest.sums, straight.sums);
+            let straight = of(&counts.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(&digest.sums, &straight.sums);
+            for part in std::iter::once(Part::ALL).chain(Part::ALL.cut().unwrap()) {
+                let slots: std::collections::BTreeSet<_> = digest.slots(part).collect();
+                prop_assert_eq!(digest.sum(part).slots as usize, digest.slots(part).count());
+                prop_assert_eq!(slots, counts.keys().filter(|slot| part.has(slot)).collect());
+            }
         }
     }
 
@@ -183,7 +201,8 @@ mod tests {
         {
             let part = Part { depth, index };
             assert_eq!(part.exists(), exists);
-            assert!(exists || of(&[(slot("a", 1), 1)]).sum(part) == Sum::default());
+            let digest = of(&[(slot("a", 1), 1)]);
+            assert!(exists || digest.sum(part) == Sum::default() && digest.slots(part).next().is_none());
         }
     }
 

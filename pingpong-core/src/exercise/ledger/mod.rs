@@ -32,6 +32,7 @@ use crate::node::{Incarnation, Node};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use progress::{Progress, Watched};
 use state::State;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot, watch};
@@ -350,6 +351,13 @@ impl Ledger {
     /// The revision of what is published.
     pub(super) fn revision(&self) -> u64 {
         self.lock().revision
+    }
+
+    /// What is published of these parts. It costs what they have, not what there is.
+    pub(super) fn counts_in(&self, parts: Vec<Part>) -> Counts {
+        let (state, parts) = (self.lock(), BTreeSet::from_iter(parts));
+        let slots = parts.into_iter().flat_map(|part| state.digest.slots(part));
+        slots.filter_map(|slot| Some((slot.clone(), state.counts.get(slot)?))).collect()
     }
 
     /// The sums of these parts.
