@@ -12,9 +12,25 @@ use crate::exercise::messages::{Ask, MemberSays};
 use crate::exercise::store::{CommitError, Identity, Origin, Standing};
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
+use crate::repeats::Repeats;
+use crate::transport::CallFailure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Why a member is of no help to one that recovers.
+fn no_help(outcome: Result<(Node, MemberSays), CallFailure>) -> String {
+    match outcome {
+        Ok((_, MemberSays::Recovering)) => "it recovers itself".to_owned(),
+        Ok((_, MemberSays::Refused(words))) => words,
+        Ok((_, MemberSays::ConfigMismatch { cluster, members })) => {
+            let members: Vec<&str> = members.iter().map(NodeName::as_str).collect();
+            format!("it is configured with the members {} of {cluster}", members.join(", "))
+        }
+        Ok(_) => "its answer is to another question".to_owned(),
+        Err(failure) => failure.to_string(),
+    }
+}
 
 /// No end: a member that recovers asks for as long as it takes.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
@@ -62,6 +78,7 @@ impl Quorum {
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
         let mut voices = Voices::default();
+        let (began, mut repeats) = (Instant::now(), Repeats::default());
         self.others().for_each(|member| poll.ask(member, ask()));
         loop {
             for outdated in voices.drop_outdated() {
@@ -107,8 +124,13 @@ impl Quorum {
                     tracing::debug!(%member, count, "has heard of a later ping; it is asked again");
                 }
                 Ok((_, MemberSays::Known { epoch: known, .. })) => return Announced::Known(member, known),
-                Ok((_, says)) => tracing::debug!(%member, ?says, "does not help to recover"),
-                Err(reason) => tracing::debug!(%member, %reason, "does not help to recover"),
+                outcome => {
+                    let reason = no_help(outcome);
+                    // It asks for as long as it takes, and does not vote meanwhile: somebody should know why.
+                    if let Some(left_out) = repeats.write(member.as_str(), &reason, began.elapsed()) {
+                        tracing::warn!(%member, reason, left_out, "a member does not help this one to recover; it is asked again");
+                    }
+                }
             }
             poll.ask_later(&member, ask);
         }
