@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Failures after which no more seeds are tried.
 const ENOUGH: usize = 3;
-/// No run takes so long, by the clock on the wall, unless it goes round in circles while its own clock stands still.
+/// No run takes so long, unless it goes round in circles while its own clock stands still. In CPU time where that is known: on a busy machine a
+/// process may wait for its turn for longer than that.
 const HANGS: Duration = Duration::from_secs(60);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -44,14 +45,18 @@ struct Work {
     last: u64,
     until: Option<Instant>,
     running: BTreeMap<u64, Duration>,
-    /// How long this process has run. One that is stopped, as by a debugger or a closed lid, has not.
+    /// How long this process has run, by its CPU time, and by the clock on the wall: one that is stopped, as by a debugger or a closed lid, has
+    /// not.
     awake: Duration,
+    cpu: Option<Duration>,
 }
 
 impl Work {
     /// So long after the last look: a seed that runs for too long.
-    fn hangs(&mut self, since_then: Duration) -> Option<u64> {
-        self.awake += since_then.min(LOOK);
+    fn hangs(&mut self, since_then: Duration, cpu: Option<Duration>) -> Option<u64> {
+        let used = cpu.zip(self.cpu).map(|(now, before)| now.saturating_sub(before));
+        self.cpu = cpu;
+        self.awake += since_then.min(LOOK).min(used.unwrap_or(LOOK));
         self.running.iter().find(|(_, since)| self.awake - **since > HANGS).map(|(seed, _)| *seed)
     }
 }
@@ -81,7 +86,7 @@ pub(crate) fn try_all(which: Which) -> Tried {
             Err(RecvTimeoutError::Timeout) => {}
         }
         let since_then = std::mem::replace(&mut looked, Instant::now()).elapsed();
-        tried.hangs = work.lock().unwrap().hangs(since_then);
+        tried.hangs = work.lock().unwrap().hangs(since_then, cpu_time());
         if tried.failed.len() >= ENOUGH || tried.hangs.is_some() {
             work.lock().unwrap().last = 0;
         }
@@ -93,6 +98,14 @@ pub(crate) fn try_all(which: Which) -> Tried {
     tried.took = begin.elapsed();
     tried.failed.sort();
     tried
+}
+
+/// What this process has used of all processors, where that can be told.
+fn cpu_time() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    return Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime)).ok();
+    #[cfg(not(target_os = "linux"))]
+    None
 }
 
 fn try_some(work: &Mutex<Work>, done: &SyncSender<(u64, Result<Summary, String>)>) {
