@@ -8,8 +8,6 @@ use super::messages::AskConsumer;
 use std::collections::BTreeSet;
 use std::mem;
 
-/// A part with so few slots is fetched rather than cut further.
-const FEW: u32 = 32;
 /// Parts whose sums are asked for at once: some 100 KiB of answer at most.
 const CUTS: usize = 256;
 /// Slots that are fetched at once, unless one part has more.
@@ -18,6 +16,8 @@ const FETCH: u32 = 2_048;
 /// A comparison with one peer, as far as it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Compare {
+    /// A part with so few slots is fetched rather than cut further.
+    few: u32,
     /// Parts that differ, and are to be cut.
     cut: Vec<Part>,
     /// Parts that differ, and are to be fetched, with the peer's slots in them.
@@ -25,8 +25,8 @@ pub(super) struct Compare {
 }
 
 impl Compare {
-    pub(super) fn new() -> Self {
-        Self { cut: vec![Part::ALL], fetch: Vec::new() }
+    pub(super) fn new(few: u32) -> Self {
+        Self { few, cut: vec![Part::ALL], fetch: Vec::new() }
     }
 
     /// What to ask next; `None` when nothing is left.
@@ -54,7 +54,7 @@ impl Compare {
             if !parts.remove(&part) || sum.slots == 0 || sum == mine(part) {
                 continue;
             }
-            if sum.slots <= FEW || part.cut().is_none() {
+            if sum.slots <= self.few || part.cut().is_none() {
                 self.fetch.push((part, sum.slots));
             } else {
                 self.cut.push(part);
@@ -84,7 +84,7 @@ mod tests {
     /// Returns what was learned, the questions, and the sums and slots that travelled.
     fn walk(mine: &BTreeMap<Slot, u64>, theirs: &BTreeMap<Slot, u64>) -> (BTreeMap<Slot, u64>, usize, usize, usize) {
         let (my, their) = (digest(mine), digest(theirs));
-        let (mut compare, mut learned) = (Compare::new(), mine.clone());
+        let (mut compare, mut learned) = (Compare::new(32), mine.clone());
         let (mut questions, mut sums, mut slots) = (0, 0, 0);
         while let Some(question) = compare.next() {
             questions += 1;
@@ -137,12 +137,12 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_is_passed_over() {
-        let mut compare = Compare::new();
+        let mut compare = Compare::new(32);
         let sum = digest(&BTreeMap::from([(slot(1), 1)])).root();
         compare.next();
         compare.compare(&[], vec![(Part::ALL, sum)], |_| Sum::default());
         assert_eq!(compare.next(), None);
-        let mut compare = Compare::new();
+        let mut compare = Compare::new(32);
         let Some(AskConsumer::Sums(asked)) = compare.next() else { panic!("it begins at the root") };
         let child = Part::ALL.cut().unwrap().next().unwrap();
         compare.compare(&asked, vec![(child, sum), (child, sum), (Part::ALL, sum)], |_| Sum::default());

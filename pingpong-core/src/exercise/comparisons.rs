@@ -16,8 +16,10 @@ pub(super) const MAX_CUTS: usize = 256;
 const FAN: usize = 16;
 
 /// All comparisons of one consumer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Comparisons {
+    /// A part with so few slots is fetched rather than cut further.
+    few: u32,
     /// Peers whose turn has not come, and what their counts came to when they last said so.
     waiting: VecDeque<(NodeName, Option<Sum>)>,
     running: BTreeMap<NodeName, Running>,
@@ -46,6 +48,12 @@ pub(super) struct Question {
 }
 
 impl Comparisons {
+    /// None yet. So many slots are told without being asked for.
+    pub(super) fn new(few_slots: u32) -> Self {
+        // Half as many: some of a part that differs are the same.
+        Self { few: few_slots / 2, waiting: VecDeque::new(), running: BTreeMap::new(), questions: 0 }
+    }
+
     /// A peer's counts may be others than this node's.
     pub(super) fn add(&mut self, name: NodeName, sum: Option<Sum>) {
         if let Some(running) = self.running.get_mut(&name) {
@@ -62,7 +70,7 @@ impl Comparisons {
         while self.running.len() < AT_ONCE
             && let Some((name, sum)) = self.waiting.pop_front()
         {
-            let mut compare = Compare::new();
+            let mut compare = Compare::new(self.few);
             if sum.is_none_or(|sum| sum != mine())
                 && let Some(asked) = compare.next()
             {
@@ -168,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_few_are_asked_at_once_and_the_next_when_one_is_over() {
-        let mut comparisons = Comparisons::default();
+        let mut comparisons = Comparisons::new(64);
         (0..AT_ONCE + 2).for_each(|number| comparisons.add(name(number), None));
         assert_eq!(begun(&mut comparisons), (0..AT_ONCE).map(|number| format!("n{number}")).collect::<Vec<_>>());
         assert_eq!(comparisons.next(&name(3)), None, "nothing differs");
@@ -180,7 +188,7 @@ mod tests {
 
     #[test]
     fn whoever_has_the_same_by_its_turn_is_not_asked() {
-        let mut comparisons = Comparisons::default();
+        let mut comparisons = Comparisons::new(64);
         comparisons.add(name(1), Some(sum(2)));
         comparisons.add(name(2), Some(sum(1)));
         comparisons.add(name(1), Some(sum(1)));
@@ -189,7 +197,7 @@ mod tests {
 
     #[test]
     fn whoever_changes_while_it_is_asked_is_asked_once_more() {
-        let mut comparisons = Comparisons::default();
+        let mut comparisons = Comparisons::new(64);
         comparisons.add(name(1), None);
         let first = comparisons.begin(|| sum(1)).unwrap();
         comparisons.add(name(1), Some(sum(7)));
@@ -203,7 +211,7 @@ mod tests {
 
     #[test]
     fn answers_to_an_earlier_question_are_told_apart() {
-        let mut comparisons = Comparisons::default();
+        let mut comparisons = Comparisons::new(64);
         comparisons.add(name(1), None);
         let first = comparisons.begin(|| sum(1)).unwrap();
         assert_eq!((comparisons.postpone(&name(1)), comparisons.postpone(&name(1))), (0, 1));

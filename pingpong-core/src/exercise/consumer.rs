@@ -22,8 +22,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// So many slots, and no more, are told without being asked for.
-const FEW: usize = 64;
 /// Producers that it asks at once.
 const AT_ONCE: usize = 16;
 
@@ -79,6 +77,7 @@ impl Consumer {
     ) -> Self {
         Self {
             ledger,
+            comparisons: Comparisons::new(settings.few_slots),
             settings,
             troubles,
             contacts,
@@ -87,7 +86,6 @@ impl Consumer {
             said: BTreeMap::new(),
             to_ask: VecDeque::new(),
             asking: 0,
-            comparisons: Comparisons::default(),
             waiting: false,
             armed: false,
             began: Instant::now(),
@@ -202,6 +200,11 @@ impl Consumer {
         self.ledger.members().is_none_or(|members| members.has(name))
     }
 
+    /// Whether so many slots are told without being asked for.
+    fn are_few(&self, slots: usize) -> bool {
+        slots <= self.settings.few_slots as usize
+    }
+
     /// A peer's counts may be others than this node's.
     fn compare_with(&mut self, name: NodeName, sum: Option<Sum>, cx: &mut Context<Self>) {
         if self.passes_on(&name) {
@@ -287,7 +290,7 @@ impl Consumer {
         for News { peers, counts } in news {
             // Whoever has heard most of it from others compares, and asks for the rest alone.
             let sum = || Told::Sum(self.ledger.published().sum);
-            let few = counts.filter(|counts| counts.len() <= FEW);
+            let few = counts.filter(|counts| self.are_few(counts.len()));
             self.tell(peers, &few.map_or_else(sum, Told::News), now, cx);
         }
     }
@@ -343,9 +346,9 @@ impl Server for Consumer {
             // Nobody who compares asks for so many at once.
             AskConsumer::Sums(parts) if parts.len() > MAX_CUTS => ConsumerSays::Sums(Vec::new()),
             AskConsumer::Sums(parts) => {
-                let slots: u64 =
-                    self.ledger.sums(parts.iter().copied()).iter().map(|(_, sum)| u64::from(sum.slots)).sum();
-                if slots <= FEW as u64 {
+                let slots: usize =
+                    self.ledger.sums(parts.iter().copied()).iter().map(|(_, sum)| sum.slots as usize).sum();
+                if self.are_few(slots) {
                     return ConsumerSays::Counts(self.ledger.counts_in(parts));
                 }
                 let cut = parts.iter().filter(|part| part.exists()).filter_map(|part| part.cut()).flatten();
@@ -395,7 +398,7 @@ impl Server for Consumer {
             // Its producer tells its own counts; what is counted later is news.
             return self.gossip.up(node, revision);
         }
-        let told = if counts.len() <= FEW {
+        let told = if self.are_few(counts.len()) {
             Told::News(counts.as_ref().clone())
         } else {
             Told::Sum(self.ledger.published().sum)

@@ -34,6 +34,10 @@ pub struct Settings {
     pub allow_producer: Allow,
     /// Whom the member serves (A1). Default: everyone.
     pub allow_member: Allow,
+    /// So many slots, and no more, are told without being asked for; of more, sums are compared. Default 64. For tests: what is compared by
+    /// sums takes many slots else.
+    #[doc(hidden)]
+    pub few_slots: u32,
 }
 
 impl Default for Settings {
@@ -52,6 +56,7 @@ impl Default for Settings {
             allow_consumer: Allow::Everyone,
             allow_producer: Allow::Everyone,
             allow_member: Allow::Everyone,
+            few_slots: 64,
         }
     }
 }

@@ -52,6 +52,7 @@ fn setup(seed: u64, dice: &mut Dice) -> Setup {
         commit: millis(dice.one(&[0, 0, 1, 4, 20])),
         gossip: millis(dice.one(&[50, 200, 200, 1_000])),
         ask_deadline: millis(dice.one(&[300, 300, 2_000])),
+        few_slots: dice.one(&[0, 1, 4, 64]),
     }
 }
 

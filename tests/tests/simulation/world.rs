@@ -70,6 +70,7 @@ impl World {
         let mut settings = Settings::default();
         settings.gossip_interval = setup.gossip;
         settings.ask_deadline = setup.ask_deadline;
+        settings.few_slots = setup.few_slots;
         settings.restart.max_restarts = 1_000;
         let names = setup.members().iter().map(|name| node(name));
         let members = Members::new(ClusterName::new("simulated").unwrap(), names).unwrap();
