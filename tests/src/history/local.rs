@@ -3,7 +3,7 @@
 //! Both end with the node's store. A read during which it was lost says nothing.
 
 use super::record::Level;
-use super::timeline::{Read, Timeline};
+use super::timeline::{Loss, Read, Timeline};
 use super::violation::Violation;
 use pingpong_core::NodeName;
 use pingpong_core::exercise::Slot;
@@ -23,7 +23,7 @@ struct Life {
 type Floor = (usize, Vec<(u128, usize)>, u128);
 
 enum Event<'a> {
-    Lost(&'a NodeName),
+    Lost(&'a Loss<'a>),
     /// By index of the ping.
     Answered(usize),
     Begin(usize),
@@ -36,8 +36,10 @@ pub(super) fn local(line: &Timeline<'_>) -> Result<(), Violation> {
     let mut reading: BTreeMap<usize, Floor> = BTreeMap::new();
     for (at, event) in events(line) {
         match event {
-            Event::Lost(node) => {
-                lives.insert(node, Life { lost: at, ..Life::default() });
+            Event::Lost(loss) => {
+                let own = loss.kept.into_iter().flatten().filter(|(slot, _)| slot.producer == *loss.node);
+                let own = own.map(|(slot, count)| (slot.clone(), *count)).collect();
+                lives.insert(loss.node, Life { lost: at, own, ..Life::default() });
             }
             Event::Answered(index) => {
                 let ping = &line.pings[index];
@@ -72,8 +74,8 @@ pub(super) fn local(line: &Timeline<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn events<'a>(line: &Timeline<'a>) -> Vec<(usize, Event<'a>)> {
-    let mut events: Vec<(usize, Event<'a>)> = line.losses.iter().map(|(at, node)| (*at, Event::Lost(node))).collect();
+fn events<'a>(line: &'a Timeline<'_>) -> Vec<(usize, Event<'a>)> {
+    let mut events: Vec<(usize, Event<'a>)> = line.losses.iter().map(|loss| (loss.at, Event::Lost(loss))).collect();
     for (index, ping) in line.pings.iter().enumerate() {
         events.extend(ping.answer.map(|mark| (mark.at, Event::Answered(index))));
     }

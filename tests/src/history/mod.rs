@@ -35,7 +35,7 @@
 //! together show it.
 //!
 //! It takes for granted that fewer than a quorum of stores are lost at the same time (P12), that every lost store is recorded,
-//! and that nobody copies a store back (P27, CANNOT 7).
+//! and that no store is an earlier copy unless that is recorded and could be noticed (P27, CANNOT 7).
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it returns what is wrong
 

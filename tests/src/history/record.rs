@@ -170,6 +170,7 @@ pub type Readings = BTreeMap<NodeName, BTreeMap<Slot, u64>>;
 #[derive(Clone, Debug)]
 pub(super) enum Fact {
     StoreLost(NodeName),
+    RolledBack(NodeName, BTreeMap<Slot, u64>),
     Settled(Readings),
 }
 
@@ -226,10 +227,20 @@ impl History {
     /// A node lost its store, and had been stopped before: from here on it has an empty one, of a new epoch.
     ///
     /// With stores in memory that is each end of the process. Also to be said when a name gets another store for any other
-    /// reason (P27).
+    /// reason, but for an earlier copy of its own.
     pub fn store_lost(&mut self, at: u64, node: NodeName) {
         let call = self.call();
         self.facts.push((at, call, Fact::StoreLost(node)));
+    }
+
+    /// A node, which had been stopped before, has an earlier copy of its store from here on, with these counts (P27).
+    ///
+    /// What the copy has must stay. What came after it is excused as with a lost store: pings of that node that were not acknowledged by a
+    /// majority, and no others. Only to be said if somebody whom the node asks has seen more of its slot than the copy has, or nobody ever
+    /// has (CANNOT 7), and, of a member, if no majority needs its word for what came after the copy (P12).
+    pub fn store_rolled_back(&mut self, at: u64, node: NodeName, kept: BTreeMap<Slot, u64>) {
+        let call = self.call();
+        self.facts.push((at, call, Fact::RolledBack(node, kept)));
     }
 
     /// All faults are over, all is quiet, and this is what every node has. They must agree (P16). Can be said repeatedly.

@@ -59,11 +59,11 @@ impl Now<'_, '_> {
         self.counts.get(slot).copied().unwrap_or(0)
     }
 
-    /// Majority always; local unless its own store was lost since (section 7).
+    /// Majority always; local unless its own store was lost since, or is a copy from before (section 7).
     fn pings(&self) -> Result<(), Violation> {
         let numbered = self.line.pings.iter().filter_map(|ping| {
             let mark = ping.answer?;
-            (!self.line.lost(&mark.slot.producer, ping.begin, self.rank)).then_some(mark)
+            (!self.line.lost_ping(&mark, ping.begin, self.rank)).then_some(mark)
         });
         let has = |mark: &Mark<'_>| self.count(mark.slot) >= mark.count;
         match self.line.majority.iter().copied().chain(numbered).find(|mark| mark.at < self.rank && !has(mark)) {
@@ -84,7 +84,7 @@ impl Now<'_, '_> {
             }
         }
         let total = values.iter().sum();
-        let last_loss = self.line.losses.iter().map(|(at, _)| *at).rfind(|at| *at < self.rank);
+        let last_loss = self.line.losses.iter().map(|loss| loss.at).rfind(|at| *at < self.rank);
         for read in self.line.reads.iter().filter(|read| read.end < self.rank) {
             let kept = match read.level {
                 Level::Majority | Level::Snapshot => true,

@@ -67,6 +67,22 @@ impl Shown {
     }
 }
 
+/// A node's store was lost, or is an earlier copy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss<'a> {
+    pub(super) at: usize,
+    pub(super) node: &'a NodeName,
+    /// What the copy has.
+    pub(super) kept: Option<&'a BTreeMap<Slot, u64>>,
+}
+
+impl Loss<'_> {
+    /// How many pings of that slot are there still.
+    pub(super) fn kept(&self, slot: &Slot) -> u64 {
+        self.kept.and_then(|kept| kept.get(slot)).copied().unwrap_or(0)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timeline<'a> {
@@ -81,7 +97,7 @@ pub(super) struct Timeline<'a> {
     /// Acknowledged confirms alone.
     pub(super) confirms: Vec<Mark<'a>>,
     pub(super) reads: Vec<Read<'a>>,
-    pub(super) losses: Vec<(usize, &'a NodeName)>,
+    pub(super) losses: Vec<Loss<'a>>,
     pub(super) settled: Vec<(usize, u64, &'a Readings)>,
 }
 
@@ -128,11 +144,12 @@ impl<'a> Timeline<'a> {
         let rank = |call: usize| ranks.get(call).copied().unwrap_or(0);
         for (at, call, fact) in &history.facts {
             match fact {
-                Fact::StoreLost(node) => self.losses.push((rank(*call), node)),
+                Fact::StoreLost(node) => self.losses.push(Loss { at: rank(*call), node, kept: None }),
+                Fact::RolledBack(node, kept) => self.losses.push(Loss { at: rank(*call), node, kept: Some(kept) }),
                 Fact::Settled(readings) => self.settled.push((rank(*call), *at, readings)),
             }
         }
-        self.losses.sort_unstable();
+        self.losses.sort_by_key(|loss| loss.at);
         self.settled.sort_by_key(|(rank, ..)| *rank);
         for (index, entry) in history.entries.iter().enumerate() {
             self.enter(index, entry, rank(entry.begun), rank(entry.ended))?;
@@ -224,12 +241,21 @@ impl<'a> Timeline<'a> {
 
     /// Whether the node's store was lost after `from` and before `to`.
     pub(super) fn lost(&self, node: &NodeName, from: usize, to: usize) -> bool {
-        self.losses.iter().any(|(at, lost)| *lost == node && from < *at && *at < to)
+        self.losses_of(node, from, to).next().is_some()
+    }
+
+    /// Whether a ping that began at `from` may have gone with its node's store by then, unless a majority has it.
+    pub(super) fn lost_ping(&self, mark: &Mark<'_>, from: usize, to: usize) -> bool {
+        self.losses_of(&mark.slot.producer, from, to).any(|loss| loss.kept(mark.slot) < mark.count)
+    }
+
+    fn losses_of(&self, node: &NodeName, from: usize, to: usize) -> impl Iterator<Item = &Loss<'a>> {
+        self.losses.iter().filter(move |loss| loss.node == node && from < loss.at && loss.at < to)
     }
 
     /// Whether it ever was.
     pub(super) fn ever_lost(&self, node: &NodeName) -> bool {
-        self.losses.iter().any(|(_, lost)| *lost == node)
+        self.losses.iter().any(|loss| loss.node == node)
     }
 }
 

@@ -133,7 +133,7 @@ impl Script {
 fn random(script: &mut Script) {
     for _ in 0..script.dice.from(3..=8) {
         let (name, (one, other)) = (script.name(), script.pair());
-        match script.dice.from(0..=31) {
+        match script.dice.from(0..=33) {
             0 | 1 => script.step(Step::Cut(one, other)),
             2 | 3 => script.step(Step::CutOneWay(one, other)),
             4 => script.step(Step::Heal(one, other)),
@@ -167,6 +167,12 @@ fn random(script: &mut Script) {
             }
             24..=26 => script.step(Step::Start(name)),
             27 => script.step(Step::StopServers(name)),
+            28 => script.step(Step::Copy(name)),
+            29 => {
+                let in_flight = script.in_flight();
+                script.step(Step::Kill(name, Fate::Kept, in_flight));
+                script.step(Step::PutBack(name));
+            }
             _ => {
                 let manner = script.manner();
                 script.step(Step::Disk(name, manner));

@@ -89,6 +89,8 @@ impl World {
             Step::Resume(name) => harness.resume(&(*name).into()).await,
             Step::Crash(name, server) => self.crash_server(name, *server).await,
             Step::Kill(name, fate, in_flight) => self.kill(name, *fate, *in_flight).await,
+            Step::Copy(name) => self.copy(name),
+            Step::PutBack(name) => self.put_back(name),
             Step::Start(name) => self.start(name).await,
             Step::StopServers(name) => self.stop_servers(name).await,
             Step::Disk(name, manner) => self.behave(name, *manner),
@@ -105,6 +107,11 @@ impl World {
         for name in self.names() {
             self.harness().resume(&name.into()).await;
             self.behave(name, Manner::Well);
+        }
+        // Whoever has an older copy comes last: others must be there to tell.
+        let mut names = self.names();
+        names.sort_by_key(|name| self.host(name).copies.is_older());
+        for name in names {
             self.start(name).await;
         }
     }

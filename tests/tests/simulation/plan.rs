@@ -102,6 +102,10 @@ pub(crate) enum Step {
     Crash(Name, Server),
     /// The process ends at once.
     Kill(Name, Fate, InFlight),
+    /// Its disk is copied.
+    Copy(Name),
+    /// Its disk is what it was when it was copied, if its process is away and nobody is led to give a number twice by that (P27, CANNOT 7).
+    PutBack(Name),
     /// It is started, unless it runs.
     Start(Name),
     /// Its servers stop, and the process goes on.

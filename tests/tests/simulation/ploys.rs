@@ -8,14 +8,15 @@ use std::time::Duration;
 
 /// One of them.
 pub(crate) fn any(script: &mut Script) {
-    match script.dice.from(0..=9) {
+    match script.dice.from(0..=11) {
         0 | 1 => changed_sides(script),
         2 | 3 => old_voice(script),
         4 => deaf(script),
         5 => bridge(script),
         6 | 7 => killed_while_it_stores(script),
         8 => full(script),
-        _ => crashes(script),
+        9 => crashes(script),
+        _ => old_copy(script),
     }
 }
 
@@ -189,4 +190,63 @@ fn crashes(script: &mut Script) {
     if slow {
         script.step(Step::Disk(name, Manner::Well));
     }
+}
+
+/// A node goes on with an earlier copy of its disk (P27).
+fn old_copy(script: &mut Script) {
+    if script.setup.outsider && script.dice.percent(70) {
+        old_copy_of_an_outsider(script)
+    } else {
+        old_copy_of_a_member(script)
+    }
+}
+
+/// It has pinged since the copy, and its last pings may be known to nobody, or to some.
+fn old_copy_of_an_outsider(script: &mut Script) {
+    script.step(Step::Start(OUTSIDER));
+    script.step(Step::Copy(OUTSIDER));
+    for _ in 0..script.dice.from(1..=2) {
+        script.after(500, 3_000);
+        if script.dice.percent(50) {
+            let groups = script.groups();
+            script.step(Step::Split(groups));
+            script.after(500, 3_500);
+        }
+        let in_flight = script.in_flight();
+        script.step(Step::Kill(OUTSIDER, Fate::Kept, in_flight));
+        script.step(Step::PutBack(OUTSIDER));
+        script.after(0, 1_500);
+        script.step(Step::Start(OUTSIDER));
+    }
+    script.after(0, 2_000);
+    script.step(Step::HealAll);
+}
+
+/// All processes end, so that no question is on its way. The member ends before the others, and they hear its last pings.
+fn old_copy_of_a_member(script: &mut Script) {
+    let names = script.setup.names();
+    let names = script.dice.shuffled(&names);
+    let Some(member) = names.iter().copied().find(|name| *name != OUTSIDER) else { return };
+    script.step(Step::HealAll);
+    script.step(Step::Calm);
+    for name in &names {
+        script.step(Step::Start(name));
+    }
+    script.step(Step::Copy(member));
+    script.after(1_000, 5_000);
+    let in_flight = script.in_flight();
+    script.step(Step::Kill(member, Fate::Kept, in_flight));
+    script.after(100, 1_000);
+    for name in &names {
+        let in_flight = script.in_flight();
+        script.step(Step::Kill(name, Fate::Kept, in_flight));
+    }
+    script.step(Step::PutBack(member));
+    script.after(0, 500);
+    for name in names.iter().filter(|name| **name != member) {
+        script.step(Step::Start(name));
+    }
+    script.after(0, 2_000);
+    script.step(Step::Start(member));
+    script.after(500, 2_000);
 }

@@ -2,6 +2,8 @@
 
 use pingpong_conformance::history::{History, Id, Level, Operation, Outcome, Readings};
 use pingpong_core::NodeName;
+use pingpong_core::exercise::Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use tokio::time::Instant;
@@ -29,6 +31,9 @@ enum Fact {
     /// Of the operation with that number.
     End(usize, Outcome),
     StoreLost(NodeName),
+    RolledBack(NodeName, BTreeMap<Slot, u64>),
+    /// Whether the node has yet to notice that its store is older than what others have seen.
+    Older(NodeName, bool),
     Settled(Readings),
     Note(String),
 }
@@ -70,6 +75,15 @@ impl Record {
         self.add(Fact::StoreLost(node));
     }
 
+    pub(crate) fn store_rolled_back(&self, node: NodeName, kept: BTreeMap<Slot, u64>) {
+        self.add(Fact::RolledBack(node, kept));
+    }
+
+    /// From now on the node has to notice that its store is older than what others have seen; or has.
+    pub(crate) fn is_older(&self, node: NodeName, older: bool) {
+        self.add(Fact::Older(node, older));
+    }
+
     pub(crate) fn settled(&self, readings: Readings) {
         self.add(Fact::Settled(readings));
     }
@@ -96,6 +110,14 @@ impl Record {
     }
 }
 
+/// What an answer calls exact of these nodes is not.
+fn without(outcome: Outcome, nodes: &BTreeSet<&NodeName>) -> Outcome {
+    let Outcome::Answered(mut answer) = outcome else { return outcome };
+    answer.complete &= nodes.is_empty();
+    answer.exact.retain(|name| !nodes.contains(name));
+    Outcome::Answered(answer)
+}
+
 impl Kept {
     pub(crate) fn wrong(&self) -> Option<String> {
         self.wrong.clone()
@@ -105,18 +127,36 @@ impl Kept {
     pub(crate) fn history(&self) -> History {
         let mut history = History::new();
         let mut ids: Vec<(Id, bool)> = Vec::new();
+        let mut older: BTreeSet<&NodeName> = BTreeSet::new();
+        // Nodes that were older at some time while a read went on.
+        let mut reading: BTreeMap<usize, BTreeSet<&NodeName>> = BTreeMap::new();
         for (at, fact) in &self.facts {
             match fact {
                 Fact::Begin(operation) => {
                     let is_fresh = matches!(operation, Operation::Read { level: Level::Fresh, .. });
+                    if is_fresh {
+                        reading.insert(ids.len(), older.clone());
+                    }
                     ids.push((history.begin(*at, operation.clone()), is_fresh));
                 }
                 Fact::End(number, outcome) => {
                     let (id, is_fresh) = ids[*number];
                     let left_out = is_fresh && self.outsider_knows_more;
-                    history.end(id, *at, if left_out { Outcome::Unknown } else { outcome.clone() });
+                    let outcome = if left_out { Outcome::Unknown } else { outcome.clone() };
+                    history.end(id, *at, without(outcome, &reading.remove(number).unwrap_or_default()));
                 }
-                Fact::StoreLost(node) => history.store_lost(*at, node.clone()),
+                Fact::StoreLost(node) => {
+                    older.remove(node);
+                    history.store_lost(*at, node.clone());
+                }
+                Fact::RolledBack(node, kept) => history.store_rolled_back(*at, node.clone(), kept.clone()),
+                Fact::Older(node, true) => {
+                    older.insert(node);
+                    for reading in reading.values_mut() {
+                        reading.insert(node);
+                    }
+                }
+                Fact::Older(node, false) => drop(older.remove(node)),
                 Fact::Settled(readings) => history.settled(*at, readings.clone()),
                 Fact::Note(_) => {}
             }
@@ -136,6 +176,11 @@ impl Kept {
                 }
                 Fact::End(number, outcome) => writeln!(text, "  #{number} {outcome}, the {}", operations[*number]),
                 Fact::StoreLost(node) => writeln!(text, "{node} has lost its store"),
+                Fact::RolledBack(node, kept) => writeln!(text, "{node} has an earlier store again: {kept:?}"),
+                Fact::Older(node, true) => writeln!(text, "{node} does not know yet that others have seen more"),
+                Fact::Older(node, false) => {
+                    writeln!(text, "{node} has what others have seen, or knows that it has not")
+                }
                 Fact::Settled(readings) => writeln!(text, "settled: {readings:?}"),
                 Fact::Note(note) => writeln!(text, "{note}"),
             };

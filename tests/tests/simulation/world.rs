@@ -4,6 +4,7 @@
 //! - Fewer stores than a majority of the members are lost, or have not recovered, at the same time (P12). A kill that would lose one more keeps
 //!   the disk, or is left out if the store is in memory.
 
+use crate::copies::Copies;
 use crate::disk::Disk;
 use crate::draw::millis;
 use crate::mem_harness::MemHarness;
@@ -13,10 +14,10 @@ use crate::signal::Signal;
 use crate::store::Fence;
 use pingpong_conformance::toolkit::{Cluster, TestNode, node, options};
 use pingpong_conformance::{Harness, Place, Store};
-use pingpong_core::ClusterName;
 use pingpong_core::exercise::{
     Exercise, ExerciseError, Ledger, LedgerOptions, Members, MemoryStore, Settings, Standing, Trouble,
 };
+use pingpong_core::{ClusterName, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,8 +48,9 @@ pub(crate) struct Host {
     process: Option<Process>,
     life: Signal<Option<Arc<Life>>>,
     started: bool,
-    /// Its store was lost, and it is a member.
-    lost: bool,
+    /// Its store was lost, or is older than it should be, and it is a member.
+    pub(crate) lost: bool,
+    pub(crate) copies: Copies,
     /// How the incarnation of the next process comes to be.
     incarnation: Store,
 }
@@ -80,6 +82,7 @@ impl World {
             life: Signal::new(None),
             started: false,
             lost: false,
+            copies: Copies::default(),
             incarnation: if setup.memory { Store::None } else { Store::Kept },
         };
         let hosts = setup.names().into_iter().map(|name| (name, host())).collect();
@@ -92,7 +95,7 @@ impl World {
         &self.hosts[name]
     }
 
-    fn host_mut(&mut self, name: Name) -> &mut Host {
+    pub(crate) fn host_mut(&mut self, name: Name) -> &mut Host {
         self.hosts.get_mut(name).unwrap()
     }
 
@@ -112,6 +115,14 @@ impl World {
 
     pub(crate) fn ledger(&self, name: Name) -> Option<&Arc<Ledger>> {
         self.host(name).process.as_ref().map(|process| &process.ledger)
+    }
+
+    pub(crate) fn transport(&self, name: Name) -> Option<Arc<dyn Transport>> {
+        self.host(name).process.as_ref().map(|process| process.node.transport())
+    }
+
+    pub(crate) fn quorum(&self) -> usize {
+        self.members.quorum()
     }
 
     pub(crate) fn names(&self) -> Vec<Name> {
@@ -140,6 +151,7 @@ impl World {
         self.host(name).life.replace(Some(Arc::clone(&life)));
         self.look_after(name, life);
         self.record.note(format!("{name} is started"));
+        self.until_noticed(name).await;
     }
 
     /// Waits until every node has heard of every other one.
@@ -171,6 +183,7 @@ impl World {
         self.behave(name, Manner::Well);
         let node = self.cluster.start_with(options).await;
         self.watch_links(name, &node);
+        self.meet_witness(name, &node).await;
         let opened = LedgerOptions { members: Some(self.members.clone()), init: first, ..LedgerOptions::default() };
         let identity = node.transport().node();
         if self.setup.memory {
@@ -218,7 +231,7 @@ impl World {
     }
 
     /// Whether as many stores as may be are gone for now, this one's included.
-    fn may_lose(&self, name: Name) -> bool {
+    pub(crate) fn may_lose(&self, name: Name) -> bool {
         let is_member = |name| self.setup.members().contains(&name);
         let lost = self.hosts.iter().filter(|(other, host)| **other != name && host.lost && !host.has_recovered());
         !is_member(name) || lost.count() + 1 < self.members.quorum()
@@ -237,7 +250,9 @@ impl World {
         if let Some(Process { fence: Some(fence), .. }) = host.process.take() {
             fence.kill(in_flight == InFlight::Lands);
         }
+        host.copies.remember(name, host.disk.kept().as_ref());
         if lost {
+            host.copies.lost();
             host.disk.put(None);
             host.incarnation = Store::Lost;
         }
@@ -286,6 +301,9 @@ impl World {
 impl Host {
     /// A member that has lost its store may do without it again.
     fn has_recovered(&self) -> bool {
+        if self.copies.is_older() {
+            return false;
+        }
         match &self.process {
             Some(process) => process.ledger.identity().standing == Standing::Active,
             None => self.disk.kept().is_some_and(|kept| kept.identity.standing == Standing::Active),
