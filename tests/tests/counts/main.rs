@@ -1,5 +1,5 @@
-//! The 35 scenarios of the counting protocol, by their numbers in `docs/counts.md`: on the in-memory network, where the clock is paused, and
-//! on QUIC in real time.
+//! The 35 scenarios of the counting protocol, by their numbers in `docs/counts.md`, and what is lost by which fault: on the in-memory network,
+//! where the clock is paused, and on QUIC in real time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 #![allow(clippy::print_stdout)] // the seed stands beside a failure
@@ -16,6 +16,7 @@ mod abuse;
 mod catch_up;
 mod chance;
 mod files;
+mod losses;
 mod majority;
 mod producers;
 mod reads;
@@ -136,6 +137,15 @@ scenarios! {
         stores::scenario_32_a_file_of_a_newer_format_is_refused_and_left_as_it_is;
         abuse::scenario_33_abuse_is_counted_and_changes_nothing;
         producers::scenario_34_the_last_number_is_given_and_none_after_it;
+        losses::all_stop_and_keep_their_files_and_nothing_is_lost;
+        losses::all_stop_in_memory_and_refuse_until_a_person_accepts_the_loss;
+        losses::a_quorum_of_lost_disks_takes_what_only_they_had;
+        losses::a_lost_disk_takes_what_nobody_else_has_stored;
+        losses::a_disk_lost_during_a_partition_takes_what_its_side_alone_had;
+        losses::a_producer_killed_during_a_partition_has_lost_nothing_on_its_file;
+        losses::a_producer_killed_in_memory_during_a_partition_has_lost_what_its_side_has_not_seen;
+        losses::a_disk_that_lied_loses_what_nobody_has_and_numbers_that_it_gives_twice;
+        losses::a_member_whose_disk_lied_votes_without_what_it_held_unless_the_disk_is_set_aside;
     }
     by chance {
         chance::scenario_24_what_clients_see_at_majority_is_linearizable;
