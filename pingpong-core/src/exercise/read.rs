@@ -14,7 +14,10 @@ pub struct LocalRead {
     pub values: BTreeMap<NodeName, u128>,
     /// The pings of all producers.
     pub total: u128,
-    /// This node has lost its store, and has not learned yet what was in it: what it shows may be less than it showed before.
+    /// This node is a member, has lost its store, and does not vote again yet: what it shows may be less than it showed before.
+    ///
+    /// Never so on a node that is no member, whatever it has lost: nobody's answer could tell it that it has everything again. Look at
+    /// [`contact`](Self::contact) there, which is empty until it has heard of somebody in its present life.
     pub recovering: bool,
     /// How long ago each node that was ever linked to this one in its present life was last heard of; no time at all for those that are.
     pub contact: BTreeMap<NodeName, Duration>,

@@ -53,7 +53,7 @@ pub struct CountsRead {
     pub worth: Worth,
     /// Producers and members that did not answer themselves.
     pub missing: Vec<NodeName>,
-    /// The node that was asked has lost its store and has not recovered.
+    /// The node that was asked is a member, has lost its store, and has not recovered.
     pub recovering: bool,
     /// How long the read took, in milliseconds: an answer of others is as of an instant within it.
     pub took_ms: u64,

@@ -339,3 +339,29 @@ pub(crate) async fn a_member_whose_disk_lied_votes_without_what_it_held_unless_t
         assert_eq!(actor.reads().await.unwrap().value(&node("y")), 3);
     }
 }
+
+/// P17. Both have lost what they showed, and nobody who has it is linked. The member says so until it has recovered; `w` takes no part in that,
+/// and only whom it has heard of tells how little it may know.
+pub(crate) async fn a_member_says_that_it_has_lost_its_store_and_who_does_not_vote_cannot(c: &Cluster) {
+    let world = World::new(c);
+    let [x, y, z] = world.first_start().await;
+    let w = world.start("w", &Disk::default(), First::Yes).await;
+    w.node.events().until_linked(&XYZ.map(node)).await;
+    x.pings_for_good(3).await;
+    all_know(&[&w, &x, &y, &z], &[("w", 0), ("x", 3), ("y", 0), ("z", 0)]).await;
+    world.kill(w).await;
+    world.kill(z).await;
+    let places = [vec!["w".into()], vec!["z".into()], vec![x.node.place().clone(), y.node.place().clone()]];
+    c.harness().partition(&places).await;
+    let w = world.start("w", &Disk::default(), First::No).await;
+    let z = world.start("z", &Disk::default(), First::No).await;
+    let (of_w, of_z) = (w.exercise.local(), z.exercise.local());
+    assert_eq!((of_w.values, of_z.values), (values(&[("w", 0)]), values(&[("z", 0)])), "less than before");
+    assert_eq!((of_w.recovering, of_z.recovering), (false, true));
+    assert!(of_w.contact.is_empty(), "in this life it has heard of nobody: {:?}", of_w.contact);
+    c.harness().heal_all().await;
+    all_know(&[&w, &z], &[("w", 0), ("x", 3), ("y", 0), ("z", 0)]).await;
+    z.votes().await;
+    let (of_w, of_z) = (w.exercise.local(), z.exercise.local());
+    assert!(!of_z.recovering && of_w.contact.contains_key(&node("x")), "{of_z:?}, {of_w:?}");
+}

@@ -137,6 +137,7 @@ scenarios! {
         stores::scenario_32_a_file_of_a_newer_format_is_refused_and_left_as_it_is;
         abuse::scenario_33_abuse_is_counted_and_changes_nothing;
         producers::scenario_34_the_last_number_is_given_and_none_after_it;
+        reads::fresh_shows_a_ping_that_a_later_majority_read_does_not;
         losses::all_stop_and_keep_their_files_and_nothing_is_lost;
         losses::all_stop_in_memory_and_refuse_until_a_person_accepts_the_loss;
         losses::a_quorum_of_lost_disks_takes_what_only_they_had;
@@ -145,6 +146,7 @@ scenarios! {
         losses::a_producer_killed_during_a_partition_has_lost_nothing_on_its_file;
         losses::a_producer_killed_in_memory_during_a_partition_has_lost_what_its_side_has_not_seen;
         losses::a_disk_that_lied_loses_what_nobody_has_and_numbers_that_it_gives_twice;
+        losses::a_member_says_that_it_has_lost_its_store_and_who_does_not_vote_cannot;
         losses::a_member_whose_disk_lied_votes_without_what_it_held_unless_the_disk_is_set_aside;
     }
     by chance {

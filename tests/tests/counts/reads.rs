@@ -1,6 +1,7 @@
 //! What reads of each level say while counts rise, and while somebody is away.
 
-use crate::actor::{Actor, World, all_know};
+use crate::actor::{Actor, First, World, XYZ, all_know};
+use crate::disk::{Disk, Fault};
 use futures_util::future::{join, join3};
 use pingpong_conformance::Place;
 use pingpong_conformance::toolkit::{Cluster, node};
@@ -135,4 +136,26 @@ pub(crate) async fn scenario_26_fresh_says_who_is_missing_and_what_is_exact(c: &
     world.heal(&[&x, &y, &z]).await;
     let whole = fresh(&x, x.patience).await;
     assert!(whole.is_complete() && whole.total == 11, "{whole:?}");
+}
+
+/// CANNOT 4. The owner has the ping, and no member has: each level is right, and the one that is asked later shows less.
+pub(crate) async fn fresh_shows_a_ping_that_a_later_majority_read_does_not(c: &Cluster) {
+    let world = World::new(c);
+    let [x, y, z] = world.first_start().await;
+    let w = world.start("w", &Disk::default(), First::Yes).await;
+    w.node.events().until_linked(&XYZ.map(node)).await;
+    all_know(&[&w, &x, &y, &z], &[("w", 0), ("x", 0), ("y", 0), ("z", 0)]).await;
+    for member in [&x, &y, &z] {
+        member.disk.fail(Some(Fault::HeldBefore));
+    }
+    w.pings(1).await;
+    assert_eq!(fresh(&x, x.patience).await.values[&node("w")], FreshValue::Exact(1));
+    for reader in [&w, &x] {
+        assert_eq!(reader.reads().await.unwrap().value(&node("w")), 0, "no member has stored it");
+    }
+    for member in [&x, &y, &z] {
+        member.disk.fail(None);
+    }
+    all_know(&[&w, &x, &y, &z], &[("w", 1), ("x", 0), ("y", 0), ("z", 0)]).await;
+    assert_eq!(x.reads().await.unwrap().value(&node("w")), 1);
 }
