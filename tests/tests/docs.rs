@@ -150,3 +150,92 @@ fn every_async_function_says_whether_it_is_cancel_safe() {
     assert!(seen > 50, "they are found: {seen}");
     assert!(silent.is_empty(), "these do not say whether they are cancel safe: {silent:#?}");
 }
+
+/// Where the tests are that the page of promises cites, by the word before `::`.
+const SUITES: [(&str, &[&str]); 7] = [
+    ("counts", &["tests/tests/counts"]),
+    ("counts_model", &["tests/tests/counts_model"]),
+    ("simulation", &["tests/tests/simulation"]),
+    ("history", &["tests/tests/history"]),
+    ("exercise", &["pingpong-core/src/exercise", "pingpong-core/tests/exercise"]),
+    ("store", &["pingpong-node/tests/store"]),
+    ("system", &["pingpong-node/tests/system"]),
+];
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The tests in a directory: functions with the attribute, and the names that are given to macros which make such functions.
+fn tests_in(dir: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests_in(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (mut is_next, mut in_checks) = (false, false);
+            for line in text.lines().map(str::trim) {
+                is_next |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+                in_checks = (in_checks || line == "hold! {" || line == "bug! {") && line != "}";
+                let function =
+                    line.split_once("fn ").filter(|_| is_next).map(|(_, rest)| rest.split('(').next().unwrap());
+                is_next &= function.is_none();
+                let check = line.split_once(": ").filter(|_| in_checks).map(|(name, _)| name);
+                let history = line.strip_prefix("refuses!(").and_then(|rest| rest.split(',').next());
+                // A scenario, with its module.
+                let scenario = line.strip_suffix(';').and_then(|line| line.split_once("::"));
+                let scenario = scenario.filter(|(module, _)| is_name(module)).map(|(_, name)| name);
+                let names = [function, check, history, scenario].into_iter().flatten();
+                found.extend(names.filter(|name| is_name(name)).map(str::to_owned));
+            }
+        }
+    }
+}
+
+/// The first cell of each row of the tables in it, with the row.
+fn rows(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter_map(|line| Some((line.strip_prefix("| ")?.split(" |").next()?, line)))
+}
+
+/// What stands between backticks as `suite::test`.
+fn cited(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let words = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    words.filter_map(|word| word.split_once("::")).filter(|(suite, test)| is_name(suite) && is_name(test))
+}
+
+#[test]
+fn every_promise_of_the_counting_protocol_names_tests_that_are_there() {
+    let page = |name: &str| std::fs::read_to_string(root().join("docs").join(name)).unwrap();
+    let (protocol, proofs) = (page("counts.md"), page("consistency.md"));
+
+    let mut tests = BTreeSet::new();
+    for (suite, dirs) in SUITES {
+        let mut found = BTreeSet::new();
+        dirs.iter().for_each(|dir| tests_in(&root().join(dir), &mut found));
+        tests.extend(found.into_iter().map(|test| (suite, test)));
+    }
+    let is_there = |(suite, test): &(&str, &str)| tests.iter().any(|(s, t)| s == suite && t == test);
+    let missing: Vec<_> = cited(&proofs).filter(|test| !is_there(test)).collect();
+    assert!(missing.is_empty(), "docs/consistency.md cites tests that are not there: {missing:#?}");
+
+    // By the numbers that there must be, and by those that the protocol gives besides.
+    let mut promises: BTreeSet<String> = (1..=28).map(|number| format!("P{number}")).collect();
+    promises.extend((1..=9).map(|number| format!("CANNOT {number}")));
+    for start in ["- P", "CANNOT "] {
+        let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+        // A colon or a full stop follows the number where it is given, and not where it is cited.
+        let numbers = protocol.split(start).skip(1).map(|rest| (digits(rest), rest));
+        let given = numbers.filter(|(number, rest)| !number.is_empty() && rest[number.len()..].starts_with([':', '.']));
+        promises.extend(given.map(|(number, _)| format!("{}{number}", start.trim_start_matches("- "))));
+    }
+    let (_, lost) = protocol.split_once("## What is lost").unwrap();
+    let faults = rows(lost.split("\n## ").next().unwrap()).map(|(fault, _)| fault).filter(|fault| *fault != "fault");
+    let faults: Vec<&str> = faults.collect();
+    assert!(faults.len() > 10, "they are found: {faults:?}");
+    for wanted in promises.iter().map(String::as_str).chain(faults) {
+        let found: Vec<&str> = rows(&proofs).filter(|(first, _)| *first == wanted).map(|(_, row)| row).collect();
+        assert_eq!(found.len(), 1, "docs/consistency.md has one row for {wanted}: {found:?}");
+        assert!(cited(found[0]).next().is_some(), "docs/consistency.md names no test for {wanted}");
+    }
+}
