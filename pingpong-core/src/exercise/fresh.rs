@@ -27,7 +27,9 @@ fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Re
     let mut counts: Counts = ledger.counts().as_ref().clone();
     let (mut exact, mut answered) = (BTreeSet::new(), BTreeSet::new());
     let consumers_failed = consumers.failed;
+    let mut heard = BTreeSet::new();
     for reply in consumers.replies {
+        heard.insert(reply.node.name.clone());
         if let ConsumerSays::Counts(said) = reply.reply {
             counts.merge(&said);
         }
@@ -59,6 +61,8 @@ fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Re
     // A member that does not say what it has heard may hide a name.
     let silent = consumers_failed.iter().map(|failed| &failed.name);
     let silent = silent.filter(|name| members.as_ref().is_some_and(|members| members.has(name)));
-    let missing = names.filter(|name| !answered.contains(*name)).chain(silent).cloned().collect();
-    FreshRead { total: values.values().map(|value| value.pings()).sum(), values, missing }
+    let missing: BTreeSet<NodeName> = names.filter(|name| !answered.contains(*name)).chain(silent).cloned().collect();
+    // One that answers for itself and not for others, or the other way round, is no more than missing.
+    let answered = answered.into_iter().chain(heard).filter(|name| !missing.contains(name)).collect();
+    FreshRead { total: values.values().map(|value| value.pings()).sum(), values, answered, missing }
 }

@@ -198,7 +198,7 @@ impl Member {
         }
         let started = cx.spawn(move |_| async move {
             let agreed = reads.agree(agreement).await;
-            reply.send(MemberSays::Agreed(agreed.map(|counts| counts.as_ref().clone()))).await;
+            reply.send(MemberSays::Agreed(agreed.map(|read| (read.counts.as_ref().clone(), read.holders)))).await;
             Info::Answered
         });
         self.agreeing += usize::from(started.is_ok());

@@ -9,6 +9,7 @@ use crate::message::{Message, Request};
 use crate::name::{ClusterName, NodeName, ServerName};
 use crate::node::Incarnation;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 #[allow(clippy::expect_used)] // a literal; every test of the exercise reads it
@@ -218,8 +219,8 @@ pub enum MemberSays {
     Counts(Voice, Counts),
     /// What it has published comes to the sum in the question.
     Same(Voice),
-    /// What a majority agreed on, or why it did not.
-    Agreed(Result<Counts, ReadError>),
+    /// What a majority agreed on, and which members hold it; or why it did not.
+    Agreed(Result<(Counts, BTreeSet<NodeName>), ReadError>),
     /// It does not vote: it is recovering itself.
     Recovering,
     /// It could not store it (P6).
@@ -243,7 +244,7 @@ pub enum MemberSays {
 
 impl Message for MemberSays {
     const ID: u16 = 8;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
 impl Request for AskMember {

@@ -345,8 +345,7 @@ impl Exercise {
 
     async fn agree(&self, agreement: Agreement, deadline: Duration) -> Result<MajorityRead, ReadError> {
         let Some(Majority { reads, .. }) = &self.majority else { return Err(ReadError::NoMembers) };
-        let counts = reads.read(agreement, until(deadline)).await?;
-        Ok(MajorityRead { counts })
+        reads.read(agreement, until(deadline)).await
     }
 
     /// Lets this node vote although it has not recovered, with what it has and what all others have who can be reached now; returns who those

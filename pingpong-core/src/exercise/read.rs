@@ -30,6 +30,8 @@ pub struct FreshRead {
     pub values: BTreeMap<NodeName, FreshValue>,
     /// The pings of all producers.
     pub total: u128,
+    /// Nodes that answered all that they were asked: the numbers are from these, and from what this node has heard itself.
+    pub answered: BTreeSet<NodeName>,
     /// Producers, and configured members, that did not answer.
     pub missing: BTreeSet<NodeName>,
 }
@@ -64,6 +66,8 @@ impl FreshRead {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MajorityRead {
     pub(super) counts: Arc<Counts>,
+    pub(super) holders: BTreeSet<NodeName>,
+    pub(super) missing: BTreeSet<NodeName>,
 }
 
 impl MajorityRead {
@@ -85,6 +89,17 @@ impl MajorityRead {
     /// Slot by slot.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// From whom the answer is: members that said, within the read, that they hold all of it. A majority at least, and no more than were
+    /// waited for.
+    pub fn holders(&self) -> &BTreeSet<NodeName> {
+        &self.holders
+    }
+
+    /// Members that did not say so and cannot be reached from this node. The answer is right without them: it says how many more may fail.
+    pub fn missing(&self) -> &BTreeSet<NodeName> {
+        &self.missing
     }
 }
 

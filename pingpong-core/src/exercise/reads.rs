@@ -4,7 +4,7 @@ use super::counts::{Counts, Slot};
 use super::members::Voices;
 use super::messages::Agreement;
 use super::quorum::{Lacks, Patience, Quorum};
-use super::read::ReadError;
+use super::read::{MajorityRead, ReadError};
 use super::rounds::Rounds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,15 +14,22 @@ use tokio::time::Instant;
 /// How long a read in another node's place goes on; the other gives it up at its own deadline.
 const FOR_OTHERS: Duration = Duration::from_secs(10);
 
-type Agreed = Result<Arc<Counts>, ReadError>;
+type Agreed = Result<MajorityRead, ReadError>;
 
 /// A node's reads, by what is to be agreed on, and its confirmations.
 #[derive(Debug)]
 pub(super) struct Reads {
-    values: Rounds<Instant, Agreed>,
-    snapshots: Rounds<Instant, Agreed>,
+    values: Rounds<Asker, Agreed>,
+    snapshots: Rounds<Asker, Agreed>,
     holds: Rounds<Hold, Result<(), ReadError>>,
     need: usize,
+}
+
+/// Who waits for a read.
+#[derive(Debug)]
+struct Asker {
+    until: Instant,
+    have: Arc<AtomicUsize>,
 }
 
 /// A count that a majority is to hold.
@@ -65,11 +72,13 @@ impl Reads {
             Agreement::Values => &self.values,
             Agreement::Snapshot => &self.snapshots,
         };
-        match tokio::time::timeout_at(until, rounds.ask(until)).await {
+        let have = Arc::new(AtomicUsize::new(0));
+        let asker = Asker { until, have: Arc::clone(&have) };
+        match tokio::time::timeout_at(until, rounds.ask(asker)).await {
             Ok(Some(agreed)) => agreed,
             Ok(None) => Err(ReadError::Stopped),
             Err(_) => Err(match agreement {
-                Agreement::Values => ReadError::DeadlinePassed { have: 0, need: self.need },
+                Agreement::Values => ReadError::DeadlinePassed { have: have.load(Ordering::Relaxed), need: self.need },
                 Agreement::Snapshot => ReadError::Unstable,
             }),
         }
@@ -94,9 +103,10 @@ impl Reads {
     }
 }
 
-async fn read(quorum: Quorum, agreement: Agreement, askers: Vec<Instant>) -> Agreed {
-    let until = askers.into_iter().max().unwrap_or_else(Instant::now);
-    quorum.read(agreement, until).await
+async fn read(quorum: Quorum, agreement: Agreement, askers: Vec<Asker>) -> Agreed {
+    let until = askers.iter().map(|asker| asker.until).max().unwrap_or_else(Instant::now);
+    let have = |have| askers.iter().for_each(|asker| asker.have.store(have, Ordering::Relaxed));
+    quorum.read(agreement, until, have).await
 }
 
 async fn hold(quorum: Quorum, askers: Vec<Hold>) -> Result<(), ReadError> {
@@ -104,5 +114,5 @@ async fn hold(quorum: Quorum, askers: Vec<Hold>) -> Result<(), ReadError> {
     let counts: Counts = askers.iter().map(|asker| (asker.slot.clone(), asker.count)).collect();
     let have = |have| askers.iter().for_each(|asker| asker.have.store(have, Ordering::Relaxed));
     let lacks = Lacks::all(Arc::new(counts));
-    quorum.hold(&lacks, Voices::default(), until, Patience::UntilDeadline, have).await
+    quorum.hold(&lacks, Voices::default(), until, Patience::UntilDeadline, have).await.map(drop)
 }

@@ -334,3 +334,46 @@ async fn an_accepted_loss_where_a_later_store_is_known_is_announced_with_the_epo
     };
     assert_eq!((announced("b"), announced("c")), (vec![first, above], vec![first, above]));
 }
+
+/// A node that is no member reads, where b and c can be reached and d cannot.
+async fn quorum_of_an_outsider(says: impl Fn(&NodeName, usize) -> MemberSays + Send + 'static) -> Quorum {
+    let double = Double::new("a", &["b", "c"]);
+    let members = Members::new("prod".parse().unwrap(), ["b", "c", "d"].map(|name| node(name).name)).unwrap();
+    let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
+    let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
+    let mut asked = 0;
+    double.script(move |_, to| {
+        asked += 1;
+        if to.as_str() == "d" { Answer::Fails(CallFailure::NotLinked) } else { Answer::reply(&says(to, asked)) }
+    });
+    let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
+    Quorum::new(transport, ledger, members, Arc::default())
+}
+
+fn says_counts(member: &NodeName, pings: u64) -> MemberSays {
+    let voice = Voice { epoch: node(member.as_str()).incarnation, known: BTreeMap::new() };
+    MemberSays::Counts(voice, counts(&[("b", pings)]))
+}
+
+fn names(names: &[&str]) -> std::collections::BTreeSet<NodeName> {
+    names.iter().map(|name| node(name).name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_says_whose_word_it_is_and_who_cannot_be_reached() {
+    let quorum = quorum_of_an_outsider(|member, _| says_counts(member, 3)).await;
+    let read = quorum.read(Agreement::Values, Instant::now() + Duration::from_secs(5), |_| ()).await.unwrap();
+    assert_eq!((read.total(), read.holders(), read.missing()), (3, &names(&["b", "c"]), &names(&["d"])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_in_the_place_of_another_node_says_whose_word_it_was_there() {
+    // They differ, so a member must write back; that one reaches d.
+    let quorum = quorum_of_an_outsider(|member, asked| match asked {
+        0..=3 => says_counts(member, if member.as_str() == "b" { 3 } else { 4 }),
+        _ => MemberSays::Agreed(Ok((counts(&[("b", 4)]), names(&["b", "d"])))),
+    })
+    .await;
+    let read = quorum.read(Agreement::Values, Instant::now() + Duration::from_secs(5), |_| ()).await.unwrap();
+    assert_eq!((read.total(), read.holders(), read.missing()), (4, &names(&["b", "d"]), &names(&[])));
+}

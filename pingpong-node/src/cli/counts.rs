@@ -44,6 +44,11 @@ pub(super) enum CountsError {
         "`init` makes the store in the node's data directory, and none is configured: set data, or start the node with --init"
     )]
     NoData,
+    #[error(
+        "`--forget-store` sets the file of counts aside, and the node has none: no data directory is configured, and each start begins with nothing; \
+         set data, or start it without --forget-store"
+    )]
+    NothingToForget,
     #[error("{0}")]
     Incarnation(String),
     #[error(
@@ -71,6 +76,9 @@ pub(super) async fn open(settings: &Settings, node: &Node, start: Start) -> Resu
         tracing::warn!(members = members.len(), "an even number of members tolerates no more than one less");
     }
     let Some(path) = settings.counts_file() else {
+        if start == Start::Forget {
+            return Err(CountsError::NothingToForget);
+        }
         let options = LedgerOptions { members, init: start == Start::First, ..LedgerOptions::default() };
         return Ok(Ledger::open(MemoryStore, node, options).await?);
     };

@@ -45,6 +45,8 @@ pub(super) enum Operate {
     ///
     /// It answers with the slot that counts them, NODE@EPOCH: the epoch is the node's incarnation when its store was created. Pings that
     /// are counted, and that no majority has confirmed in time, must not be sent again: `confirm` asks for them.
+    ///
+    /// Before its first ping a node with a data directory asks the others what they have seen of its store: a round trip, or 2 s if one is silent.
     Ping {
         /// How many pings.
         #[arg(value_name = "COUNT", default_value_t = 1)]
@@ -52,7 +54,7 @@ pub(super) enum Operate {
         /// Pings a second; without it all at once.
         #[arg(long, value_name = "R", value_parser = rate)]
         rate: Option<f64>,
-        /// What must be certain of them before they are answered.
+        /// What must be certain of them before they are answered: the more, the longer it takes.
         #[arg(long, value_name = "LEVEL", value_enum, default_value_t = AckLevel::Local)]
         ack: AckLevel,
         /// How long to wait for a majority.
@@ -90,7 +92,7 @@ pub(super) enum Operate {
     },
     /// Asks every consumer what it has counted, and fails if one does not answer; or, with a level, gives one answer and what it is worth.
     Counts {
-        /// Who is asked, and so what the answer is worth.
+        /// Who is asked, and so what the answer is worth, and costs. It says from whom it is, who is missing, as of when, and whether exact.
         #[arg(long, value_name = "LEVEL", value_enum)]
         read: Option<ReadLevel>,
         /// How long to wait for the answers.
@@ -183,6 +185,7 @@ fn failed(error: &ClientError) -> Outcome {
     complain(error);
     match error {
         ClientError::Unreachable { .. } => Outcome::Unreachable,
+        ClientError::Failed(failure) if failure.kind == FailureKind::Unknown => Outcome::Unknown,
         _ => Outcome::Failed,
     }
 }
@@ -279,10 +282,8 @@ fn show(answer: &Answer, json: bool) -> Outcome {
             (if json { say_json(answer) } else { say(&text) }, true)
         }
         Answer::Stopping {} => (if json { say_json(answer) } else { say("it leaves the cluster\n") }, true),
-        Answer::Failed(failure) => {
-            let said = complain(failure);
-            return if failure.kind == FailureKind::Unknown { Outcome::Unknown } else { said };
-        }
+        // A client makes an error of it.
+        Answer::Failed(failure) => return complain(failure),
     };
     if ok { said } else { Outcome::Failed }
 }
@@ -400,32 +401,56 @@ const fn of_worth(worth: Worth) -> &'static str {
 }
 
 fn of_read(read: &CountsRead) -> String {
-    let is_local = read.level == ReadLevel::Local;
-    let heard = |value: &ValueRead| match value.heard_ms {
-        Some(0) => "now".to_owned(),
-        Some(millis) => format!("{} ago", humantime::format_duration(Duration::from_secs(millis.div_ceil(1_000)))),
-        None => "not in this life".to_owned(),
+    let has_age = read.values.iter().any(|value| value.worth == Worth::AtLeast);
+    let heard = |value: &ValueRead| match (value.worth, value.heard_ms) {
+        (Worth::AtLeast, None) => "not in this life".to_owned(),
+        (Worth::AtLeast, Some(millis)) if millis > 0 => {
+            format!("{} ago", humantime::format_duration(Duration::from_secs(millis.div_ceil(1_000))))
+        }
+        _ => "now".to_owned(),
     };
     let rows = read.values.iter().map(|value| {
         let mut row = vec![value.node.to_string(), value.pings.to_string(), of_worth(value.worth).to_owned()];
-        row.extend(is_local.then(|| heard(value)));
+        row.extend(has_age.then(|| heard(value)));
         row
     });
     let mut total = vec!["total".to_owned(), read.total.to_string(), of_worth(read.worth).to_owned()];
-    total.extend(is_local.then(String::new));
-    let head: &[&str] = if is_local { &["producer", "pings", "", "heard of"] } else { &["producer", "pings", ""] };
+    total.extend(has_age.then(String::new));
+    let head: &[&str] = if has_age { &["producer", "pings", "", "heard of"] } else { &["producer", "pings", ""] };
     let mut text = table(head, rows.chain([total]).collect::<Vec<_>>());
     if read.recovering {
         text += &format!("{}\n", styled(BAD, "this node has lost its store, and has not recovered yet"));
     }
+    let list = |names: &[NodeName]| names.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    let (from, missing) = match read.level {
+        ReadLevel::Local => ("from this node alone", "did not answer"),
+        ReadLevel::Fresh => ("from all who answered", "did not answer"),
+        ReadLevel::Majority | ReadLevel::Snapshot => ("from members that hold it", "members that cannot be reached"),
+    };
+    text += &format!("{from}: {}\n", if read.from.is_empty() { "nobody".to_owned() } else { list(&read.from) });
     if !read.missing.is_empty() {
-        let missing: Vec<&str> = read.missing.iter().map(NodeName::as_str).collect();
-        text += &format!("did not answer: {}\n", styled(BAD, missing.join(", ")));
+        text += &format!("{missing}: {}\n", styled(BAD, list(&read.missing)));
     }
-    if !is_local {
-        text += &styled(DIM, format!("as of an instant within the {} ms that it took\n", read.took_ms));
+    text + &styled(DIM, format!("{}\n", as_of(read)))
+}
+
+/// When the numbers were so.
+fn as_of(read: &CountsRead) -> String {
+    let took = read.took_ms;
+    match read.level {
+        ReadLevel::Local => "as of when each producer was heard of, or later: it may have pinged since".to_owned(),
+        ReadLevel::Fresh if read.worth == Worth::Exact => {
+            format!("as of an instant within the read, which took {took} ms; the total as well")
+        }
+        ReadLevel::Fresh => format!(
+            "what is exact: as of an instant within the read, which took {took} ms; what is at least so much: as of when its producer was heard \
+             of, or later"
+        ),
+        ReadLevel::Majority => format!(
+            "each number, and the total, as of an instant of its own within the read, which took {took} ms; `--read snapshot` gives all of one"
+        ),
+        ReadLevel::Snapshot => format!("all as of one instant within the read, which took {took} ms"),
     }
-    text
 }
 
 fn of_called(nodes: &[CalledNode]) -> String {

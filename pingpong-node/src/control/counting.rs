@@ -111,7 +111,8 @@ pub(super) async fn read(desk: &Desk, level: ReadLevel, deadline: Duration) -> R
         ReadLevel::Local => CountsRead::local(&desk.mesh.node().name, exercise.local()),
         ReadLevel::Fresh => {
             let read = exercise.fresh(deadline).await.map_err(|error| refused(&error))?;
-            CountsRead::fresh(read, began.elapsed())
+            let took = began.elapsed();
+            CountsRead::fresh(&desk.mesh.node().name, read, &exercise.local().contact, took)
         }
         ReadLevel::Majority => {
             let read = exercise.majority(deadline).await.map_err(|error| refused(&error))?;

@@ -10,6 +10,7 @@ use tokio::process::{Child, ChildStderr, Command};
 
 /// A wait that takes longer shows that something hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+const MEMBERS: [&str; 3] = ["n1", "n2", "n3"];
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_pingpong-node");
 
 /// Must be ready before long.
@@ -137,6 +138,42 @@ impl Cluster {
     /// Asks a node, whether what it answers counts as success or not.
     pub(crate) async fn ask_any(&self, name: &str, arguments: &[&str]) -> Value {
         self.asked(name, &[arguments, &["--json"]].concat()).await.json()
+    }
+
+    /// Members n1, n2, n3 with stores, all linked, and all of them vote. More is added to their configurations.
+    pub(crate) async fn members(&self, tables: &str) -> [Running; 3] {
+        let mut seeds = "seeds = []".to_owned();
+        let mut running = Vec::new();
+        for (linked, name) in MEMBERS.into_iter().enumerate() {
+            let top =
+                format!("members = [\"n1\", \"n2\", \"n3\"]\ndata = \"{name}.data\"\n{seeds}\nmin_links = {linked}");
+            self.configure(name, &top, tables);
+            self.run(&["init", "-c", &format!("{name}.toml")]).await.ok();
+            running.push(self.start(name).await);
+            if linked == 0 {
+                seeds = format!("seeds = [\"{}\"]", self.address(name).await);
+            }
+        }
+        for name in MEMBERS {
+            self.until(name, "status", |status| status["links"] == 2 && status["store"]["recovering"] == false).await;
+        }
+        running.try_into().ok().unwrap()
+    }
+
+    /// Asks a node until it answers that; its answer.
+    pub(crate) async fn until(&self, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let found = async {
+            loop {
+                last = self.ask_any(name, &what.split(' ').collect::<Vec<_>>()).await;
+                if is_so(&last) {
+                    return;
+                }
+            }
+        };
+        let found = tokio::time::timeout(LONG, found).await;
+        assert!(found.is_ok(), "{name} never answers `{what}` so, but {last}");
+        last
     }
 
     /// Two nodes that are linked.

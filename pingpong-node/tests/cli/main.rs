@@ -5,5 +5,7 @@
 mod certs;
 mod cluster;
 mod config;
+mod counts;
 mod faults;
+mod levels;
 mod operate;

@@ -57,7 +57,10 @@ pub(crate) async fn scenario_16_what_a_majority_acknowledged_any_two_of_three_ha
         let others: Vec<_> = [&x, &y, &z].into_iter().filter(|actor| actor.node.name() != out.node.name()).collect();
         world.cut_off(out, &others).await;
         for actor in &others {
-            assert_eq!(actor.reads().await.unwrap().value(&node("y")), round as u128 + 1);
+            let read = actor.reads().await.unwrap();
+            assert_eq!(read.value(&node("y")), round as u128 + 1);
+            let theirs = others.iter().map(|actor| actor.node.name()).collect();
+            assert_eq!((read.holders(), read.missing()), (&theirs, &[out.node.name()].into()));
         }
         world.heal(&[&x, &y, &z]).await;
     }

@@ -106,6 +106,7 @@ pub(crate) async fn scenario_26_fresh_says_who_is_missing_and_what_is_exact(c: &
     let whole = fresh(&x, x.patience).await;
     assert_eq!(whole.values, [("x", 1), ("y", 2), ("z", 3)].map(|(name, pings)| (node(name), Exact(pings))).into());
     assert!(whole.is_complete() && whole.total == 6 && whole.missing.is_empty());
+    assert_eq!(whole.answered, ["x", "y", "z"].map(node).into());
     // What a node pings is exact at once, also where nobody has told it yet.
     let (y_pings, x_reads) = (y.pings(1).await.count, fresh(&x, x.patience).await);
     assert_eq!(x_reads.values[&node("y")], Exact(u128::from(y_pings)));
@@ -120,6 +121,7 @@ pub(crate) async fn scenario_26_fresh_says_who_is_missing_and_what_is_exact(c: &
             let expected = [("x", Exact(1)), ("y", Exact(3)), ("z", AtLeast(3))];
             assert_eq!(read.values, expected.map(|(name, value)| (node(name), value)).into());
             assert_eq!((read.missing.clone(), read.total), ([node("z")].into(), 7));
+            assert_eq!(read.answered, [node("x"), node("y")].into());
             assert!(!read.is_complete());
         }
         assert_eq!(of_z.missing, [node("x"), node("y")].into());

@@ -22,7 +22,7 @@ use super::counts::Counts;
 use super::ledger::Ledger;
 use super::members::{Members, Voice, Voices};
 use super::messages::{Agreement, Ask, MemberSays};
-use super::read::ReadError;
+use super::read::{MajorityRead, ReadError};
 use super::settings::Settings;
 use crate::name::NodeName;
 use crate::node::Incarnation;
@@ -157,7 +157,7 @@ impl Quorum {
         until: Instant,
         patience: Patience,
         have: impl Fn(usize) + Send,
-    ) -> Result<(), ReadError> {
+    ) -> Result<BTreeSet<NodeName>, ReadError> {
         let mut poll = Poll::new(self, until);
         let (mut unable, mut whole) = (Unable::default(), BTreeSet::new());
         for member in self.members.names().iter().filter(|member| !voices.of().any(|of| of == *member)) {
@@ -170,7 +170,7 @@ impl Quorum {
             }
             have(voices.len());
             if voices.len() >= self.need() {
-                return Ok(());
+                return Ok(voices.of().cloned().collect());
             }
             let Some(Said { member, outcome }) = poll.next().await else {
                 return Err(self.late(voices.len(), &unable));
@@ -194,11 +194,16 @@ impl Quorum {
         }
     }
 
-    /// What a majority agrees on.
+    /// What a majority agrees on. `have` is told how many have answered.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub(super) async fn read(&self, agreement: Agreement, until: Instant) -> Result<Arc<Counts>, ReadError> {
+    pub(super) async fn read(
+        &self,
+        agreement: Agreement,
+        until: Instant,
+        have: impl Fn(usize) + Send + Sync,
+    ) -> Result<MajorityRead, ReadError> {
         self.reachable()?;
         let unstable = |error| match (error, agreement) {
             (ReadError::DeadlinePassed { .. }, Agreement::Snapshot) => ReadError::Unstable,
@@ -207,10 +212,10 @@ impl Quorum {
         let node = self.transport.node();
         let mut backoff = Backoff::new(self.settings.member_again_least, self.settings.member_again_most, &node);
         let mut rounds = 0;
-        let mut collected = self.collect(agreement, until).await?;
+        let mut collected = self.collect(agreement, until, &have).await?;
         loop {
             let (merged, replies) = match collected {
-                Collected::Agreed(counts) => return Ok(counts),
+                Collected::Agreed(counts, holders) => return Ok(self.shown(counts, holders)),
                 Collected::Differ(merged, replies) => (merged, replies),
             };
             if !self.members.has(&self.transport.node().name) {
@@ -220,9 +225,9 @@ impl Quorum {
             let mut voices = Voices::default();
             let holders = replies.into_iter().filter(|(_, (_, counts))| *counts == merged);
             holders.for_each(|(member, (voice, _))| voices.add(member, voice));
-            self.hold(&lacks, voices, until, Patience::None, |_| ()).await.map_err(unstable)?;
+            let holders = self.hold(&lacks, voices, until, Patience::None, &have).await.map_err(unstable)?;
             if agreement == Agreement::Values {
-                return Ok(merged);
+                return Ok(self.shown(merged, holders));
             }
             // Rounds without a pause would keep the members from getting anywhere.
             let again = Instant::now() + backoff.delay(rounds);
@@ -231,12 +236,17 @@ impl Quorum {
             }
             tokio::time::sleep_until(again).await;
             rounds = rounds.saturating_add(1);
-            collected = self.collect(agreement, until).await.map_err(unstable)?;
+            collected = self.collect(agreement, until, &have).await.map_err(unstable)?;
         }
     }
 
     /// Asks until a majority has answered, and says whether they said the same.
-    async fn collect(&self, agreement: Agreement, until: Instant) -> Result<Collected, ReadError> {
+    async fn collect(
+        &self,
+        agreement: Agreement,
+        until: Instant,
+        have: impl Fn(usize) + Send,
+    ) -> Result<Collected, ReadError> {
         let mine = self.ledger.published();
         let mut poll = Poll::new(self, until);
         let ask = || Ask::Read(mine.sum);
@@ -251,12 +261,13 @@ impl Quorum {
                 replies.remove(&outdated);
                 poll.ask_again(&outdated, ask());
             }
+            have(voices.len());
             let mut next = None;
             if voices.len() >= self.need() {
                 let collected = Collected::of(replies.clone(), self.need());
                 // Two that agree and one that lags behind are a snapshot, whoever answered first.
                 let is_done = agreement == Agreement::Values || voices.len() == self.members.len();
-                if is_done || matches!(collected, Collected::Agreed(_)) {
+                if is_done || matches!(collected, Collected::Agreed(..)) {
                     return Ok(collected);
                 }
                 next = tokio::time::timeout(STRAGGLERS, poll.next()).await.ok().flatten();
@@ -296,7 +307,7 @@ impl Quorum {
 
     /// A node that is no member does not write back: a member reads in its place. One may be cut off from the others, so all of them are
     /// asked, one after the other.
-    async fn ask_to_agree(&self, agreement: Agreement, until: Instant) -> Result<Arc<Counts>, ReadError> {
+    async fn ask_to_agree(&self, agreement: Agreement, until: Instant) -> Result<MajorityRead, ReadError> {
         let mut poll = Poll::new(self, until);
         let mut last = None;
         loop {
@@ -307,7 +318,9 @@ impl Quorum {
                     poll.ask(member, Ask::Agree(agreement));
                 }
                 match poll.next().await.map(|said| said.outcome) {
-                    Some(Ok((_, MemberSays::Agreed(Ok(agreed))))) => return Ok(Arc::new(agreed)),
+                    Some(Ok((_, MemberSays::Agreed(Ok((counts, holders)))))) => {
+                        return Ok(self.shown(Arc::new(counts), holders));
+                    }
                     Some(Ok((_, MemberSays::Agreed(Err(error))))) => last = Some(error),
                     None => return Err(last.unwrap_or_else(|| self.late(0, &Unable::default()))),
                     Some(other) => tracing::debug!(%member, ?other, "does not read for this node"),
@@ -318,6 +331,20 @@ impl Quorum {
         }
     }
 
+    /// What these members hold, and who cannot be reached beside them.
+    fn shown(&self, counts: Arc<Counts>, holders: BTreeSet<NodeName>) -> MajorityRead {
+        let (_, mut missing) = self.by_reach();
+        missing.retain(|member| !holders.contains(member));
+        MajorityRead { counts, holders, missing }
+    }
+
+    /// The members that can be reached from this node, itself included, and those that cannot.
+    fn by_reach(&self) -> (BTreeSet<NodeName>, BTreeSet<NodeName>) {
+        let (own, linked) = (self.transport.node().name, self.transport.list());
+        let can_be_reached = |member: &NodeName| *member == own || linked.iter().any(|node| node.name == *member);
+        self.members.names().iter().cloned().partition(can_be_reached)
+    }
+
     /// The time is over; what stood in the way says more than that.
     fn late(&self, have: usize, unable: &Unable) -> ReadError {
         let mismatch = unable.mismatch.values().next().cloned();
@@ -326,10 +353,7 @@ impl Quorum {
 
     /// Whether a majority is possible with those who can be reached now, without those that are known not to help.
     fn possible(&self, unable: &Unable) -> Result<(), ReadError> {
-        let (own, linked) = (self.transport.node().name, self.transport.list());
-        let can_be_reached = |member: &NodeName| *member == own || linked.iter().any(|node| node.name == *member);
-        let (here, missing): (BTreeSet<_>, BTreeSet<_>) =
-            self.members.names().iter().cloned().partition(can_be_reached);
+        let (here, missing) = self.by_reach();
         let need = self.need();
         if here.len() < need {
             return Err(ReadError::Unavailable { have: here.len(), need, missing });
@@ -349,8 +373,8 @@ impl Quorum {
 
 /// What a majority said.
 enum Collected {
-    /// All the same.
-    Agreed(Arc<Counts>),
+    /// All the same, of these members.
+    Agreed(Arc<Counts>, BTreeSet<NodeName>),
     /// Not the same; together it is this.
     Differ(Arc<Counts>, BTreeMap<NodeName, (Voice, Arc<Counts>)>),
 }
@@ -362,7 +386,8 @@ impl Collected {
         let counts: Vec<&Arc<Counts>> = replies.values().map(|(_, counts)| counts).collect();
         let agreed = counts.iter().find(|one| counts.iter().filter(|other| same(one, other)).count() >= need);
         if let Some(agreed) = agreed {
-            return Self::Agreed(Arc::clone(agreed));
+            let holders = replies.iter().filter(|(_, (_, counts))| same(counts, agreed));
+            return Self::Agreed(Arc::clone(agreed), holders.map(|(member, _)| member.clone()).collect());
         }
         let mut merged = Counts::new();
         for counts in counts {
