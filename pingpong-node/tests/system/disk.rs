@@ -40,16 +40,17 @@ async fn a_node_whose_log_cannot_be_written_works_and_ends_as_any_other() {
 }
 
 /// A small disk of its own, which is taken away when it is dropped.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// The error is the reason why there is none: even root may not be allowed to mount, as in most containers.
-    async fn mount(at: PathBuf) -> Result<Self, String> {
+    pub(crate) async fn mount(at: PathBuf, mebibytes: u32) -> Result<Self, String> {
         if let Some(reason) = without_root() {
             return Err(reason);
         }
         fs::create_dir(&at).unwrap();
-        let mount = ["-t", "tmpfs", "-o", "size=1m", "none", at.to_str().unwrap()];
+        let size = format!("size={mebibytes}m");
+        let mount = ["-t", "tmpfs", "-o", &size, "none", at.to_str().unwrap()];
         let mounted =
             tokio::process::Command::new("mount").args(mount).output().await.map_err(|error| error.to_string())?;
         match mounted.status.success() {
@@ -59,15 +60,18 @@ impl Disk {
     }
 
     /// Until not a byte more fits.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         let ballast = self.0.join("ballast");
         let mut file = File::create(&ballast).unwrap();
-        let full = loop {
-            if let Err(error) = file.write_all(&[b'.'; 512]) {
-                break error.kind();
-            }
-        };
-        assert_eq!(full, ErrorKind::StorageFull);
+        // The large ones for speed, the small ones for the rest.
+        for block in [65_536, 512] {
+            let full = loop {
+                if let Err(error) = file.write_all(&vec![b'.'; block]) {
+                    break error.kind();
+                }
+            };
+            assert_eq!(full, ErrorKind::StorageFull);
+        }
         ballast
     }
 }
@@ -87,7 +91,7 @@ fn log_at(path: &Path) -> Stdio {
 #[tokio::test]
 async fn a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incarnation() {
     let lab = Lab::new();
-    let disk = match Disk::mount(lab.path("disk")).await {
+    let disk = match Disk::mount(lab.path("disk"), 1).await {
         Ok(disk) => disk,
         Err(reason) => {
             return skip("a_disk_that_is_full_stops_no_node_and_lets_none_start_without_its_incarnation", &reason);

@@ -1,5 +1,5 @@
-//! Processes that count, over QUIC and with files, and a nemesis: `kill -9`, stops, cuts, partitions and lost files at random, for as long as
-//! `NEMESIS_SECONDS` in the environment says; 60 s if it says nothing. `NEMESIS_SEED` draws the same faults again, at about the same time.
+//! Processes that count, over QUIC and with files, and a nemesis: `kill -9`, stops, cuts, partitions, delays, full disks and lost files at
+//! random, for as long as `NEMESIS_SECONDS` in the environment says; 60 s if it says nothing. `NEMESIS_SEED` draws the same faults again, at about the same time.
 //!
 //! Clients of all nodes ping and read at all levels meanwhile. What they saw is checked as histories of the simulation are: it must be
 //! explained by counts that are kept as promised (`docs/counts.md`). At last all is healed, and all nodes must have the same in their
@@ -40,7 +40,7 @@ async fn what_clients_see_of_processes_is_right_whatever_happens_to_them() {
     let mut world = World::start().await;
     world.calm().await;
     let clients = Clients::start(&world, seed);
-    let mut nemesis = Nemesis::new(StdRng::seed_from_u64(seed));
+    let mut nemesis = Nemesis::new(StdRng::seed_from_u64(seed), &world);
     let (began, length) = (Instant::now(), Duration::from_secs(seconds));
     while began.elapsed() < length || (seconds >= ENOUGH && !nemesis.has_done_all()) {
         nemesis.next(&mut world).await;

@@ -12,8 +12,9 @@ use pingpong_node::control::{AckLevel, ReadLevel};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -58,6 +59,7 @@ impl Clients {
                     client: Client::of(&machine.name, machine.plan.socket.clone(), &world.record),
                     names: names.clone(),
                     up: machine.up.subscribe(),
+                    door: Arc::clone(&machine.door),
                     silent: silent.subscribe(),
                     random: StdRng::seed_from_u64(seed.wrapping_add(number)),
                     taste,
@@ -84,6 +86,7 @@ struct Run {
     client: Client,
     names: Vec<NodeName>,
     up: watch::Receiver<bool>,
+    door: Arc<RwLock<()>>,
     silent: watch::Receiver<bool>,
     random: StdRng,
     taste: Taste,
@@ -100,7 +103,9 @@ impl Run {
                     _ = self.up.wait_for(|up| *up) => {}
                 }
                 let (ask, patience) = self.draw();
+                let open = self.door.read().await;
                 self.client.ask(&ask, patience).await;
+                drop(open);
                 sleep(millis(self.random.random_range(0..=self.taste.pause))).await;
             }
             sleep(millis(self.random.random_range(50..800))).await;

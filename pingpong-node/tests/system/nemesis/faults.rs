@@ -2,11 +2,16 @@
 //!
 //! A store is lost only when all was well and every member votes: so never more than one at once, as P12 asks for.
 
-use super::world::{Loss, MEMBERS, NODES, World};
+use super::world::{AGAIN, Loss, MEMBERS, NODES, World};
+use crate::client::{Ask, Client};
+use crate::node::{LONG, within};
+use pingpong_conformance::history::What;
+use pingpong_node::control::{AckLevel, ReadLevel};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -16,6 +21,13 @@ const STOPPED: Duration = Duration::from_secs(6);
 const START: Duration = Duration::from_millis(80);
 /// Clients ping in this time, whatever they had in mind.
 const AHEAD: Duration = Duration::from_secs(1);
+
+/// Milliseconds that packets take. Both ways together they may come to more than silence may last.
+const DELAYS: RangeInclusive<u64> = 5..=900;
+/// A ping waits for a majority for so long, while a member loses its disk and recovers.
+const OLD_VOICE: Duration = Duration::from_secs(40);
+/// How often is read what must not be seen yet.
+const READS: usize = 20;
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +60,19 @@ pub(crate) enum Fault {
     Continue,
     /// `kill -9`, and the store is gone.
     Lose,
+    /// Packets take long: on one way, or on all ways from and to a node.
+    Delay,
+    /// They do not any more.
+    Prompt,
+    /// A disk is full.
+    Full,
+    /// A member's disk is replaced by one that is full, until nothing more is counted there.
+    LoseToFull,
+    /// All disks have room.
+    Room,
+    /// A member says that it holds a ping, loses its disk, and recovers from others who have not got that ping yet; then one of those gets it
+    /// (P24). The two words are no majority.
+    OldVoice,
     /// The same of a member that alone with a second one has the last pings, and which comes back where only the third one is: the
     /// second one is cut off then.
     LoseAhead,
@@ -55,7 +80,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Those that do harm. Each happens once before any happens again.
-    pub(crate) const DAMAGE: [Self; 11] = [
+    pub(crate) const DAMAGE: [Self; 15] = [
         Self::Cut,
         Self::HalfCut,
         Self::Isolate,
@@ -67,6 +92,10 @@ impl Fault {
         Self::Stop,
         Self::Lose,
         Self::LoseAhead,
+        Self::Delay,
+        Self::Full,
+        Self::LoseToFull,
+        Self::OldVoice,
     ];
 
     /// How often it comes, compared with others. So many heals that there is mostly a majority.
@@ -75,11 +104,23 @@ impl Fault {
             Self::Start => 8,
             Self::Kill => 6,
             Self::HealAll => 5,
-            Self::Cut | Self::HalfCut => 3,
-            Self::Isolate | Self::Split | Self::Heal | Self::Stop | Self::Lose => 2,
-            Self::Shatter | Self::KillAll | Self::KillStarting | Self::Continue | Self::LoseAhead => 1,
+            Self::Cut | Self::HalfCut | Self::Delay | Self::Room => 3,
+            Self::Isolate | Self::Split | Self::Heal | Self::Stop | Self::Lose | Self::Full => 2,
+            Self::Shatter
+            | Self::KillAll
+            | Self::KillStarting
+            | Self::Continue
+            | Self::LoseAhead
+            | Self::LoseToFull
+            | Self::OldVoice => 1,
+            Self::Prompt => 1,
         }
     }
+}
+
+/// It pings, and has a disk with room.
+fn can_be_filled(world: &World, node: usize) -> bool {
+    world.is_up(node) && !world.is_stopped(node) && !world.is_full(node)
 }
 
 /// Who does it.
@@ -91,8 +132,9 @@ pub(crate) struct Nemesis {
 }
 
 impl Nemesis {
-    pub(crate) fn new(mut random: StdRng) -> Self {
+    pub(crate) fn new(mut random: StdRng, world: &World) -> Self {
         let mut agenda = Fault::DAMAGE.to_vec();
+        agenda.retain(|fault| !matches!(fault, Fault::Full | Fault::LoseToFull) || world.has_disks());
         agenda.shuffle(&mut random);
         Self { random, happened: BTreeMap::new(), agenda }
     }
@@ -128,6 +170,9 @@ impl Nemesis {
             Fault::KillStarting | Fault::Start => any(|world, node| !world.is_up(node)),
             Fault::Stop => any(|world, node| world.is_up(node) && !world.is_stopped(node)),
             Fault::Continue => any(World::is_stopped),
+            Fault::Full => world.has_disks() && any(can_be_filled),
+            Fault::LoseToFull => world.has_disks(),
+            Fault::Room => any(World::is_full),
             _ => true,
         };
         // Half of the time what has not happened yet.
@@ -136,7 +181,7 @@ impl Nemesis {
         {
             return *open;
         }
-        let repairs = [Fault::Heal, Fault::HealAll, Fault::Start, Fault::Continue];
+        let repairs = [Fault::Heal, Fault::HealAll, Fault::Start, Fault::Continue, Fault::Prompt, Fault::Room];
         let all: Vec<Fault> = Fault::DAMAGE.into_iter().chain(repairs).filter(|fault| can_be(*fault)).collect();
         *all.choose_weighted(&mut self.random, |fault| fault.weight()).unwrap()
     }
@@ -174,6 +219,36 @@ impl Nemesis {
                 note(String::new());
                 world.paths(|_, _| fault == Fault::HealAll);
             }
+            Fault::Delay => {
+                let delay = Duration::from_millis(self.random.random_range(DELAYS));
+                if self.random.random_bool(0.5) {
+                    note(format!(" {any} -> {other}: {delay:?}"));
+                    world.slow(any, other, delay);
+                } else {
+                    note(format!(" {any}: {delay:?}"));
+                    for node in (0..NODES).filter(|node| *node != any) {
+                        world.slow(any, node, delay);
+                        world.slow(node, any, delay);
+                    }
+                }
+            }
+            Fault::Prompt => {
+                note(String::new());
+                world.prompt();
+            }
+            Fault::Full => {
+                let node = self.one((0..NODES).filter(|node| can_be_filled(world, *node)));
+                world.fill(node);
+            }
+            Fault::LoseToFull => {
+                let (victim, loss) = (any % MEMBERS, self.loss());
+                world.calm().await;
+                world.record.note(format!("LoseToFull {victim}: {loss:?}"));
+                world.lose(victim, loss, |_, _| true).await;
+                world.fill(victim);
+                world.exhaust(victim).await;
+            }
+            Fault::Room => (0..NODES).for_each(|node| world.make_room(node)),
             Fault::Kill => {
                 let node = self.one((0..NODES).filter(|node| world.is_up(*node)));
                 world.kill(node).await;
@@ -204,6 +279,7 @@ impl Nemesis {
                 world.record.note(format!("Lose {victim}: {loss:?}"));
                 world.lose(victim, loss, |_, _| true).await;
             }
+            Fault::OldVoice => self.old_voice(world).await,
             Fault::LoseAhead => {
                 let mut members: Vec<usize> = (0..MEMBERS).collect();
                 members.shuffle(&mut self.random);
@@ -217,6 +293,42 @@ impl Nemesis {
                 sleep(AHEAD).await;
             }
         }
+    }
+
+    async fn old_voice(&mut self, world: &mut World) {
+        let mut members: Vec<usize> = (0..MEMBERS).collect();
+        members.shuffle(&mut self.random);
+        let [victim, late, third] = members[..] else { unreachable!("there are three") };
+        let (writer, loss) = (MEMBERS, self.loss());
+        let one_of = |pairs: [(usize, usize); 2]| {
+            move |one, other| pairs.contains(&(one, other)) || pairs.contains(&(other, one))
+        };
+        world.calm().await;
+        world.record.note(format!("OldVoice {victim}, {late} is late: {loss:?}"));
+        // What only the writer hears of it nobody else would believe, when the disk is lost.
+        let quiet = world.hush(victim).await;
+        world.paths(one_of([(writer, victim), (late, third)]));
+        // It does not know yet that it is cut off, or it would refuse.
+        let machine = &world.machines[writer];
+        let mut client = Client::of(&machine.name, machine.plan.socket.clone(), &world.record);
+        let ping = tokio::spawn(async move { client.ask(&Ask::Ping(AckLevel::Majority), OLD_VOICE).await });
+        sleep(AHEAD).await;
+        world.lose(victim, loss, |one, other| one != writer && other != writer).await;
+        world.votes(victim).await;
+        let pinged = world.values(writer).await.get(&world.machines[writer].name).copied().unwrap_or_default();
+        world.paths(one_of([(writer, late), (victim, third)]));
+        world.knows(late, writer, pinged).await;
+        // If it is acknowledged now, these two must not read less.
+        let machine = &world.machines[third];
+        let mut reader = Client::of(&machine.name, machine.plan.socket.clone(), &world.record);
+        for _ in 0..READS {
+            reader.ask(&Ask::Read(ReadLevel::Majority, What::All), AHEAD).await;
+            sleep(AGAIN).await;
+        }
+        world.paths(|_, _| true);
+        let outcome = within(LONG, "the ping has its answer", ping).await.unwrap();
+        world.record.note(format!("OldVoice: {outcome:?}"));
+        drop(quiet);
     }
 
     fn loss(&mut self) -> Loss {

@@ -57,7 +57,7 @@ async fn files_agree(world: &mut World) {
     for machine in &world.machines {
         // A copy: it is not opened by anybody who counts.
         let copy = machine.plan.file("copy.redb");
-        fs::copy(machine.plan.data().join("counts.redb"), &copy).unwrap();
+        fs::copy(machine.data.join("counts.redb"), &copy).unwrap();
         let owner = Owner { cluster: ClusterName::new("test").unwrap(), node: machine.name.clone() };
         let mut store = FileStore::open(&copy, &owner, Incarnation::default()).unwrap();
         let kept = store.load().await.unwrap().expect("it has counted");

@@ -2,17 +2,22 @@
 //!
 //! Only what is in here touches a process, and it says so in the record. Whoever ends without being told to is found when it is killed.
 
+use crate::client::{Ask, Client};
+use crate::disk::Disk;
 use crate::lab::{Lab, Plan, write_report};
+use crate::lan::skip;
 use crate::node::{LONG, Node, within};
 use crate::record::Record;
 use crate::relay::Relay;
+use pingpong_conformance::history::Outcome;
 use pingpong_node::NodeName;
-use pingpong_node::control::{Answer, NodeStatus, ReadLevel, Request};
+use pingpong_node::control::{AckLevel, Answer, NodeStatus, ReadLevel, Request};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
 use tokio::time::sleep;
 
 /// The first ones vote; the last one only counts and reads.
@@ -20,6 +25,11 @@ pub(crate) const NODES: usize = 4;
 pub(crate) const MEMBERS: usize = 3;
 /// How often something is looked at that tells of itself to nobody.
 pub(crate) const AGAIN: Duration = Duration::from_millis(100);
+
+/// What a node's disk takes, where it can have one of its own: many times what it needs.
+const DISK_MEBIBYTES: u32 = 32;
+/// A store's log has some five hundred records, each of a group of pings.
+const MORE_THAN_THE_LOG: usize = 10_000;
 
 /// How a node's counts are lost.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +49,12 @@ pub(crate) struct Machine {
     pub(crate) node: Option<Node>,
     /// Whether there is somebody to ask.
     pub(crate) up: watch::Sender<bool>,
+    /// Clients ask only while nobody has closed it.
+    pub(crate) door: Arc<RwLock<()>>,
+    pub(crate) data: PathBuf,
+    disk: Option<Disk>,
+    /// What fills the disk.
+    ballast: Option<PathBuf>,
     /// Since when, if it is.
     stopped: Option<Instant>,
     /// What its former lives said.
@@ -68,13 +84,16 @@ impl World {
         for (at, plan) in plans.into_iter().enumerate() {
             let others = relay.places.iter().enumerate().filter(|(other, _)| *other != at);
             let seeds: Vec<String> = others.map(|(_, place)| place.to_string()).collect();
-            let plan = plan.with_data().with("members", &members).with("seeds", seeds.join(","));
+            let disk = disk(lab.path(&format!("{}.disk", plan.name))).await;
+            let data = if disk.is_some() { plan.file(&format!("{}.disk/data", plan.name)) } else { plan.data() };
+            let plan = plan.with("data", data.display()).with("members", &members).with("seeds", seeds.join(","));
             // Not a line for each request.
             let level = "info,pingpong_core::exercise::quorum::recovery=debug,pingpong_node::control=warn";
             let plan = plan.with("advertise", relay.places[at]).with("log-level", level);
             plan.init().await;
             let (name, up) = (NodeName::new(&plan.name).unwrap(), watch::Sender::new(false));
-            machines.push(Machine { name, plan, node: None, up, stopped: None, log: String::new() });
+            let (door, log) = (Arc::default(), String::new());
+            machines.push(Machine { name, plan, node: None, up, door, data, disk, ballast: None, stopped: None, log });
         }
         let mut world =
             Self { record: Arc::new(Record::new()), machines, kills: 0, losses: BTreeMap::new(), relay, _lab: lab };
@@ -90,6 +109,56 @@ impl World {
 
     pub(crate) fn is_stopped(&self, node: usize) -> bool {
         self.machines[node].stopped.is_some()
+    }
+
+    /// Whether disks can be filled.
+    pub(crate) fn has_disks(&self) -> bool {
+        self.machines.iter().all(|machine| machine.disk.is_some())
+    }
+
+    pub(crate) fn is_full(&self, node: usize) -> bool {
+        self.machines[node].ballast.is_some()
+    }
+
+    /// Fills the disk of a node. A store that has grown already goes on counting all the same.
+    pub(crate) fn fill(&mut self, node: usize) {
+        let machine = &mut self.machines[node];
+        self.record.note(format!("{}: its disk is full", machine.name));
+        machine.ballast = machine.disk.as_ref().map(Disk::fill);
+    }
+
+    /// Pings a node with a new store on a full disk, until the store takes nothing more: its tables must grow when its log is full.
+    pub(crate) async fn exhaust(&self, node: usize) {
+        let machine = &self.machines[node];
+        let is_told = || self.running(node).said().contains("counts are not stored");
+        let mut client = Client::of(&machine.name, machine.plan.socket.clone(), &self.record);
+        for _ in 0..MORE_THAN_THE_LOG {
+            let outcome = client.ask(&Ask::Ping(AckLevel::Local), LONG).await;
+            // A node that has just started refuses as well.
+            if outcome == Some(Outcome::Refused) && is_told() {
+                return;
+            }
+        }
+        panic!("{} counts more than its disk has room for: {}", machine.name, self.running(node).said());
+    }
+
+    /// There is room again on this node's disk.
+    pub(crate) fn make_room(&mut self, node: usize) {
+        let machine = &mut self.machines[node];
+        if let Some(ballast) = machine.ballast.take() {
+            fs::remove_file(ballast).unwrap();
+            self.record.note(format!("{}: its disk has room", machine.name));
+        }
+    }
+
+    /// How long packets from one node to another take.
+    pub(crate) fn slow(&self, from: usize, to: usize, delay: Duration) {
+        self.relay.delay(from, to, delay);
+    }
+
+    /// All packets arrive at once.
+    pub(crate) fn prompt(&self) {
+        (0..NODES).for_each(|one| (0..NODES).for_each(|other| self.slow(one, other, Duration::ZERO)));
     }
 
     pub(crate) fn way(&self, from: usize, to: usize, open: bool) {
@@ -112,6 +181,8 @@ impl World {
     }
 
     fn launch(&mut self, node: usize, words: &[&str]) {
+        // It does not start on a full disk, as a test of its own says.
+        self.make_room(node);
         let machine = &mut self.machines[node];
         self.record.note(format!("{} is started: {}", machine.name, words.join(" ")));
         machine.node = Some(machine.plan.spawn_as(words));
@@ -177,8 +248,10 @@ impl World {
     pub(crate) async fn heal(&mut self) {
         self.record.note("all is healed".to_owned());
         self.paths(|_, _| true);
+        self.prompt();
         self.go_on(Duration::ZERO).await;
         for node in 0..NODES {
+            self.make_room(node);
             if !self.is_up(node) {
                 self.run(node).await;
             }
@@ -225,11 +298,10 @@ impl World {
         }
         self.kill(victim).await;
         let machine = &self.machines[victim];
-        let data = machine.plan.data();
         match loss {
-            Loss::File => fs::remove_file(data.join("counts.redb")).unwrap(),
-            Loss::Directory => fs::remove_dir_all(data).unwrap(),
-            Loss::Forgotten => {}
+            Loss::File => fs::remove_file(machine.data.join("counts.redb")).unwrap(),
+            Loss::Directory => fs::remove_dir_all(&machine.data).unwrap(),
+            Loss::Forgotten => without_asides(&machine.data),
         }
         self.record.store_lost(machine.name.clone());
         *self.losses.entry(machine.name.clone()).or_default() += 1;
@@ -241,6 +313,47 @@ impl World {
             }
         };
         within(LONG, "the new store is there", begun).await;
+    }
+
+    /// Nobody asks this node for anything until the guard is dropped, and all others know what it has pinged. All is calm.
+    pub(crate) async fn hush(&self, node: usize) -> OwnedRwLockWriteGuard<()> {
+        let machine = &self.machines[node];
+        let closed = within(LONG, "clients have their answers", Arc::clone(&machine.door).write_owned()).await;
+        // What was queued before it is counted before it.
+        let mut client = Client::of(&machine.name, machine.plan.socket.clone(), &self.record);
+        client.ask(&Ask::Ping(AckLevel::Local), LONG).await;
+        let all_know = async {
+            let of = async |at: usize| self.values(at).await.get(&machine.name).copied();
+            let pinged = of(node).await;
+            for other in 0..NODES {
+                while of(other).await != pinged {
+                    sleep(AGAIN).await;
+                }
+            }
+        };
+        within(LONG, "all know what it has pinged", all_know).await;
+        closed
+    }
+
+    /// Waits until a node knows of so many pings of another one.
+    pub(crate) async fn knows(&self, node: usize, of: usize, pings: u128) {
+        let name = &self.machines[of].name;
+        let knows = async {
+            while self.values(node).await.get(name).is_none_or(|known| *known < pings) {
+                sleep(AGAIN).await;
+            }
+        };
+        within(LONG, &format!("{} knows {pings} pings of {name}", self.machines[node].name), knows).await;
+    }
+
+    /// Waits until a member has recovered.
+    pub(crate) async fn votes(&self, node: usize) {
+        let votes = async {
+            while self.running(node).status().await.store.is_none_or(|store| store.recovering) {
+                sleep(AGAIN).await;
+            }
+        };
+        within(LONG, &format!("{} votes", self.machines[node].name), votes).await;
     }
 
     /// Nobody takes the word of a node that is no member for another one's pings. So before a node loses its store, such a node is cut off
@@ -259,6 +372,21 @@ impl World {
                 return;
             }
             sleep(AGAIN).await;
+        }
+    }
+}
+
+/// A small disk, if one can be had here; otherwise none is filled.
+async fn disk(at: PathBuf) -> Option<Disk> {
+    Disk::mount(at, DISK_MEBIBYTES).await.map_err(|reason| skip("the nemesis of full disks", &reason)).ok()
+}
+
+/// Stores that were set aside would fill a small disk in time.
+fn without_asides(data: &Path) {
+    for file in fs::read_dir(data).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_str().unwrap().contains("aside-") {
+            fs::remove_file(path).unwrap();
         }
     }
 }
