@@ -40,8 +40,8 @@ pub enum ReadLevel {
     /// A majority of the members: each value, and the total, right even during a partition. For decisions by the number, a quota for example.
     /// Costs one round trip to the members; a second one, with a sync at some, where they differ. Refused at once on the minority's side.
     Majority,
-    /// The same for all values at one instant. For whoever compares two producers. Costs one round trip to the members, and a sync and more of
-    /// them while they differ; refused on the minority's side as well, and at the deadline while pings never pause.
+    /// The same for all values at one instant. For whoever compares two producers. Costs one round trip to the members; a sync and more
+    /// round trips while they differ. Refused on the minority's side as well, and at the deadline while pings never pause.
     Snapshot,
 }
 

@@ -59,8 +59,8 @@ pub(crate) async fn scenario_16_what_a_majority_acknowledged_any_two_of_three_ha
         for actor in &others {
             let read = actor.reads().await.unwrap();
             assert_eq!(read.value(&node("y")), round as u128 + 1);
-            let theirs = others.iter().map(|actor| actor.node.name()).collect();
-            assert_eq!((read.holders(), read.missing()), (&theirs, &[out.node.name()].into()));
+            let theirs = others.iter().map(|actor| actor.node.name().clone()).collect();
+            assert_eq!((read.holders(), read.missing()), (&theirs, &[out.node.name().clone()].into()));
         }
         world.heal(&[&x, &y, &z]).await;
     }
