@@ -1,4 +1,4 @@
-//! A disk that is really full.
+//! A disk that is really full, or really takes no writes.
 
 use crate::disk::{Model, at, identity, owner, raise};
 use pingpong_core::exercise::{CommitError, Store};
@@ -72,26 +72,63 @@ async fn on_a_small_disk() {
     println!("{refused} refused");
 }
 
-#[test]
-fn a_disk_that_is_full_refuses_and_goes_on_when_there_is_room() {
-    let test = "a_disk_that_is_full_refuses_and_goes_on_when_there_is_room";
+/// Not a test by itself: as after an error of the disk, when Linux takes no more writes.
+#[tokio::test]
+async fn on_a_disk_that_takes_no_writes() {
+    let Some(disk) = std::env::var_os(PATH) else { return };
+    let disk = Path::new(&disk);
+    let path = disk.join("counts.redb");
+    FileStore::init(&path, &owner(), identity()).unwrap();
+    let before = fs::read(&path).unwrap();
+    let remounted = |how: &str| Command::new("mount").args(["-o", how]).arg(disk).status().unwrap().success();
+    assert!(remounted("remount,ro"));
+    for _ in 0..2 {
+        let error = FileStore::open(&path, &owner(), at(2)).unwrap_err();
+        assert!(matches!(error, FileStoreError::Io { what: "opened", .. }), "{error}");
+        let words = error.to_string();
+        assert!(words.contains("counts.redb") && words.contains("Read-only file system"), "{words}");
+        // What may be read can be checked.
+        FileStore::check(&path, &owner()).unwrap();
+        assert!(fs::read(&path).unwrap() == before);
+    }
+    let other = disk.join("other.redb");
+    let error = FileStore::init(&other, &owner(), identity()).unwrap_err().to_string();
+    assert!(error.contains("other.redb") && error.contains("Read-only file system"), "{error}");
+    assert!(remounted("remount,rw"));
+    FileStore::open(&path, &owner(), at(2)).unwrap();
+    println!("refused, and opened");
+}
+
+/// Runs one of these where a small disk is mounted, and looks for what it says at its end. The mount is seen by that process alone, and goes
+/// with it.
+fn on_a_disk_of_its_own(test: &str, inner: &str, says: &str) {
     let disk = tempfile::tempdir().unwrap();
-    // The mount is seen by that process alone, and goes with it.
     let script = "mount -t tmpfs -o size=8m none \"$0\" && exec \"$@\"";
-    let mut inner = Command::new("unshare");
-    inner.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(disk.path());
-    let probe = Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", script])
-        .arg(disk.path())
-        .arg("true")
-        .output();
-    match probe {
+    let mounted = || {
+        let mut mounted = Command::new("unshare");
+        mounted.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(disk.path());
+        mounted
+    };
+    match mounted().arg("true").output() {
         Err(error) => return skip(test, &format!("unshare: {error}")),
         Ok(done) if !done.status.success() => return skip(test, String::from_utf8_lossy(&done.stderr).trim()),
         Ok(_) => {}
     }
-    inner.arg(std::env::current_exe().unwrap()).args(["--exact", "full::on_a_small_disk", "--nocapture"]);
-    let done = inner.env(PATH, disk.path()).output().unwrap();
+    let mut run = mounted();
+    run.arg(std::env::current_exe().unwrap()).args(["--exact", inner, "--nocapture"]);
+    let done = run.env(PATH, disk.path()).output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.contains("9 refused"), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && said.contains(says), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_disk_that_is_full_refuses_and_goes_on_when_there_is_room() {
+    let test = "a_disk_that_is_full_refuses_and_goes_on_when_there_is_room";
+    on_a_disk_of_its_own(test, "full::on_a_small_disk", "9 refused");
+}
+
+#[test]
+fn a_file_on_a_disk_that_takes_no_writes_is_refused_and_left_as_it_is() {
+    let test = "a_file_on_a_disk_that_takes_no_writes_is_refused_and_left_as_it_is";
+    on_a_disk_of_its_own(test, "full::on_a_disk_that_takes_no_writes", "refused, and opened");
 }
