@@ -59,6 +59,11 @@ pub(crate) fn producer_dies() -> Catchup {
     Catchup { faults, producer_may_die: true, rules: Rules::ALL, ..whole() }
 }
 
+/// A consumer loses its store while links stay up, and the producer may stay away: nobody has news for it.
+pub(crate) fn both_crash() -> Catchup {
+    Catchup { faults: Faults { cuts: 0, consumer_crashes: 1, ..producer_dies().faults }, ..producer_dies() }
+}
+
 /// A consumer keeps its store over a crash. With the large bounds it may be the only one that has the count of a producer that
 /// stays away.
 pub(crate) fn stores_last() -> Catchup {

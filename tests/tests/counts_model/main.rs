@@ -141,5 +141,6 @@ bug! {
     bug_catchup_dies_on_up: NewsOnChange off in catchups::producer_dies(), breaks "nothing is left";
     bug_catchup_bridge: NewsOnUp off in catchups::only_producers(catchups::one_cut_bridge()), breaks "nothing is left";
     bug_catchup_bridge_on_up: NewsOnChange off in catchups::one_cut_bridge(), breaks "nothing is left";
+    bug_catchup_consumers_not_asked: AskConsumers off in catchups::both_crash(), breaks "nothing is left";
     bug_catchup_no_retry: AskAgain off in catchups::only_producers(catchups::deadline()), breaks "nothing is left";
 }
