@@ -49,8 +49,9 @@ impl UnderWay {
         let now = Instant::now();
         self.sent.push_back((now, bytes));
         self.bytes += bytes;
-        while let Some((_, arrived)) = self.sent.pop_front_if(|(at, _)| *at + FAR < now) {
+        while let Some((_, arrived)) = self.sent.front().filter(|(at, _)| *at + FAR < now) {
             self.bytes -= arrived;
+            self.sent.pop_front();
         }
         self.most = self.most.max(self.bytes);
     }

@@ -195,9 +195,9 @@ fn crashes(script: &mut Script) {
 /// A node goes on with an earlier copy of its disk (P27).
 fn old_copy(script: &mut Script) {
     if script.setup.outsider && script.dice.percent(70) {
-        old_copy_of_an_outsider(script)
+        old_copy_of_an_outsider(script);
     } else {
-        old_copy_of_a_member(script)
+        old_copy_of_a_member(script);
     }
 }
 
