@@ -12,6 +12,7 @@
 //!    the total is asked. That is exact if the pings of each producer follow each other, as those of one slot do. If not, it
 //!    refuses nothing that is right, and may pass what is wrong only by 1 and 2 together.
 
+use super::eras::{Era, eras};
 use super::numbers::{Producer, before};
 use super::record::Level;
 use super::sweep::{Bounds, Conflict, Window, earliest, latest};
@@ -22,10 +23,12 @@ use std::collections::BTreeMap;
 
 /// Checks the answers of `majority` and `snapshot`.
 pub(super) fn majority(line: &Timeline<'_>, producers: &[Producer<'_>]) -> Result<(), Violation> {
-    let counted = |read: &&Read<'_>| matches!(read.level, Level::Majority | Level::Snapshot);
-    let reads = line.reads.iter().filter(counted);
-    let asked = reads.map(|read| Asked { read, exact: None }).collect();
-    counters(line, producers, &line.majority, asked)
+    for Era { reads, marks } in eras(line) {
+        let reads = reads.into_iter().filter(|read| matches!(read.level, Level::Majority | Level::Snapshot));
+        let asked = reads.map(|read| Asked { read, exact: None }).collect();
+        counters(line, producers, &marks, asked)?;
+    }
+    Ok(())
 }
 
 /// Checks the exact answers of `fresh`: at the owner, every ping with a number has taken effect when it is answered (P2).

@@ -34,12 +34,13 @@
 //! store: then something wrong may pass if pings of unknown outcome could be in any of its epochs, or if only totals and values
 //! together show it.
 //!
-//! It takes for granted that fewer than a quorum of stores are lost at the same time (P12), that every lost store is recorded,
+//! It takes for granted that fewer than a quorum of stores are lost at the same time (P12), or that the loss was accepted, that every lost store is recorded,
 //! and that no store is an earlier copy unless that is recorded and could be noticed (P27, CANNOT 7).
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // it returns what is wrong
 
 mod counters;
+mod eras;
 mod local;
 mod numbers;
 mod record;

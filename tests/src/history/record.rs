@@ -171,6 +171,8 @@ pub type Readings = BTreeMap<NodeName, BTreeMap<Slot, u64>>;
 pub(super) enum Fact {
     StoreLost(NodeName),
     RolledBack(NodeName, BTreeMap<Slot, u64>),
+    Accepting,
+    Accepted(BTreeMap<Slot, u64>),
     Settled(Readings),
 }
 
@@ -241,6 +243,20 @@ impl History {
     pub fn store_rolled_back(&mut self, at: u64, node: NodeName, kept: BTreeMap<Slot, u64>) {
         let call = self.call();
         self.facts.push((at, call, Fact::RolledBack(node, kept)));
+    }
+
+    /// Too many members have lost their stores for any to vote, and a person begins to accept that (CANNOT 6). What was acknowledged so far need
+    /// not be there any more, and answers may go back; until [`loss_accepted`](Self::loss_accepted), which must follow.
+    pub fn accepting_loss(&mut self, at: u64) {
+        let call = self.call();
+        self.facts.push((at, call, Fact::Accepting));
+    }
+
+    /// Members vote again, with all of these counts: those of all stores that are left. From here on all promises hold anew, for them and for
+    /// what is acknowledged later.
+    pub fn loss_accepted(&mut self, at: u64, kept: BTreeMap<Slot, u64>) {
+        let call = self.call();
+        self.facts.push((at, call, Fact::Accepted(kept)));
     }
 
     /// All faults are over, all is quiet, and this is what every node has. They must agree (P16). Can be said repeatedly.

@@ -59,14 +59,15 @@ impl Now<'_, '_> {
         self.counts.get(slot).copied().unwrap_or(0)
     }
 
-    /// Majority always; local unless its own store was lost since, or is a copy from before (section 7).
+    /// Majority always, unless the loss was accepted; local unless its own store was lost since, or is a copy from before (section 7).
     fn pings(&self) -> Result<(), Violation> {
         let numbered = self.line.pings.iter().filter_map(|ping| {
             let mark = ping.answer?;
             (!self.line.lost_ping(&mark, ping.begin, self.rank)).then_some(mark)
         });
         let has = |mark: &Mark<'_>| self.count(mark.slot) >= mark.count;
-        match self.line.majority.iter().copied().chain(numbered).find(|mark| mark.at < self.rank && !has(mark)) {
+        let majority = self.line.majority.iter().filter(|mark| !self.line.given_up(mark, self.rank)).copied();
+        match majority.chain(numbered).find(|mark| mark.at < self.rank && !has(mark)) {
             Some(mark) => {
                 let (operation, found) = (self.line.entry(mark.entry), self.count(mark.slot));
                 Err(Violation::LostPing { at: self.at, operation, found })
@@ -87,7 +88,7 @@ impl Now<'_, '_> {
         let last_loss = self.line.losses.iter().map(|loss| loss.at).rfind(|at| *at < self.rank);
         for read in self.line.reads.iter().filter(|read| read.end < self.rank) {
             let kept = match read.level {
-                Level::Majority | Level::Snapshot => true,
+                Level::Majority | Level::Snapshot => !self.line.forgotten(read.begin, self.rank),
                 Level::Local => {
                     self.readings.contains_key(read.node) && !self.line.lost(read.node, read.begin, self.rank)
                 }

@@ -14,6 +14,7 @@
 //! producer. So this finds the least one. What it cannot place is placed by none, and a stage that it leaves before one of its
 //! reads has begun is left by all.
 
+use super::eras::{Era, eras};
 use super::numbers::Producer;
 use super::record::Level;
 use super::sweep::Window;
@@ -42,7 +43,11 @@ struct Placed {
 
 /// Checks the answers of `snapshot` that show all producers.
 pub(super) fn snapshots(line: &Timeline<'_>, producers: &[Producer<'_>]) -> Result<(), Violation> {
-    let stages = stages(line)?;
+    eras(line).into_iter().try_for_each(|era| of_era(line, producers, &era))
+}
+
+fn of_era(line: &Timeline<'_>, producers: &[Producer<'_>], era: &Era<'_, '_>) -> Result<(), Violation> {
+    let stages = stages(line, &era.reads)?;
     if stages.is_empty() {
         return Ok(());
     }
@@ -50,7 +55,7 @@ pub(super) fn snapshots(line: &Timeline<'_>, producers: &[Producer<'_>]) -> Resu
     let mut closing = Vec::new();
     for (index, producer) in producers.iter().enumerate() {
         let name = line.producers[index];
-        let marks: Vec<Mark<'_>> = line.majority.iter().filter(|mark| mark.slot.producer == *name).copied().collect();
+        let marks: Vec<Mark<'_>> = era.marks.iter().filter(|mark| mark.slot.producer == *name).copied().collect();
         let windows = windows(producer, &marks, line.end);
         closing.extend(windows.iter().map(|window| (window.last, index, window.closes)));
         all.push(Placed::new(&windows));
@@ -70,9 +75,9 @@ pub(super) fn snapshots(line: &Timeline<'_>, producers: &[Producer<'_>]) -> Resu
 }
 
 /// The stages in order.
-fn stages<'a>(line: &'a Timeline<'_>) -> Result<Vec<Stage<'a>>, Violation> {
+fn stages<'a>(line: &Timeline<'_>, of_era: &[&'a Read<'_>]) -> Result<Vec<Stage<'a>>, Violation> {
     let mut reads: Vec<(u128, &[u128], &Read<'_>)> = Vec::new();
-    for read in line.reads.iter().filter(|read| read.level == Level::Snapshot) {
+    for read in of_era.iter().copied().filter(|read| read.level == Level::Snapshot) {
         if let Shown::All(values, total) = &read.shown {
             reads.push((*total, values, read));
         }

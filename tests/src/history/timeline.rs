@@ -3,6 +3,7 @@
 //! Every begin, end and fact has a rank of its own, and every time below is a rank: no two are equal. What was refused is left
 //! out. An outcome that does not fit its operation is named here, and nowhere else.
 
+use super::eras::Accepted;
 use super::record::{Ack, Answer, Entry, Fact, History, Level, Operation, Outcome, Readings, What};
 use super::violation::{Of, Violation};
 use pingpong_core::NodeName;
@@ -98,6 +99,7 @@ pub(super) struct Timeline<'a> {
     pub(super) confirms: Vec<Mark<'a>>,
     pub(super) reads: Vec<Read<'a>>,
     pub(super) losses: Vec<Loss<'a>>,
+    pub(super) accepted: Vec<Accepted<'a>>,
     pub(super) settled: Vec<(usize, u64, &'a Readings)>,
 }
 
@@ -117,6 +119,7 @@ impl<'a> Timeline<'a> {
             confirms: Vec::new(),
             reads: Vec::new(),
             losses: Vec::new(),
+            accepted: Vec::new(),
             settled: Vec::new(),
         };
         line.index = line.producers.iter().enumerate().map(|(index, name)| (*name, index)).collect();
@@ -142,8 +145,14 @@ impl<'a> Timeline<'a> {
             }
         }
         let rank = |call: usize| ranks.get(call).copied().unwrap_or(0);
+        let mut accepting = None;
         for (at, call, fact) in &history.facts {
             match fact {
+                Fact::Accepting => accepting = accepting.or(Some(rank(*call))),
+                Fact::Accepted(kept) => {
+                    let to = rank(*call);
+                    self.accepted.push(Accepted { from: accepting.take().unwrap_or(to), to, kept });
+                }
                 Fact::StoreLost(node) => self.losses.push(Loss { at: rank(*call), node, kept: None }),
                 Fact::RolledBack(node, kept) => self.losses.push(Loss { at: rank(*call), node, kept: Some(kept) }),
                 Fact::Settled(readings) => self.settled.push((rank(*call), *at, readings)),

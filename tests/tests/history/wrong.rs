@@ -130,6 +130,34 @@ refuses!(a_lost_local_ping, Violation::LostPing { .. }, |h, wrong| {
     h.quiet(30, [("a", &[]), ("b", &[])]);
 });
 
+refuses!(a_ping_that_an_earlier_copy_has, Violation::LostPing { found: 0, .. }, |h, wrong| {
+    h.local(10..20, "a", 1);
+    h.local(12..22, "a", 2);
+    h.store_rolled_back(25, name("a"), [(slot("a", 1), 1)].into());
+    let counts = [(slot("a", 1), 1)];
+    h.quiet(30, [("a", if wrong { &[] } else { &counts }), ("b", if wrong { &[] } else { &counts })]);
+});
+
+refuses!(a_majority_ping_that_is_not_in_a_copy, Violation::LostPing { found: 1, .. }, |h, wrong| {
+    h.acked(10..20, "a", 1);
+    if wrong {
+        h.acked(12..22, "a", 2);
+    } else {
+        h.local(12..22, "a", 2);
+    }
+    h.store_rolled_back(25, name("a"), [(slot("a", 1), 1)].into());
+    h.quiet(30, [("a", &[(slot("a", 1), 1)])]);
+});
+
+refuses!(a_ping_that_a_store_had_when_a_loss_was_accepted, Violation::LostPing { found: 1, .. }, |h, wrong| {
+    h.acked(10..20, "a", 1);
+    h.acked(12..22, "a", 2);
+    h.store_lost(25, name("a"));
+    h.accepting_loss(26);
+    h.loss_accepted(27, [(slot("a", 1), if wrong { 2 } else { 1 })].into());
+    h.quiet(30, [("b", &[(slot("a", 1), 1)])]);
+});
+
 refuses!(a_lost_confirmed_ping, Violation::LostPing { found: 0, .. }, |h, wrong| {
     h.unknown(10..20, "a");
     h.confirm(21..22, "a", 1);

@@ -40,6 +40,22 @@ refuses!(a_snapshot_that_goes_back_behind_a_majority_read, Violation::WentBack {
     h.all(50..60, Level::Snapshot, "y", values([("a", if wrong { 0 } else { 1 })]));
 });
 
+refuses!(a_read_that_goes_back_after_a_loss_was_accepted, Violation::WentBack { .. }, |h, wrong| {
+    h.unconfirmed(10..20, "a", 1);
+    h.value(30..40, Level::Majority, "a", 1);
+    h.accepting_loss(if wrong { 29 } else { 41 });
+    h.loss_accepted(if wrong { 29 } else { 49 }, [].into());
+    h.value(50..60, Level::Majority, "a", 0);
+});
+
+refuses!(a_read_without_what_a_store_had_when_a_loss_was_accepted, Violation::Missed { least: 1, .. }, |h, wrong| {
+    h.acked(10..20, "a", 1);
+    h.acked(12..22, "a", 2);
+    h.accepting_loss(30);
+    h.loss_accepted(40, [(slot("a", 1), 1)].into());
+    h.value(50..60, Level::Majority, "a", if wrong { 0 } else { 1 });
+});
+
 refuses!(pings_of_two_epochs_add_up, Violation::Missed { least: 2, .. }, |h, wrong| {
     h.acked(10..20, "a", 1);
     h.store_lost(25, name("a"));

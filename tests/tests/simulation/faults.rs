@@ -89,6 +89,8 @@ impl World {
             Step::Resume(name) => harness.resume(&(*name).into()).await,
             Step::Crash(name, server) => self.crash_server(name, *server).await,
             Step::Kill(name, fate, in_flight) => self.kill(name, *fate, *in_flight).await,
+            Step::Lose(names) => self.lose(names).await,
+            Step::AcceptLoss => self.accept_loss().await,
             Step::Copy(name) => self.copy(name),
             Step::PutBack(name) => self.put_back(name),
             Step::Start(name) => self.start(name).await,
@@ -99,6 +101,8 @@ impl World {
 
     /// All faults end, but for the cuts around the hub if there is one.
     pub(crate) async fn heal(&mut self, hub: Option<Name>) {
+        // Nobody votes else, however well all is.
+        self.accept_loss().await;
         match hub {
             Some(hub) => self.star(hub).await,
             None => self.harness().heal_all().await,

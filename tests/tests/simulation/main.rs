@@ -4,7 +4,7 @@
 //! everything, and checks the history of all clients. What the plan may do: see [`plan::Step`].
 //!
 //! It is no proof, and no test of QUIC, of the file store or of real time. What it takes for granted is what the protocol does: disks keep what
-//! they said they had synced, and go back to an earlier copy only where that is noticed (CANNOT 7, [`copies`]), fewer stores than a majority are lost at once (P12), epochs grow.
+//! they said they had synced, and go back to an earlier copy only where that is noticed (CANNOT 7, [`copies`]), fewer stores than a majority are lost at once (P12) unless a person accepts it (CANNOT 6, [`disaster`]), epochs grow.
 //!
 //! | command | what it does |
 //! | --- | --- |
@@ -16,7 +16,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `plan`, `draw`, `ploys`, `dice` | what a run will do, and how it is drawn |
-//! | `world`, `faults`, `store`, `copies`, `client`, `record`, `signal` | nodes, what befalls them, disks and clients, and what happened |
+//! | `world`, `faults`, `store`, `copies`, `disaster`, `client`, `record`, `signal` | nodes, what befalls them, disks and clients, and what happened |
 //! | `run`, `settle` | one plan carried out, to its end |
 //! | `shrink`, `seeds` | a failing plan made small; many seeds |
 
@@ -26,6 +26,7 @@
 mod client;
 mod copies;
 mod dice;
+mod disaster;
 #[path = "../support/disk.rs"]
 mod disk;
 mod draw;

@@ -102,6 +102,10 @@ pub(crate) enum Step {
     Crash(Name, Server),
     /// The process ends at once.
     Kill(Name, Fate, InFlight),
+    /// These processes end at once, and lose their stores, however many there are (CANNOT 6).
+    Lose(Vec<Name>),
+    /// If too few members vote and all faults end, a person accepts what was lost.
+    AcceptLoss,
     /// Its disk is copied.
     Copy(Name),
     /// Its disk is what it was when it was copied, if its process is away and nobody is led to give a number twice by that (P27, CANNOT 7).

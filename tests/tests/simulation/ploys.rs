@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// One of them.
 pub(crate) fn any(script: &mut Script) {
-    match script.dice.from(0..=11) {
+    match script.dice.from(0..=12) {
         0 | 1 => changed_sides(script),
         2 | 3 => old_voice(script),
         4 => deaf(script),
@@ -16,7 +16,8 @@ pub(crate) fn any(script: &mut Script) {
         6 | 7 => killed_while_it_stores(script),
         8 => full(script),
         9 => crashes(script),
-        _ => old_copy(script),
+        10 | 11 => old_copy(script),
+        _ => disaster(script),
     }
 }
 
@@ -249,4 +250,26 @@ fn old_copy_of_a_member(script: &mut Script) {
     script.after(0, 2_000);
     script.step(Step::Start(member));
     script.after(500, 2_000);
+}
+
+/// More stores are lost than may be (CANNOT 6); in half of the cases the others have been cut off before, and have not heard of all.
+fn disaster(script: &mut Script) {
+    let members = script.dice.shuffled(script.setup.members());
+    let quorum = members.len() / 2 + 1;
+    let lost = script.dice.from(quorum as u64..=members.len() as u64) as usize;
+    let (lost, left) = members.split_at(lost);
+    if script.dice.percent(50) && !left.is_empty() {
+        let outsider = script.setup.outsider.then_some(OUTSIDER);
+        script.step(Step::Split(vec![lost.iter().copied().chain(outsider).collect(), left.to_vec()]));
+        script.after(2_500, 5_000);
+    }
+    script.step(Step::Lose(lost.to_vec()));
+    script.after(0, 1_500);
+    for name in lost {
+        script.step(Step::Start(name));
+        script.after(0, 300);
+    }
+    script.after(0, 2_000);
+    script.step(Step::AcceptLoss);
+    script.after(500, 3_000);
 }

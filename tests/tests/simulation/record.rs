@@ -32,6 +32,8 @@ enum Fact {
     End(usize, Outcome),
     StoreLost(NodeName),
     RolledBack(NodeName, BTreeMap<Slot, u64>),
+    Accepting,
+    Accepted(BTreeMap<Slot, u64>),
     /// Whether the node has yet to notice that its store is older than what others have seen.
     Older(NodeName, bool),
     Settled(Readings),
@@ -77,6 +79,14 @@ impl Record {
 
     pub(crate) fn store_rolled_back(&self, node: NodeName, kept: BTreeMap<Slot, u64>) {
         self.add(Fact::RolledBack(node, kept));
+    }
+
+    pub(crate) fn accepting_loss(&self) {
+        self.add(Fact::Accepting);
+    }
+
+    pub(crate) fn loss_accepted(&self, kept: BTreeMap<Slot, u64>) {
+        self.add(Fact::Accepted(kept));
     }
 
     /// From now on the node has to notice that its store is older than what others have seen; or has.
@@ -150,6 +160,8 @@ impl Kept {
                     history.store_lost(*at, node.clone());
                 }
                 Fact::RolledBack(node, kept) => history.store_rolled_back(*at, node.clone(), kept.clone()),
+                Fact::Accepting => history.accepting_loss(*at),
+                Fact::Accepted(kept) => history.loss_accepted(*at, kept.clone()),
                 Fact::Older(node, true) => {
                     older.insert(node);
                     for reading in reading.values_mut() {
@@ -177,6 +189,8 @@ impl Kept {
                 Fact::End(number, outcome) => writeln!(text, "  #{number} {outcome}, the {}", operations[*number]),
                 Fact::StoreLost(node) => writeln!(text, "{node} has lost its store"),
                 Fact::RolledBack(node, kept) => writeln!(text, "{node} has an earlier store again: {kept:?}"),
+                Fact::Accepting => writeln!(text, "a person begins to accept the loss"),
+                Fact::Accepted(kept) => writeln!(text, "the loss is accepted; what is left: {kept:?}"),
                 Fact::Older(node, true) => writeln!(text, "{node} does not know yet that others have seen more"),
                 Fact::Older(node, false) => {
                     writeln!(text, "{node} has what others have seen, or knows that it has not")

@@ -1,8 +1,8 @@
 //! The nodes of a run: how they start, what happens to them, and how they end.
 //!
 //! - A kill is a kill: packets, disk and clients of the old process end at once, whatever of its tasks goes on for a moment.
-//! - Fewer stores than a majority of the members are lost, or have not recovered, at the same time (P12). A kill that would lose one more keeps
-//!   the disk, or is left out if the store is in memory.
+//! - Fewer stores than a majority of the members are lost, or have not recovered, at the same time (P12), but for a [`disaster`](crate::disaster).
+//!   A kill that would lose one more keeps the disk, or is left out if the store is in memory.
 
 use crate::copies::Copies;
 use crate::disk::Disk;
@@ -241,9 +241,13 @@ impl World {
     pub(crate) async fn kill(&mut self, name: Name, fate: Fate, in_flight: InFlight) {
         let lost = self.setup.memory || fate == Fate::Lost;
         let lost = lost && self.may_lose(name);
-        if self.host(name).process.is_none() || (self.setup.memory && !lost) {
-            return;
+        if self.host(name).process.is_some() && (lost || !self.setup.memory) {
+            self.end_process(name, lost, in_flight).await;
         }
+    }
+
+    /// The process is gone, if there is one, and the store with it if that is said.
+    pub(crate) async fn end_process(&mut self, name: Name, lost: bool, in_flight: InFlight) {
         self.record.note(format!("{name} is killed{}", if lost { ", its store is lost" } else { "" }));
         let host = self.host_mut(name);
         let life = host.life.replace(None);
@@ -301,9 +305,11 @@ impl World {
 impl Host {
     /// A member that has lost its store may do without it again.
     fn has_recovered(&self) -> bool {
-        if self.copies.is_older() {
-            return false;
-        }
+        self.is_active() && !self.copies.is_older()
+    }
+
+    /// It votes, or does when it is started.
+    pub(crate) fn is_active(&self) -> bool {
         match &self.process {
             Some(process) => process.ledger.identity().standing == Standing::Active,
             None => self.disk.kept().is_some_and(|kept| kept.identity.standing == Standing::Active),
