@@ -111,6 +111,7 @@ hold! {
     catchup_full: catchups::whole();
     catchup_producer_crash: catchups::producer_crash();
     catchup_producer_dies: catchups::producer_dies();
+    catchup_both_crash: catchups::both_crash();
     catchup_stores_last: catchups::stores_last();
     catchup_bridge: catchups::bridge();
     catchup_deadline: catchups::deadline();
