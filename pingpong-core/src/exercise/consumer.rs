@@ -288,14 +288,10 @@ impl Consumer {
         let only = Some(&own).filter(|own| !self.passes_on(own));
         let (news, now) = self.gossip.news(&self.ledger, only);
         for News { peers, counts } in news {
-            let told = match (counts, only) {
-                // With a node that passes on nothing nobody compares.
-                (counts, Some(own)) => Told::News(counts.unwrap_or_else(|| self.ledger.counts().of(own))),
-                (Some(counts), None) if self.are_few(counts.len()) => Told::News(counts),
-                // Whoever has heard most of it from others compares, and asks for the rest alone.
-                (_, None) => Told::Sum(self.ledger.published().sum),
-            };
-            self.tell(peers, &told, now, cx);
+            // Whoever has heard most of it from others compares, and asks for the rest alone. With a node that passes on nothing nobody does.
+            let sum = || Told::Sum(self.ledger.published().sum);
+            let few = counts.filter(|counts| only.is_some() || self.are_few(counts.len()));
+            self.tell(peers, &few.map_or_else(sum, Told::News), now, cx);
         }
     }
 
