@@ -11,7 +11,7 @@ use std::mem;
 /// Parts whose sums are asked for at once: some 100 KiB of answer at most.
 const CUTS: usize = 256;
 /// Slots that are fetched at once, unless one part has more.
-const FETCH: u32 = 2_048;
+pub(super) const FETCH: u32 = 2_048;
 
 /// A comparison with one peer, as far as it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::ask::ask;
 use super::backoff::Backoff;
+use super::compare::FETCH;
 use super::comparisons::{Comparisons, MAX_CUTS, Question};
 use super::contacts::Contacts;
 use super::counts::{Counts, Slot};
@@ -354,6 +355,7 @@ impl Server for Consumer {
                 let cut = parts.iter().filter(|part| part.exists()).filter_map(|part| part.cut()).flatten();
                 ConsumerSays::Sums(self.ledger.sums(cut))
             }
+            AskConsumer::Parts(parts) if parts.len() > FETCH as usize => ConsumerSays::Counts(Counts::new()),
             AskConsumer::Parts(parts) => ConsumerSays::Counts(self.ledger.counts_in(parts)),
         }
     }

@@ -9,6 +9,7 @@
 use super::counts::Slot;
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
+use std::collections::BTreeSet;
 use std::hash::Hasher;
 use std::ops::Range;
 
@@ -71,15 +72,15 @@ impl Part {
 pub(super) struct Digest {
     /// Of each depth, the sums of its parts.
     sums: [Vec<Sum>; DEPTH as usize + 1],
-    /// The slots of each bucket, in no order.
-    slots: Vec<Vec<Slot>>,
+    /// The slots of each bucket: a set, as peers can make up slots that are all in one.
+    slots: Vec<BTreeSet<Slot>>,
 }
 
 impl Digest {
     /// Of no counts.
     pub(super) fn new() -> Self {
         let sums = std::array::from_fn(|depth| vec![Sum::default(); FAN.pow(depth as u32)]);
-        Self { sums, slots: vec![Vec::new(); FAN.pow(u32::from(DEPTH))] }
+        Self { sums, slots: vec![BTreeSet::new(); FAN.pow(u32::from(DEPTH))] }
     }
 
     /// The sum over everything.
@@ -104,10 +105,10 @@ impl Digest {
         let (minus, plus) = (hash(before), hash(after));
         let mut index = bucket(slot);
         if let Some(slots) = self.slots.get_mut(index) {
-            match (before, after) {
-                (None, Some(_)) => slots.push(slot.clone()),
-                (Some(_), None) => slots.retain(|other| other != slot),
-                _ => {}
+            match after {
+                Some(_) if before.is_none() => drop(slots.insert(slot.clone())),
+                Some(_) => {}
+                None => drop(slots.remove(slot)),
             }
         }
         for sums in self.sums.iter_mut().rev() {
@@ -171,7 +172,7 @@ mod tests {
             let straight = of(&counts.clone().into_iter().collect::<Vec<_>>());
             prop_assert_eq!(&digest.sums, &straight.sums);
             for part in std::iter::once(Part::ALL).chain(Part::ALL.cut().unwrap()) {
-                let slots: std::collections::BTreeSet<_> = digest.slots(part).collect();
+                let slots: BTreeSet<_> = digest.slots(part).collect();
                 prop_assert_eq!(digest.sum(part).slots as usize, digest.slots(part).count());
                 prop_assert_eq!(slots, counts.keys().filter(|slot| part.has(slot)).collect());
             }

@@ -62,7 +62,8 @@ fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Re
     let silent = consumers_failed.iter().map(|failed| &failed.name);
     let silent = silent.filter(|name| members.as_ref().is_some_and(|members| members.has(name)));
     let missing: BTreeSet<NodeName> = names.filter(|name| !answered.contains(*name)).chain(silent).cloned().collect();
-    // One that answers for itself and not for others, or the other way round, is no more than missing.
-    let answered = answered.into_iter().chain(heard).filter(|name| !missing.contains(name)).collect();
+    // One that answers for itself and not for others, or the other way round, has not answered all.
+    let half = |name: &NodeName| missing.contains(name) || consumers_failed.iter().any(|failed| failed.name == *name);
+    let answered = answered.into_iter().chain(heard).filter(|name| !half(name)).collect();
     FreshRead { total: values.values().map(|value| value.pings()).sum(), values, answered, missing }
 }

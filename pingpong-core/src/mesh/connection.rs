@@ -281,7 +281,7 @@ impl<C: Connection> Watch<C> {
             let (reader, budgets) = (Arc::clone(&session), budgets.clone());
             let task = async move {
                 let Some(remote) = reader.as_remote() else { return };
-                let _cut = CutOnPanic(remote);
+                let _cut = CutOnPanic(remote, &reader.member().node);
                 match reader::read(&shared, &reader, &budgets, receiver).await {
                     Ok(()) => {}
                     Err(ReadError::Stalled) => remote.cut(Trouble::Overloaded),

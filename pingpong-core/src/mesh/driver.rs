@@ -53,7 +53,9 @@ pub(super) struct Driver<L: Link> {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) dials: JoinSet<()>,
     pub(super) dial_handles: BTreeMap<AttemptId, AbortHandle>,
-    /// Of all connections, which so need no set of their own; and one for each session that has ended, until its tasks have.
+    /// Which of them accepts connections.
+    pub(super) accepting: Option<task::Id>,
+    /// Of all connections, which so need no set of their own; the one that accepts them; and one for each session that has ended, until its tasks have.
     pub(super) tasks: JoinSet<()>,
     pub(super) ticks: u64,
     /// Connections that have asked twice for this node's links since the last tick.
@@ -79,8 +81,8 @@ impl<L: Link> Driver<L> {
     pub(super) async fn run(mut self) {
         // Nobody may wait for ever for a driver that is gone.
         let _told = Told(Arc::clone(&self.shared));
-        let mut accepting = JoinSet::new();
-        accepting.spawn(accept(Arc::clone(&self.link), self.notices.clone()));
+        let accepting = self.tasks.spawn(accept(Arc::clone(&self.link), self.notices.clone()));
+        self.accepting = Some(accepting.id());
         while self.stop.is_none() {
             self.step().await;
             self.feed_pending().await;
@@ -91,7 +93,7 @@ impl<L: Link> Driver<L> {
                 }
             });
         }
-        accepting.shutdown().await;
+        accepting.abort();
         self.end().await;
     }
 
@@ -339,6 +341,10 @@ impl<L: Link> Driver<L> {
     /// Tasks have ended. A connection without one that panicked would be linked and deaf, or mute.
     async fn tasks_ended(&mut self, first: Result<(), JoinError>) {
         for panicked in reap("connection", first, &mut self.tasks) {
+            if self.accepting == Some(panicked) {
+                self.stop
+                    .get_or_insert(StopReason::Endpoint("the task that accepts connections has panicked".to_owned()));
+            }
             if let Some((id, _)) = self.conns.iter().find(|(_, conn)| conn.has_task(panicked)) {
                 self.feed(Event::Broken { conn: *id, words: TASK_PANICKED.to_owned() }).await;
             }

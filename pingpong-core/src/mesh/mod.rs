@@ -251,6 +251,7 @@ fn driver_of<L: Link>(
         dial_handles: BTreeMap::new(),
         tasks: JoinSet::new(),
         ticks: 0,
+        accepting: None,
         crowded_at: None,
         late: Vec::new(),
         compared: Compared::default(),

@@ -222,14 +222,16 @@ impl Origin for Session {
 }
 
 /// What a session is cut for when one of its tasks panics, as those of a transport with a defect may.
-pub(super) const TASK_PANICKED: &str = "a task of this node panicked: see the error before";
+/// The peer is told that, too.
+pub(super) const TASK_PANICKED: &str = "a task of the node that ended the link has panicked; its log says more";
 
 /// Cuts the session if the task that holds this panics: what it read or wrote would be missing on a live link.
-pub(super) struct CutOnPanic<'a>(pub(super) &'a Remote);
+pub(super) struct CutOnPanic<'a>(pub(super) &'a Remote, pub(super) &'a Node);
 
 impl Drop for CutOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            tracing::error!(peer = %self.1, "a task of the driver panicked: lane");
             self.0.cut(Trouble::Broken(TASK_PANICKED.to_owned()));
         }
     }

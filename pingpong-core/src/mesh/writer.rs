@@ -53,7 +53,7 @@ impl<C: Connection> StartWriter for Writers<C> {
         let session = Arc::clone(session);
         let task = async move {
             let Some(remote) = session.as_remote() else { return };
-            let _cut = CutOnPanic(remote);
+            let _cut = CutOnPanic(remote, &session.member().node);
             let lane = writing.header.lane;
             match write(&*connection, &writing, || remote.peer_working()).await {
                 Ok((sender, offset)) => {

@@ -301,7 +301,17 @@ async fn watch(asked: &Asked) -> Result<Outcome, ClientError> {
 
 async fn ping(asked: &Asked, request: Request) -> Result<Outcome, ClientError> {
     let mut client = Client::ask(&asked.socket, &request).await?;
-    while let Some(answer) = client.next().await? {
+    loop {
+        let answer = match client.next().await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => break,
+            // It was asked, and may have done it.
+            Err(error @ (ClientError::Protocol { .. } | ClientError::Ended { .. })) => {
+                complain(&error);
+                return Ok(Outcome::Unknown);
+            }
+            Err(error) => return Err(error),
+        };
         match &answer {
             Answer::Pinged { done: false, pings, .. } => {
                 use std::io::Write;
@@ -438,13 +448,12 @@ fn of_read(read: &CountsRead) -> String {
 fn as_of(read: &CountsRead) -> String {
     let took = read.took_ms;
     match read.level {
-        ReadLevel::Local => "as of when each producer was heard of, or later: it may have pinged since".to_owned(),
+        ReadLevel::Local => "what this node has heard; of a producer that is linked it may still be behind".to_owned(),
         ReadLevel::Fresh if read.worth == Worth::Exact => {
             format!("as of an instant within the read, which took {took} ms; the total as well")
         }
         ReadLevel::Fresh => format!(
-            "what is exact: as of an instant within the read, which took {took} ms; what is at least so much: as of when its producer was heard \
-             of, or later"
+            "what is exact: as of an instant within the read, which took {took} ms; what is at least so much may be behind"
         ),
         ReadLevel::Majority => format!(
             "each number, and the total, as of an instant of its own within the read, which took {took} ms; `--read snapshot` gives all of one"

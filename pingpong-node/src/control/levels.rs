@@ -66,7 +66,7 @@ pub struct CountsRead {
     /// The node that was asked is a member, has lost its store, and has not recovered.
     pub recovering: bool,
     /// How long the read took, in milliseconds: what is exact, agreed, or at one instant is as of an instant within it. What is at least so
-    /// much is as of when each producer was heard of, or later.
+    /// much may be behind.
     pub took_ms: u64,
 }
 

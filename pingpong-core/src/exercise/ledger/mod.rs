@@ -355,9 +355,12 @@ impl Ledger {
 
     /// What is published of these parts. It costs what they have, not what there is.
     pub(super) fn counts_in(&self, parts: Vec<Part>) -> Counts {
-        let (state, parts) = (self.lock(), BTreeSet::from_iter(parts));
-        let slots = parts.into_iter().flat_map(|part| state.digest.slots(part));
-        slots.filter_map(|slot| Some((slot.clone(), state.counts.get(slot)?))).collect()
+        let parts = BTreeSet::from_iter(parts);
+        let (counts, slots): (_, Vec<Slot>) = {
+            let state = self.lock();
+            (Arc::clone(&state.counts), parts.into_iter().flat_map(|part| state.digest.slots(part)).cloned().collect())
+        };
+        slots.into_iter().filter_map(|slot| counts.get(&slot).map(|count| (slot, count))).collect()
     }
 
     /// The sums of these parts.

@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct StoreLimits {
     /// Epochs of one producer. Default 1,000.
     pub epochs: usize,
-    /// Slots of all producers. Default 262,144: some 20 MiB.
+    /// Slots of all producers. Default 262,144: some 40 MiB.
     pub slots: usize,
 }
 

@@ -219,6 +219,8 @@ impl Quorum {
                 Collected::Differ(merged, replies) => (merged, replies),
             };
             if !self.members.has(&self.transport.node().name) {
+                // Others are asked now, and none of them has answered.
+                have(0);
                 return self.ask_to_agree(agreement, until).await.map_err(unstable);
             }
             let lacks = Lacks::beyond(Arc::clone(&merged), &replies);

@@ -7,7 +7,7 @@ use super::Quorum;
 use super::poll::{Poll, Said};
 use crate::exercise::counts::{Counts, Slot};
 use crate::exercise::ledger::Source;
-use crate::exercise::members::Voices;
+use crate::exercise::members::{MAX_MEMBERS, Voices};
 use crate::exercise::messages::{Ask, MemberSays};
 use crate::exercise::store::{CommitError, Identity, Origin, Standing};
 use crate::name::NodeName;
@@ -18,18 +18,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Why a member is of no help to one that recovers.
-fn no_help(outcome: Result<(Node, MemberSays), CallFailure>) -> String {
-    match outcome {
+/// Why a member is of no help to one that recovers; none if it is only not there yet.
+fn no_help(outcome: Result<(Node, MemberSays), CallFailure>) -> Option<String> {
+    let reason = match outcome {
         Ok((_, MemberSays::Recovering)) => "it recovers itself".to_owned(),
-        Ok((_, MemberSays::Refused(words))) => words,
+        // Whatever it says: no more of it than a line takes.
+        Ok((_, MemberSays::Refused(words))) => words.chars().take(200).collect(),
         Ok((_, MemberSays::ConfigMismatch { cluster, members })) => {
-            let members: Vec<&str> = members.iter().map(NodeName::as_str).collect();
+            let members: Vec<&str> = members.iter().take(MAX_MEMBERS).map(NodeName::as_str).collect();
             format!("it is configured with the members {} of {cluster}", members.join(", "))
         }
         Ok(_) => "its answer is to another question".to_owned(),
+        Err(
+            CallFailure::NotLinked
+            | CallFailure::NodeDown { .. }
+            | CallFailure::NoSuchServer
+            | CallFailure::ServerStopped,
+        ) => return None,
         Err(failure) => failure.to_string(),
-    }
+    };
+    Some(reason)
 }
 
 /// No end: a member that recovers asks for as long as it takes.
@@ -125,9 +133,10 @@ impl Quorum {
                 }
                 Ok((_, MemberSays::Known { epoch: known, .. })) => return Announced::Known(member, known),
                 outcome => {
-                    let reason = no_help(outcome);
                     // It asks for as long as it takes, and does not vote meanwhile: somebody should know why.
-                    if let Some(left_out) = repeats.write(member.as_str(), &reason, began.elapsed()) {
+                    if let Some(reason) = no_help(outcome)
+                        && let Some(left_out) = repeats.write(member.as_str(), &reason, began.elapsed())
+                    {
                         tracing::warn!(%member, reason, left_out, "a member does not help this one to recover; it is asked again");
                     }
                 }
