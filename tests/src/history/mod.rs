@@ -78,14 +78,20 @@ pub struct Summary {
     pub exact: usize,
     /// Stores lost.
     pub lost: usize,
+    /// Stores that went back to an earlier copy.
+    pub rolled_back: usize,
+    /// Losses accepted.
+    pub accepted: usize,
     /// Readings of all nodes.
     pub settled: usize,
 }
 
 impl Summary {
     fn new(line: &Timeline<'_>) -> Self {
-        let (lost, settled) = (line.losses.len(), line.settled.len());
-        let mut summary = Self { operations: line.history.entries().len(), lost, settled, ..Self::default() };
+        let rolled_back = line.losses.iter().filter(|loss| loss.kept.is_some()).count();
+        let (lost, accepted, settled) = (line.losses.len() - rolled_back, line.accepted.len(), line.settled.len());
+        let operations = line.history.entries().len();
+        let mut summary = Self { operations, lost, rolled_back, accepted, settled, ..Self::default() };
         for entry in line.history.entries() {
             let outcome = entry.end.as_ref().map_or(&Outcome::Unknown, |(_, outcome)| outcome);
             match (&entry.operation, outcome) {
@@ -114,7 +120,8 @@ impl fmt::Display for Summary {
         write!(f, "{} unconfirmed, {} unknown; {} confirmed; ", self.unconfirmed, self.unknown, self.confirmed)?;
         write!(f, "reads: {} local, {} fresh ({} exact), ", reads[0], reads[1], self.exact)?;
         write!(f, "{} majority, {} snapshot; {} refused; ", reads[2], reads[3], self.refused)?;
-        write!(f, "{} stores lost, settled {} times", self.lost, self.settled)
+        write!(f, "{} stores lost, {} rolled back, {} losses accepted, ", self.lost, self.rolled_back, self.accepted)?;
+        write!(f, "settled {} times", self.settled)
     }
 }
 

@@ -150,6 +150,8 @@ impl Tried {
         total.confirmed += run.confirmed;
         total.exact += run.exact;
         total.lost += run.lost;
+        total.rolled_back += run.rolled_back;
+        total.accepted += run.accepted;
         total.settled += run.settled;
     }
 
