@@ -17,6 +17,7 @@ pub(super) struct Pipes(Arc<Network>);
 /// Where a task of a link panics, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Defect {
+    Accept,
     Open,
     Recv,
     Datagram,
@@ -146,7 +147,9 @@ impl Link for PipeLink {
     }
 
     async fn accept(&self) -> Option<Pipe> {
-        self.accepting.lock().await.recv().await
+        let pipe = self.accepting.lock().await.recv().await;
+        self.pipes.0.panic_once(Defect::Accept);
+        pipe
     }
 
     async fn close(&self, _: Duration) {

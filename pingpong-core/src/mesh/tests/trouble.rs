@@ -381,3 +381,14 @@ async fn a_panic_in_a_task_of_a_link_costs_the_link_and_no_more() {
         while casts.recv().await.unwrap().1 != b"after" {}
     }
 }
+
+/// S1: the node went on, and nobody could dial it.
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_task_that_accepts_stops_the_node() {
+    let pipes = Pipes::default();
+    let a = start(&pipes, "a", &[]).await;
+    pipes.have(Defect::Accept);
+    let _b = start(&pipes, "b", &["a"]).await;
+    let stopped = tokio::time::timeout(5 * SECOND, a.stopped()).await.expect("it stops");
+    assert!(matches!(&stopped, StopReason::Endpoint(words) if words.contains("panicked")), "{stopped:?}");
+}
