@@ -93,11 +93,6 @@ impl Cluster {
         self.exercises.insert(node, exercise);
     }
 
-    /// The servers of a node stop; its store stays.
-    pub(crate) async fn rest(&mut self, node: &'static str) {
-        self.exercises.remove(node).unwrap().stop().await.unwrap();
-    }
-
     /// The process is killed, and its store in memory is gone with it.
     pub(crate) fn kill(&mut self, node: &'static str) {
         self.network.crash(&at(node));

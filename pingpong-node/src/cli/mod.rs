@@ -86,7 +86,8 @@ enum Command {
     /// first start.
     ///
     /// A node that finds no store where `init` has not made one takes it for lost: it begins a new one, and if it is a member, it does not
-    /// vote before it has recovered from the others. Never say it of a node that was there before: it would vote at once.
+    /// vote before it has recovered from the others. Never say it of a node that was there before: unless another member knows better,
+    /// it would vote without what it had said.
     #[cfg(all(feature = "daemon", unix))]
     Init(InitOptions),
     /// Shows, or checks, a configuration file.

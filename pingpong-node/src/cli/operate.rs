@@ -63,7 +63,7 @@ pub(super) enum Operate {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Waits until a majority of the members has pings that were counted, and all before them. Fails if they do not say so in time; it may
+    /// Waits until a majority of the members has pings that were counted, and all before them. Ends with 3 if they do not say so in time; it may
     /// be asked again and again, and counts nothing.
     Confirm {
         /// What `ping` said: the slot that counts them.
@@ -90,7 +90,7 @@ pub(super) enum Operate {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Asks every consumer what it has counted, and fails if one does not answer; or, with a level, gives one answer and what it is worth.
+    /// Asks every linked consumer what it has counted, and fails if one does not answer; or, with a level, gives one answer and what it is worth.
     Counts {
         /// Who is asked, and so what the answer is worth, and costs. It says from whom it is, who is missing, as of when, and whether exact.
         #[arg(long, value_name = "LEVEL", value_enum)]

@@ -31,7 +31,8 @@ pub(super) struct Options {
     #[arg(long)]
     forget_store: bool,
     /// For a node without a data directory: this is its very first start, in a cluster that starts for the first time. (With a data
-    /// directory, `pingpong-node init` says so.) Said of a member that was there before, answers may be wrong: it votes at once.
+    /// directory, `pingpong-node init` says so.) Said of a member that was there before, answers may be
+    /// wrong, unless another member knows better: then it recovers.
     #[arg(long, conflicts_with = "forget_store")]
     init: bool,
 }

@@ -34,7 +34,7 @@ impl AckLevel {
 pub enum ReadLevel {
     /// This node alone: never too much, and behind without bound during a partition. For dashboards. Costs nothing: no round trip, no sync.
     Local,
-    /// All who can be reached: exact for each producer that answers itself and never lost its store, at least for the others. For whoever has
+    /// All who can be reached: exact for each producer that answers itself from a store that `init` made, at least for the others. For whoever has
     /// just pinged at `local`, anywhere. Costs one round trip to all nodes; the whole deadline where one is linked and silent.
     Fresh,
     /// A majority of the members: each value, and the total, right even during a partition. For decisions by the number, a quota for example.

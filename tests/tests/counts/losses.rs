@@ -362,6 +362,8 @@ pub(crate) async fn a_member_says_that_it_has_lost_its_store_and_who_does_not_vo
     c.harness().heal_all().await;
     all_know(&[&w, &z], &[("w", 0), ("x", 3), ("y", 0), ("z", 0)]).await;
     z.votes().await;
+    // What x pinged may have come by z before.
+    w.node.events().until_linked(&[node("x")]).await;
     let (of_w, of_z) = (w.exercise.local(), z.exercise.local());
     assert!(!of_z.recovering && of_w.contact.contains_key(&node("x")), "{of_z:?}, {of_w:?}");
 }
