@@ -231,7 +231,7 @@ pub(super) struct CutOnPanic<'a>(pub(super) &'a Remote, pub(super) &'a Node);
 impl Drop for CutOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(peer = %self.1, "a task of the driver panicked: lane");
+            tracing::error!(peer = %self.1, "a task of the driver panicked");
             self.0.cut(Trouble::Broken(TASK_PANICKED.to_owned()));
         }
     }
