@@ -171,6 +171,10 @@ impl Mailbox {
         let (mut seen, mut still) = (self.progress.load(Ordering::Relaxed), 0);
         loop {
             if let Ok(got) = tokio::time::timeout(stall / LOOKS, &mut wanted).await {
+                // Where each message that is taken makes room for what waits, no look comes to see it.
+                if self.progress.load(Ordering::Relaxed) != seen {
+                    session.server_works();
+                }
                 return got.map_err(|_| Waited::Gone);
             }
             let progress = self.progress.load(Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::mesh::fixtures::{common, member, node, remote};
 use crate::name::NodeName;
+use crate::session::PeersDigest;
 use tokio::time::timeout;
 
 const STALL: Duration = Duration::from_secs(30);
@@ -34,6 +35,23 @@ async fn a_server_that_has_a_message_and_takes_nothing_is_stuck_after_the_stall_
     let began = Instant::now();
     assert!(matches!(mailbox.deliver(&session, full, STALL).await, Delivered::Stalled(_)));
     assert_eq!(began.elapsed(), STALL);
+}
+
+/// O3 (a): the peer was not told, its writer saw no progress while it wrote a batch, and cut the link.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_makes_room_between_two_looks_is_known_to_work() {
+    let (mailbox, session) = (mailbox(), session());
+    let working = || session.as_remote().unwrap().beat(Duration::ZERO, PeersDigest::NONE).working;
+    let full = Bytes::from_static(&[0; 100]);
+    assert!(matches!(mailbox.deliver(&session, full.clone(), STALL).await, Delivered::Done));
+    assert_eq!(working(), 0, "nobody waited for it");
+    let mut waits = Box::pin(mailbox.deliver(&session, full, STALL));
+    assert!(timeout(STALL / LOOKS / 2, &mut waits).await.is_err());
+    let mut entries = VecDeque::new();
+    mailbox.take(&mut entries).await.unwrap();
+    drop(entries);
+    assert!(matches!(waits.await, Delivered::Done));
+    assert_eq!(working(), 1);
 }
 
 /// SIGSTOP, a debugger, a machine that was suspended.
