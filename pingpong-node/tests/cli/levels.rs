@@ -237,7 +237,7 @@ async fn help_says_when_to_use_a_level_and_what_it_costs() {
     for (command, use_and_price) in [
         ("confirm", &["may be asked again and again, and counts nothing", "How long to wait"][..]),
         ("recover", &["cannot recover, since too many others have lost theirs", "What only they had is gone then"]),
-        ("init", &["once for each member, before the cluster's first start", "it would vote at once"]),
+        ("init", &["once for each member, before the cluster's first start", "it would vote without what it had said"]),
         ("run", &["after its disk was found to lie", "What only it had is gone", "A member recovers before it votes"]),
     ] {
         let help = help(&[command]).await;
