@@ -105,7 +105,7 @@ mod tests {
                         learned.insert(slot.clone(), (*count).max(learned.get(slot).copied().unwrap_or(0)));
                     }
                 }
-                AskConsumer::Counts | AskConsumer::Of(_) => unreachable!(),
+                AskConsumer::Counts | AskConsumer::Beyond(_) | AskConsumer::Of(_) => unreachable!(),
             }
         }
         (learned, questions, sums, slots)

@@ -343,6 +343,7 @@ impl Server for Consumer {
     async fn call(&mut self, _: &Node, request: AskConsumer, _: &mut Context<Self>) -> ConsumerSays {
         match request {
             AskConsumer::Counts => ConsumerSays::Counts(self.ledger.counts().as_ref().clone()),
+            AskConsumer::Beyond(known) => ConsumerSays::Counts(self.ledger.beyond(&known, 0, u32::MAX).counts),
             AskConsumer::Of(producer) => ConsumerSays::Counts(self.ledger.counts().of(&producer)),
             // Nobody who compares asks for so many at once.
             AskConsumer::Sums(parts) if parts.len() > MAX_CUTS => ConsumerSays::Sums(Vec::new()),

@@ -6,7 +6,7 @@
 //!
 //! A sum is kept up with each change, and never computed anew; so is what is in each bucket, so that an answer costs what is asked for.
 
-use super::counts::Slot;
+use super::counts::{Counts, Slot};
 use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::collections::BTreeSet;
@@ -25,6 +25,42 @@ pub struct Sum {
     hash: u128,
     /// How many slots there are.
     pub slots: u32,
+}
+
+/// The sums over 256 parts of some counts: in one question, what another node needs to answer with what differs, and no more.
+///
+/// Empty, or with fewer sums: nothing is known in the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums(Vec<Sum>);
+
+/// Cuts from all slots down to the parts of [`Sums`].
+const TOLD: u8 = 2;
+
+impl Sums {
+    /// Of counts that have no digest. It looks at all of them.
+    pub(super) fn of(counts: &Counts) -> Self {
+        let mut sums = vec![Sum::default(); FAN.pow(u32::from(TOLD))];
+        for (slot, count) in counts.iter() {
+            if let Some(sum) = sums.get_mut(usize::from(Part::told(slot).index)) {
+                sum.hash = sum.hash.wrapping_add(hash(slot, Some(count)));
+                sum.slots += 1;
+            }
+        }
+        Self(sums)
+    }
+
+    /// The parts, from that one on, whose sums are others than those, with how many slots are in each.
+    fn beyond<'a>(mine: &'a [Sum], theirs: &'a Self, from: u16) -> impl Iterator<Item = (Part, u32)> + 'a {
+        let theirs = theirs.0.iter().copied().chain(std::iter::repeat(Sum::default()));
+        let mine = (0_u16..).zip(mine).zip(theirs).skip(usize::from(from));
+        mine.filter(|((_, mine), theirs)| **mine != *theirs)
+            .map(|((index, mine), _)| (Part { depth: TOLD, index }, mine.slots))
+    }
+
+    /// The parts whose sums are others than those.
+    pub(super) fn parts_beyond(&self, theirs: &Self) -> Vec<Part> {
+        Self::beyond(&self.0, theirs, 0).map(|(part, _)| part).collect()
+    }
 }
 
 /// A part of all slots: those whose hashes begin alike.
@@ -65,6 +101,21 @@ impl Part {
     pub(super) fn has(self, slot: &Slot) -> bool {
         self.buckets().contains(&bucket(slot))
     }
+
+    /// The part of [`Sums`] that a slot is in.
+    pub(super) fn told(slot: &Slot) -> Self {
+        Self { depth: TOLD, index: (bucket(slot) / FAN.pow(u32::from(DEPTH - TOLD))) as u16 }
+    }
+
+    /// Whether it is one of those of [`Sums`].
+    pub(super) fn is_told(self) -> bool {
+        self.depth == TOLD && self.exists()
+    }
+
+    /// Which of its depth it is.
+    pub(super) fn index(self) -> u16 {
+        self.index
+    }
 }
 
 /// The sums over some counts.
@@ -81,6 +132,16 @@ impl Digest {
     pub(super) fn new() -> Self {
         let sums = std::array::from_fn(|depth| vec![Sum::default(); FAN.pow(depth as u32)]);
         Self { sums, slots: vec![BTreeSet::new(); FAN.pow(u32::from(DEPTH))] }
+    }
+
+    /// The sums that another node is told.
+    pub(super) fn sums(&self) -> Sums {
+        Sums(if self.root().slots == 0 { Vec::new() } else { self.sums[usize::from(TOLD)].clone() })
+    }
+
+    /// The parts, from that one on, whose sums are others than those, with how many slots are in each.
+    pub(super) fn beyond<'a>(&'a self, sums: &'a Sums, from: u16) -> impl Iterator<Item = (Part, u32)> + 'a {
+        Sums::beyond(&self.sums[usize::from(TOLD)], sums, from)
     }
 
     /// The sum over everything.

@@ -11,20 +11,29 @@ use crate::transport::{CallFailure, Replies, Targets, Transport};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Asks all producers, and all consumers beside them. A producer that is the only one that its name ever had is exact.
+/// Asks all producers, and all consumers beside them: where more than a few slots are known here, for what differs from those. A producer
+/// that is the only one that its name ever had is exact.
 pub(super) async fn fresh(
     transport: &dyn Transport,
     ledger: &Ledger,
+    few: u32,
     deadline: Duration,
 ) -> Result<FreshRead, Unencodable> {
+    let (counts, sums) = ledger.summed();
+    let is_few = u32::try_from(counts.len()).is_ok_and(|slots| slots <= few);
+    let question = if is_few { AskConsumer::Counts } else { AskConsumer::Beyond(sums) };
     let producers = transport.call(&Targets::All, &PRODUCER, &AskProducer::Slots, deadline);
-    let consumers = transport.call(&Targets::All, &CONSUMER, &AskConsumer::Counts, deadline);
+    let consumers = transport.call(&Targets::All, &CONSUMER, &question, deadline);
     let (producers, consumers) = tokio::join!(producers, consumers);
-    Ok(put_together(ledger, producers?, consumers?))
+    Ok(put_together(ledger, counts.as_ref().clone(), producers?, consumers?))
 }
 
-fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Replies<ConsumerSays>) -> FreshRead {
-    let mut counts: Counts = ledger.counts().as_ref().clone();
+fn put_together(
+    ledger: &Ledger,
+    mut counts: Counts,
+    producers: Replies<ProducerSays>,
+    consumers: Replies<ConsumerSays>,
+) -> FreshRead {
     let (mut exact, mut answered) = (BTreeSet::new(), BTreeSet::new());
     let consumers_failed = consumers.failed;
     let mut heard = BTreeSet::new();

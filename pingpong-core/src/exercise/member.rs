@@ -1,8 +1,8 @@
 //! The member: it votes, and does not before it may (P10, P19, P23).
 
 use super::ledger::{Begun, Ledger, Published};
-use super::messages::{Ask, AskMember, MemberSays};
-use super::quorum::{Announced, Answer, Quorum, Then, answer, then};
+use super::messages::{Agreed, Ask, AskMember, MemberSays};
+use super::quorum::{Announced, Answer, Quorum, Then, answer, beyond, then};
 use super::reads::Reads;
 use super::store::{CommitError, Identity, Origin};
 use super::trouble::{Trouble, Troubles};
@@ -190,7 +190,8 @@ impl Member {
 
     /// Reads in the place of a node that is no member.
     fn agree(&mut self, ask: Ask, reply: ReplyTo<AskMember>, cx: &mut Context<Self>) {
-        let Ask::Agree(agreement) = ask else { return };
+        let Ask::Agree(agreement, known) = ask else { return };
+        let few = self.quorum.few();
         let reads = Arc::clone(&self.reads);
         if self.agreeing >= MAX_AGREEING {
             // The caller is told, and asks another member.
@@ -198,7 +199,11 @@ impl Member {
         }
         let started = cx.spawn(move |_| async move {
             let agreed = reads.agree(agreement).await;
-            reply.send(MemberSays::Agreed(agreed.map(|read| (read.counts.as_ref().clone(), read.holders)))).await;
+            let agreed = agreed.map(|read| {
+                let (parts, counts) = beyond(&read.counts, &known, few);
+                Agreed { parts, counts, holders: read.holders }
+            });
+            reply.send(MemberSays::Agreed(agreed)).await;
             Info::Answered
         });
         self.agreeing += usize::from(started.is_ok());
@@ -228,7 +233,7 @@ impl Server for Member {
             let (cluster, members) = (members.cluster().clone(), members.names().to_vec());
             return MemberSays::ConfigMismatch { cluster, members };
         }
-        match answer(&self.ledger, from, request.ask) {
+        match answer(&self.ledger, from, request.ask, self.quorum.few()) {
             Answer::Now(says) => says,
             Answer::Synced(ticket, after) => then(&self.ledger, self.ledger.settled(ticket).await, after),
         }
@@ -239,10 +244,10 @@ impl Server for Member {
             let says = self.call(from, request, cx).await;
             return reply.send(says).await;
         }
-        if matches!(request.ask, Ask::Agree(_)) {
+        if matches!(request.ask, Ask::Agree(..)) {
             return self.agree(request.ask, reply, cx);
         }
-        match answer(&self.ledger, from, request.ask) {
+        match answer(&self.ledger, from, request.ask, self.quorum.few()) {
             Answer::Now(says) => reply.send(says).await,
             Answer::Synced(ticket, then) => {
                 self.waiting.retain(|waiting| waiting.reply.is_waiting());

@@ -1,7 +1,7 @@
 //! What producers and consumers say to each other.
 
 use super::counts::{Counts, Slot};
-use super::digest::{Part, Sum};
+use super::digest::{Part, Sum, Sums};
 use super::members::{Fingerprint, Voice};
 use super::read::ReadError;
 use super::store::Origin;
@@ -45,6 +45,8 @@ impl Message for Told {
 pub enum AskConsumer {
     /// For all its counts.
     Counts,
+    /// For those in parts that have other sums than these.
+    Beyond(Sums),
     /// For the sums of the parts into which each of these is cut.
     Sums(Vec<Part>),
     /// For the counts in these parts.
@@ -55,13 +57,13 @@ pub enum AskConsumer {
 
 impl Message for AskConsumer {
     const ID: u16 = 3;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 /// A consumer's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsumerSays {
-    /// All its counts, or those in the parts that were asked for.
+    /// All its counts, or those that were asked for.
     Counts(Counts),
     /// Parts with their sums.
     Sums(Vec<(Part, Sum)>),
@@ -180,10 +182,13 @@ pub enum Ask {
     Hold(Counts),
     /// What it has published. Counts that come to this sum are known (P19).
     Read(Sum),
+    /// The same of one that has said that it [`Differs`](MemberSays::Differs): parts with these sums are known.
+    ReadBeyond(Sums),
     /// What it has published, whether it votes or not (P23, `accept_loss`).
-    Salvage,
-    /// To read at that level itself, for a node that is no member, and so must not write back what it has read (P19).
-    Agree(Agreement),
+    Salvage(Rest),
+    /// To read at that level itself, for a node that is no member, and so must not write back what it has read (P19). Parts with these sums
+    /// are known.
+    Agree(Agreement, Sums),
     /// By another member that has a new store: to remember its epoch, and to help it recover (P23); or, if its store was created by `init`,
     /// to say whether it was there before (P25).
     Recover {
@@ -193,7 +198,18 @@ pub enum Ask {
         origin: Origin,
         /// How far it has counted in that epoch: if others have seen more, it is an older copy (P27).
         count: u64,
+        /// What it wants to hear.
+        rest: Rest,
     },
+}
+
+/// What a node lacks of another one's counts, which it asks for in pieces: all of them would be one message of many megabytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// Parts with these sums are known.
+    pub known: Sums,
+    /// Of the parts before that one it has heard. The next piece begins with it.
+    pub from: u16,
 }
 
 /// What a majority is to agree on.
@@ -207,7 +223,7 @@ pub enum Agreement {
 
 impl Message for AskMember {
     const ID: u16 = 7;
-    const VERSION: u8 = 0;
+    const VERSION: u8 = 1;
 }
 
 /// A member's answer.
@@ -215,12 +231,23 @@ impl Message for AskMember {
 pub enum MemberSays {
     /// The counts are synced.
     Held(Voice),
-    /// What it has published.
-    Counts(Voice, Counts),
+    /// What it has published, in these parts; in those that were asked about, and are not among them, it has what was known.
+    Counts {
+        /// Who says so.
+        voice: Voice,
+        /// Which parts.
+        parts: Vec<Part>,
+        /// All that is in them.
+        counts: Counts,
+        /// With which part the next piece begins, if there is one.
+        next: Option<u16>,
+    },
+    /// What it has published comes to another sum, and is much: what is known should be said in parts.
+    Differs,
     /// What it has published comes to the sum in the question.
     Same(Voice),
-    /// What a majority agreed on, and which members hold it; or why it did not.
-    Agreed(Result<(Counts, BTreeSet<NodeName>), ReadError>),
+    /// What a majority agreed on, or why it did not.
+    Agreed(Result<Agreed, ReadError>),
     /// It does not vote: it is recovering itself.
     Recovering,
     /// It could not store it (P6).
@@ -242,9 +269,20 @@ pub enum MemberSays {
     },
 }
 
+/// What a majority agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// Which parts of it are said here; in the others it is what was known.
+    pub parts: Vec<Part>,
+    /// All that is in them.
+    pub counts: Counts,
+    /// Which members hold it.
+    pub holders: BTreeSet<NodeName>,
+}
+
 impl Message for MemberSays {
     const ID: u16 = 8;
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 }
 
 impl Request for AskMember {

@@ -56,12 +56,12 @@ mod tests;
 mod trouble;
 
 pub use counts::{Counts, Slot};
-pub use digest::{Part, Sum};
+pub use digest::{Part, Sum, Sums};
 pub use ledger::{Ignored, Ledger, LedgerOptions, OpenError, StoreLimits};
 pub use members::{Fingerprint, MAX_MEMBERS, Members, MembersError, Voice};
 pub use messages::{
-    Agreement, Ask, AskConsumer, AskMember, AskProducer, CONSUMER, ConsumerSays, MEMBER, MemberSays, PRODUCER,
-    PingRefused, Pinged, ProducerSays, Told, When,
+    Agreed, Agreement, Ask, AskConsumer, AskMember, AskProducer, CONSUMER, ConsumerSays, MEMBER, MemberSays, PRODUCER,
+    PingRefused, Pinged, ProducerSays, Rest, Told, When,
 };
 pub use ping::{ConfirmError, PingError, Unconfirmed};
 pub use read::{FreshRead, FreshValue, LocalRead, MajorityRead, ReadError};
@@ -109,6 +109,7 @@ pub struct Exercise {
     transport: Arc<dyn Transport>,
     ledger: Arc<Ledger>,
     ping_deadline: Duration,
+    few_slots: u32,
     contacts: Arc<Contacts>,
     troubles: Troubles,
     majority: Option<Majority>,
@@ -164,7 +165,7 @@ impl Exercise {
             |allow: &Allow| SpawnOptions { restart: settings.restart, allow: allow.clone(), ..SpawnOptions::default() };
         let (for_consumer, for_producer) = (options(&settings.allow_consumer), options(&settings.allow_producer));
         let for_member = options(&settings.allow_member);
-        let (ping_deadline, node) = (settings.ping_deadline, transport.node());
+        let (ping_deadline, few_slots, node) = (settings.ping_deadline, settings.few_slots, transport.node());
         let settings = Arc::new(settings);
         let (troubles, contacts) = (Troubles::default(), Arc::new(Contacts::default()));
         let backoff = Backoff::new(settings.ask_again_least, settings.ask_again_most, &node);
@@ -203,7 +204,7 @@ impl Exercise {
                 Some(Majority { quorum, reads, member: member.transpose()? })
             }
         };
-        Ok(Self { transport, ledger, ping_deadline, contacts, troubles, majority, consumer, producer })
+        Ok(Self { transport, ledger, ping_deadline, few_slots, contacts, troubles, majority, consumer, producer })
     }
 
     /// Pings all consumers this often. The answer says that the pings are in this node's store; nobody hears of those that are made
@@ -323,7 +324,7 @@ impl Exercise {
     /// # Errors
     /// [`Unencodable`], which the request never is. It never refuses: [`FreshRead::missing`] may be everybody.
     pub async fn fresh(&self, deadline: Duration) -> Result<FreshRead, Unencodable> {
-        fresh::fresh(&*self.transport, &self.ledger, deadline).await
+        fresh::fresh(&*self.transport, &self.ledger, self.few_slots, deadline).await
     }
 
     /// What a majority of the members agrees on (P19 - P21): each producer's value, and the total, are linearizable with the pings that

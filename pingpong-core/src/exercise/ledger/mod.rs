@@ -24,7 +24,7 @@ pub use rules::{Ignored, StoreLimits};
 pub(super) use state::Merged;
 
 use super::counts::{Counts, Slot};
-use super::digest::{Part, Sum};
+use super::digest::{Part, Sum, Sums};
 use super::members::{Members, Voice};
 use super::messages::{PingRefused, Pinged};
 use super::store::{CommitError, Identity, Kept, LoadError, MemoryStore, Origin, Standing, Store};
@@ -108,6 +108,16 @@ pub(super) struct Changed {
     pub(super) count: u64,
     /// Who brought it; nobody, if this node's own producer did.
     pub(super) by: Option<Node>,
+}
+
+/// What a member has beyond another node, at an instant.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) standing: Standing,
+    pub(super) voice: Voice,
+    pub(super) parts: Vec<Part>,
+    pub(super) counts: Counts,
+    pub(super) next: Option<u16>,
 }
 
 /// A member at an instant: what it has published, and what speaks for it.
@@ -319,6 +329,39 @@ impl Ledger {
             counts: Arc::clone(&state.counts),
             sum: state.digest.root(),
         }
+    }
+
+    /// What is published, and the sums of its parts, at the same instant.
+    pub(super) fn summed(&self) -> (Arc<Counts>, Sums) {
+        let state = self.lock();
+        (Arc::clone(&state.counts), state.digest.sums())
+    }
+
+    /// This node as a member, and what it has published in parts that have other sums than those: from that part on, and so many slots that
+    /// `most` is reached. All at one instant. It costs what differs, not what there is.
+    pub(super) fn beyond(&self, known: &Sums, from: u16, most: u32) -> Piece {
+        let (mut parts, mut slots, mut next, mut some) = (Vec::new(), 0_u32, None, Vec::new());
+        let (standing, voice, counts) = {
+            let state = self.lock();
+            for (part, more) in state.digest.beyond(known, from) {
+                if slots >= most {
+                    next = Some(part.index());
+                    break;
+                }
+                slots = slots.saturating_add(more);
+                parts.push(part);
+            }
+            if slots < state.digest.root().slots {
+                some = parts.iter().flat_map(|part| state.digest.slots(*part)).cloned().collect();
+            }
+            (state.identity.standing, state.voice(), Arc::clone(&state.counts))
+        };
+        let counts = if slots as usize == counts.len() {
+            counts.as_ref().clone()
+        } else {
+            some.into_iter().filter_map(|slot| counts.get(&slot).map(|count| (slot, count))).collect()
+        };
+        Piece { standing, voice, parts, counts, next }
     }
 
     /// What has changed since that revision; `None` if nobody knows any more. And the revision now.

@@ -1,8 +1,10 @@
 //! What a member answers, to others and to its own node alike.
 
+use crate::exercise::compare::FETCH;
 use crate::exercise::counts::{Counts, Slot};
-use crate::exercise::ledger::{Ledger, Published, Source};
-use crate::exercise::messages::{Ask, MemberSays};
+use crate::exercise::digest::Part;
+use crate::exercise::ledger::{Ledger, Piece, Published, Source};
+use crate::exercise::messages::{Ask, MemberSays, Rest};
 use crate::exercise::store::{CommitError, Origin, Standing};
 use crate::node::{Incarnation, Node};
 
@@ -16,27 +18,35 @@ pub(in crate::exercise) enum Answer {
 }
 
 /// What is answered after a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::exercise) enum Then {
     /// That it holds what it was told to.
     Held,
     /// What it has, by which another member recovers.
-    Counts,
+    Counts(Rest),
     /// That it has never heard of another store of that name. Whoever does not vote yet can say so, too.
     Remembered,
 }
 
-/// Answers as a member. `Agree` is no question to a store, and is answered elsewhere.
-pub(in crate::exercise) fn answer(ledger: &Ledger, from: &Node, ask: Ask) -> Answer {
+/// Answers as a member, which tells so many slots without knowing which of them are known. `Agree` is no question to a store, and is answered
+/// elsewhere.
+pub(in crate::exercise) fn answer(ledger: &Ledger, from: &Node, ask: Ask, few: u32) -> Answer {
     let Published { standing, voice, counts, sum } = ledger.published();
     let votes = standing == Standing::Active;
     match ask {
         Ask::Hold(counts) => hold(ledger, from, &counts),
         Ask::Read(_) if !votes => Answer::Now(MemberSays::Recovering),
         Ask::Read(theirs) if theirs == sum => Answer::Now(MemberSays::Same(voice)),
-        Ask::Read(_) | Ask::Salvage => Answer::Now(MemberSays::Counts(voice, counts.as_ref().clone())),
-        Ask::Recover { epoch, origin, count } => recover(ledger, from, (epoch, count), origin, votes),
-        Ask::Agree(_) => Answer::Now(MemberSays::Recovering),
+        Ask::Read(_) if sum.slots > few => Answer::Now(MemberSays::Differs),
+        Ask::Read(_) => {
+            let counts = counts.as_ref().clone();
+            Answer::Now(MemberSays::Counts { voice, parts: vec![Part::ALL], counts, next: None })
+        }
+        // All at one instant, however much it is: pieces of several are no answer (P22).
+        Ask::ReadBeyond(known) => Answer::Now(of_a_voter(ledger.beyond(&known, 0, u32::MAX))),
+        Ask::Salvage(rest) => Answer::Now(says(ledger.beyond(&rest.known, rest.from, FETCH))),
+        Ask::Recover { epoch, origin, count, rest } => recover(ledger, from, (epoch, count), origin, rest, votes),
+        Ask::Agree(..) => Answer::Now(MemberSays::Recovering),
     }
 }
 
@@ -45,13 +55,23 @@ pub(in crate::exercise) fn then(ledger: &Ledger, settled: Result<(), CommitError
     if let Err(error) = settled {
         return MemberSays::Refused(error.to_string());
     }
-    let Published { standing, voice, counts, .. } = ledger.published();
+    let Published { standing, voice, .. } = ledger.published();
     match (standing, then) {
         (_, Then::Remembered) => MemberSays::Held(voice),
         (Standing::Recovering | Standing::Observer, _) => MemberSays::Recovering,
         (Standing::Active, Then::Held) => MemberSays::Held(voice),
-        (Standing::Active, Then::Counts) => MemberSays::Counts(voice, counts.as_ref().clone()),
+        // Whatever it has said that it holds, it has said before it remembered the asking node's epoch; counts only grow. So pieces of later
+        // instants do as well, as long as each part is in one of them.
+        (Standing::Active, Then::Counts(rest)) => of_a_voter(ledger.beyond(&rest.known, rest.from, FETCH)),
     }
+}
+
+fn says(Piece { voice, parts, counts, next, .. }: Piece) -> MemberSays {
+    MemberSays::Counts { voice, parts, counts, next }
+}
+
+fn of_a_voter(piece: Piece) -> MemberSays {
+    if piece.standing == Standing::Active { says(piece) } else { MemberSays::Recovering }
 }
 
 /// A member that recovers takes over what arrives, and does not vote on it (P23).
@@ -67,7 +87,14 @@ fn hold(ledger: &Ledger, from: &Node, counts: &Counts) -> Answer {
     Answer::Synced(merged.ticket, Then::Held)
 }
 
-fn recover(ledger: &Ledger, from: &Node, (epoch, count): (Incarnation, u64), origin: Origin, votes: bool) -> Answer {
+fn recover(
+    ledger: &Ledger,
+    from: &Node,
+    (epoch, count): (Incarnation, u64),
+    origin: Origin,
+    rest: Rest,
+    votes: bool,
+) -> Answer {
     let counts = ledger.counts();
     let is_another = |(known, has): &(Incarnation, u64)| {
         match origin {
@@ -87,7 +114,7 @@ fn recover(ledger: &Ledger, from: &Node, (epoch, count): (Incarnation, u64), ori
     }
     let after = match origin {
         Origin::Init => Then::Remembered,
-        Origin::Replacement if votes => Then::Counts,
+        Origin::Replacement if votes => Then::Counts(rest),
         Origin::Replacement => return Answer::Now(MemberSays::Recovering),
     };
     if merged.ticket == 0 {

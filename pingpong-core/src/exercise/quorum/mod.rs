@@ -6,27 +6,31 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
+//! | `known` | what a node that reads has itself, and makes of answers that say only what differs |
 //! | `poll` | asks members, each on its own, and again |
 //! | `desk` | answers as a member |
 //! | `recovery` | a member on a new store becomes one that votes |
 
 mod desk;
+mod known;
 mod poll;
 mod recovery;
 
 pub(super) use desk::{Answer, Then, answer, then};
+pub(super) use known::beyond;
 pub(super) use recovery::Announced;
 
 use super::backoff::Backoff;
 use super::counts::Counts;
 use super::ledger::Ledger;
 use super::members::{Members, Voice, Voices};
-use super::messages::{Agreement, Ask, MemberSays};
+use super::messages::{Agreed, Agreement, Ask, MemberSays};
 use super::read::{MajorityRead, ReadError};
 use super::settings::Settings;
 use crate::name::NodeName;
 use crate::node::Incarnation;
 use crate::transport::Transport;
+use known::Known;
 use poll::{Poll, Said};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -65,9 +69,12 @@ impl Lacks {
         Self { of: of.collect(), all: counts }
     }
 
-    /// What a member is asked first.
-    fn first(&self, member: &NodeName) -> Ask {
-        Ask::Hold(self.of.get(member).map_or(&*self.all, |(_, lacks)| lacks).clone())
+    /// What a member is asked first; `None` where others have said what they have, and it has not: it would have to be told all.
+    fn first(&self, member: &NodeName) -> Option<Ask> {
+        if self.of.is_empty() {
+            return Some(self.again());
+        }
+        self.of.get(member).map(|(_, lacks)| Ask::Hold(lacks.clone()))
     }
 
     /// What it is asked again: it may have lost what it had.
@@ -134,6 +141,11 @@ impl Quorum {
         &self.members
     }
 
+    /// How many slots are told of without asking which of them are known.
+    pub(super) fn few(&self) -> u32 {
+        self.settings.few_slots
+    }
+
     pub(super) fn need(&self) -> usize {
         self.members.quorum()
     }
@@ -161,7 +173,11 @@ impl Quorum {
         let mut poll = Poll::new(self, until);
         let (mut unable, mut whole) = (Unable::default(), BTreeSet::new());
         for member in self.members.names().iter().filter(|member| !voices.of().any(|of| of == *member)) {
-            poll.ask(member, lacks.first(member));
+            match lacks.first(member) {
+                Some(ask) => poll.ask(member, ask),
+                // Most often the others suffice by then.
+                None => poll.ask_later(member, || lacks.again()),
+            }
         }
         loop {
             for outdated in voices.drop_outdated() {
@@ -251,17 +267,17 @@ impl Quorum {
     ) -> Result<Collected, ReadError> {
         let mine = self.ledger.published();
         let mut poll = Poll::new(self, until);
-        let ask = || Ask::Read(mine.sum);
+        let mut known = Known::default();
         let mut unable = Unable::default();
         let mut replies: BTreeMap<NodeName, (Voice, Arc<Counts>)> = BTreeMap::new();
         let mut voices = Voices::default();
         for member in self.members.names() {
-            poll.ask(member, ask());
+            poll.ask(member, Ask::Read(mine.sum));
         }
         loop {
             for outdated in voices.drop_outdated() {
                 replies.remove(&outdated);
-                poll.ask_again(&outdated, ask());
+                poll.ask_again(&outdated, known.ask(&outdated, mine.sum));
             }
             have(voices.len());
             let mut next = None;
@@ -285,7 +301,18 @@ impl Quorum {
             };
             let (voice, counts) = match outcome {
                 Ok((_, MemberSays::Same(voice))) => (voice, Arc::clone(&mine.counts)),
-                Ok((_, MemberSays::Counts(voice, counts))) => (voice, Arc::new(counts)),
+                Ok((_, MemberSays::Counts { voice, parts, counts, next: None })) => match known.with(&parts, counts) {
+                    Some(counts) => (voice, Arc::new(counts)),
+                    None => {
+                        tracing::warn!(%member, "it says what differs from counts that it was not told; it is asked again");
+                        poll.ask_again(&member, known.ask(&member, mine.sum));
+                        continue;
+                    }
+                },
+                Ok((_, MemberSays::Differs)) if known.is_told(&member, &self.ledger) => {
+                    poll.ask(&member, known.ask(&member, mine.sum));
+                    continue;
+                }
                 other => {
                     unable.says(&member, other);
                     if let Err(ReadError::Recovering { .. }) = self.possible(&unable) {
@@ -297,7 +324,7 @@ impl Quorum {
                         }
                     }
                     self.possible(&unable)?;
-                    poll.ask_again(&member, ask());
+                    poll.ask_again(&member, known.ask(&member, mine.sum));
                     continue;
                 }
             };
@@ -311,17 +338,22 @@ impl Quorum {
     /// asked, one after the other.
     async fn ask_to_agree(&self, agreement: Agreement, until: Instant) -> Result<MajorityRead, ReadError> {
         let mut poll = Poll::new(self, until);
+        let mut known = Known::default();
+        let question = Ask::Agree(agreement, known.sums(&self.ledger));
         let mut last = None;
         loop {
             for member in self.members.names() {
                 if last.is_some() {
-                    poll.ask_again(member, Ask::Agree(agreement));
+                    poll.ask_again(member, question.clone());
                 } else {
-                    poll.ask(member, Ask::Agree(agreement));
+                    poll.ask(member, question.clone());
                 }
                 match poll.next().await.map(|said| said.outcome) {
-                    Some(Ok((_, MemberSays::Agreed(Ok((counts, holders)))))) => {
-                        return Ok(self.shown(Arc::new(counts), holders));
+                    Some(Ok((_, MemberSays::Agreed(Ok(Agreed { parts, counts, holders }))))) => {
+                        match known.with(&parts, counts) {
+                            Some(counts) => return Ok(self.shown(Arc::new(counts), holders)),
+                            None => tracing::warn!(%member, "it says what differs from counts that it was not told"),
+                        }
                     }
                     Some(Ok((_, MemberSays::Agreed(Err(error))))) => last = Some(error),
                     None => return Err(last.unwrap_or_else(|| self.late(0, &Unable::default()))),

@@ -40,6 +40,11 @@ impl<'a> Poll<'a> {
         Self { quorum, asked: FuturesUnordered::new(), until, backoff, again: BTreeMap::new() }
     }
 
+    /// Waits until then, and no longer.
+    pub(super) fn until(&mut self, until: Instant) {
+        self.until = until;
+    }
+
     /// Asks a member.
     pub(super) fn ask(&mut self, member: &NodeName, ask: Ask) {
         self.asked.push(Box::pin(ask_one(self.quorum, member.clone(), || ask, self.until, None)));
@@ -77,7 +82,7 @@ async fn ask_one(
     let question = question();
     let own = quorum.transport.node();
     if own.name == member {
-        let says = match desk::answer(&quorum.ledger, &own, question) {
+        let says = match desk::answer(&quorum.ledger, &own, question, quorum.few()) {
             Answer::Now(says) => says,
             Answer::Synced(ticket, then) => {
                 let settled = quorum.ledger.settled(ticket).await;

@@ -5,10 +5,10 @@
 
 use super::Quorum;
 use super::poll::{Poll, Said};
-use crate::exercise::counts::{Counts, Slot};
+use crate::exercise::counts::Slot;
 use crate::exercise::ledger::Source;
 use crate::exercise::members::{MAX_MEMBERS, Voices};
-use crate::exercise::messages::{Ask, MemberSays};
+use crate::exercise::messages::{Ask, MemberSays, Rest};
 use crate::exercise::store::{CommitError, Identity, Origin, Standing};
 use crate::name::NodeName;
 use crate::node::{Incarnation, Node};
@@ -82,19 +82,19 @@ impl Quorum {
         // With the count of the instant in which it is asked: who is pinged all the time has more after each pause.
         let own = Slot { producer: self.transport.node().name, epoch };
         let own_count = || self.ledger.counts().get(&own).unwrap_or(0);
-        let ask = || Ask::Recover { epoch, origin, count: own_count() };
+        let ask = |from| move || Ask::Recover { epoch, origin, count: own_count(), rest: self.rest(from) };
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
-        let mut replies: BTreeMap<NodeName, (Node, Counts)> = BTreeMap::new();
+        // Of members that have not said all: whose life said what came so far, and with which part it goes on.
+        let mut halfway: BTreeMap<NodeName, (Incarnation, u16)> = BTreeMap::new();
         let mut voices = Voices::default();
         let (began, mut repeats) = (Instant::now(), Repeats::default());
-        self.others().for_each(|member| poll.ask(member, ask()));
+        self.others().for_each(|member| poll.ask(member, ask(0)()));
         loop {
             for outdated in voices.drop_outdated() {
-                replies.remove(&outdated);
-                poll.ask_later(&outdated, ask);
+                poll.ask_later(&outdated, ask(0));
             }
             if voices.len() >= self.witnesses(origin) {
-                return self.recovered(epoch, voices, replies).await;
+                return self.recovered(epoch, voices).await;
             }
             if self.ledger.identity().standing == Standing::Active {
                 // A person has accepted the loss meanwhile.
@@ -113,15 +113,35 @@ impl Quorum {
                     voices.add(member, voice);
                     continue;
                 }
-                Ok((node, MemberSays::Counts(voice, counts))) if origin == Origin::Replacement => {
+                Ok((node, MemberSays::Counts { voice, counts, next, .. })) if origin == Origin::Replacement => {
                     // Compared here, and not there: nobody has heard of more than is published here by now (P2), however fast it is pinged.
                     if let Some(seen) = counts.get(&own)
                         && seen > own_count()
                     {
                         return Announced::Older(member, seen);
                     }
-                    voices.add(member.clone(), voice);
-                    replies.insert(member, (node, counts));
+                    let before = halfway.remove(&member);
+                    if before.is_some_and(|(life, _)| life != voice.epoch) {
+                        // It has lost what it said so far.
+                        poll.ask_later(&member, ask(0));
+                        continue;
+                    }
+                    let merged = self.ledger.merge(Source::Relay(&node), &counts);
+                    if let Some(seen) = merged.own {
+                        return Announced::Older(member, seen);
+                    }
+                    if merged.refused > 0 {
+                        return Announced::NoRoom(merged.refused);
+                    }
+                    // Each piece is behind the one before, so that they end whatever the member says.
+                    let from = before.map_or(0, |(_, from)| from);
+                    match next.filter(|next| *next > from) {
+                        Some(next) => {
+                            halfway.insert(member.clone(), (voice.epoch, next));
+                            poll.ask(&member, ask(next)());
+                        }
+                        None => voices.add(member, voice),
+                    }
                     continue;
                 }
                 Ok((_, MemberSays::Known { epoch: known, count })) if known == epoch => {
@@ -141,26 +161,19 @@ impl Quorum {
                     }
                 }
             }
-            poll.ask_later(&member, ask);
+            let from = halfway.get(&member).map_or(0, |(_, from)| *from);
+            poll.ask_later(&member, ask(from));
         }
     }
 
-    async fn recovered(
-        &self,
-        epoch: Incarnation,
-        voices: Voices,
-        replies: BTreeMap<NodeName, (Node, Counts)>,
-    ) -> Announced {
+    /// What this node lacks of what another one has in the parts from that one on.
+    fn rest(&self, from: u16) -> Rest {
+        Rest { known: self.ledger.summed().1, from }
+    }
+
+    /// What these had is merged.
+    async fn recovered(&self, epoch: Incarnation, voices: Voices) -> Announced {
         let from: Vec<NodeName> = voices.of().cloned().collect();
-        for (node, counts) in replies.values() {
-            let merged = self.ledger.merge(Source::Relay(node), counts);
-            if let Some(seen) = merged.own {
-                return Announced::Older(node.name.clone(), seen);
-            }
-            if merged.refused > 0 {
-                return Announced::NoRoom(merged.refused);
-            }
-        }
         // In one batch with what was merged, or a later one: it never votes without.
         let Some(ticket) = self.ledger.activate(epoch) else {
             return Announced::Outdated(self.ledger.next_identity().1);
@@ -203,15 +216,26 @@ impl Quorum {
         let (mut from, mut greatest) = (BTreeSet::new(), None);
         let own = Slot { producer: self.transport.node().name, epoch };
         let count = self.ledger.counts().get(&own).unwrap_or(0);
-        for ask in [Ask::Recover { epoch, origin: Origin::Replacement, count }, Ask::Salvage] {
+        let announced = |rest| Ask::Recover { epoch, origin: Origin::Replacement, count, rest };
+        let asks: [&(dyn Fn(Rest) -> Ask + Sync); 2] = [&announced, &Ask::Salvage];
+        for ask in asks {
             let mut poll = Poll::new(self, Instant::now() + self.settings.ask_deadline);
+            let mut heard: BTreeMap<NodeName, u16> = BTreeMap::new();
             let left = self.others().filter(|member| !from.contains(*member));
-            left.for_each(|member| poll.ask(member, ask.clone()));
+            left.for_each(|member| poll.ask(member, ask(self.rest(0))));
             while let Some(Said { member, outcome }) = poll.next().await {
                 match outcome {
-                    Ok((node, MemberSays::Counts(_, counts))) => {
+                    Ok((node, MemberSays::Counts { counts, next, .. })) => {
                         self.ledger.merge(Source::Relay(&node), &counts);
-                        from.insert(member);
+                        let before = heard.get(&member).copied().unwrap_or_default();
+                        if let Some(next) = next.filter(|next| *next > before) {
+                            // Who says something has time for the rest of it.
+                            poll.until(Instant::now() + self.settings.ask_deadline);
+                            poll.ask(&member, ask(self.rest(next)));
+                            heard.insert(member, next);
+                        } else {
+                            from.insert(member);
+                        }
                     }
                     Ok((_, MemberSays::Known { epoch: known, .. })) if known > epoch => {
                         greatest = greatest.max(Some(known));
