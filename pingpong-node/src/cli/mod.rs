@@ -7,9 +7,11 @@
 //! | `given` | settings as flags and environment variables |
 //! | `run` | a node: `run`, `config` |
 //! | `counts` | the file of a node's counts: `init` |
-//! | `operate` | a running node is asked: `status`, `nodes`, `ping`, ... |
+//! | `operate`, `answers` | a running node is asked: `status`, `nodes`, `ping`, ...; how what it answers is shown |
 //! | `output` | tables for people, JSON for programs |
 
+#[cfg(all(feature = "daemon", unix))]
+mod answers;
 #[cfg(all(feature = "daemon", unix))]
 mod certs;
 #[cfg(all(feature = "daemon", unix))]

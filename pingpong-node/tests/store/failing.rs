@@ -7,6 +7,12 @@ use pingpong_core::exercise::{Batch, CommitError, Store};
 use pingpong_node::store::counts::FileStore;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::channel;
+use tokio::time::timeout;
 
 /// Where a batch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +106,53 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
         }
     }
     assert!(refused > 50 && kept > 0, "{refused} refused, {kept} kept");
+}
+
+/// It was quick before, so that its commits are done on a worker.
+#[test]
+fn a_disk_that_stops_holds_up_nobody_who_does_not_wait_for_it() {
+    for workers in [1, 2] {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let disk = Disk::of(new_content());
+            let mut store = open(&disk).unwrap();
+            for round in 1..=200 {
+                store.commit(raise([(1, round)])).await.unwrap();
+            }
+            let (stops, stopped) = mpsc::sync_channel(1);
+            let (goes_on, on) = mpsc::sync_channel(1);
+            let held = thread::spawn(move || {
+                let held = disk.state();
+                stops.send(()).unwrap();
+                let asked: Result<(), _> = on.recv_timeout(Duration::from_secs(20));
+                drop(held);
+                asked.is_ok()
+            });
+            stopped.recv().unwrap();
+            let commit = tokio::spawn(async move { store.commit(raise([(1, 1_000)])).await });
+            // Tasks that wake each other, on the workers.
+            for _ in 0..20 {
+                let (there, mut comes) = channel(1);
+                let (back, mut came) = channel(1);
+                tokio::spawn(async move {
+                    while let Some(number) = comes.recv().await {
+                        back.send(number).await.unwrap();
+                    }
+                });
+                let others = tokio::spawn(async move {
+                    for number in 0..500 {
+                        there.send(number).await.unwrap();
+                        assert_eq!(came.recv().await, Some(number));
+                    }
+                });
+                timeout(Duration::from_secs(10), others).await.expect("others go on").unwrap();
+            }
+            assert!(!commit.is_finished(), "with {workers} workers: the disk has not stopped");
+            goes_on.send(()).unwrap();
+            assert!(held.join().unwrap(), "with {workers} workers: the disk went on by itself");
+            commit.await.unwrap().unwrap();
+        });
+    }
 }
 
 /// redb writes what is more than it may hold in memory before the commit, and after it tidies up. What fails there comes too late.
