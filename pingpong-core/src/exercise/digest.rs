@@ -7,9 +7,11 @@
 //! A sum is kept up with each change, and never computed anew; so is what is in each bucket, so that an answer costs what is asked for.
 
 use super::counts::{Counts, Slot};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::Hasher;
 use std::ops::Range;
 
@@ -30,16 +32,44 @@ pub struct Sum {
 /// The sums over 256 parts of some counts: in one question, what another node needs to answer with what differs, and no more.
 ///
 /// Empty, or with fewer sums: nothing is known in the rest.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sums(Vec<Sum>);
+
+impl<'de> Deserialize<'de> for Sums {
+    /// No more than there are parts, whatever a peer says: a sum of nothing is two bytes on the wire, and many more in memory.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded;
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Sums;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "up to {PARTS} sums")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sums: A) -> Result<Sums, A::Error> {
+                let mut bounded = Vec::new();
+                while let Some(sum) = sums.next_element()? {
+                    if bounded.len() == PARTS {
+                        return Err(A::Error::invalid_length(PARTS + 1, &self));
+                    }
+                    bounded.push(sum);
+                }
+                Ok(Sums(bounded))
+            }
+        }
+        deserializer.deserialize_seq(Bounded)
+    }
+}
 
 /// Cuts from all slots down to the parts of [`Sums`].
 const TOLD: u8 = 2;
+/// How many parts those are.
+const PARTS: usize = FAN.pow(TOLD as u32);
 
 impl Sums {
     /// Of counts that have no digest. It looks at all of them.
     pub(super) fn of(counts: &Counts) -> Self {
-        let mut sums = vec![Sum::default(); FAN.pow(u32::from(TOLD))];
+        let mut sums = vec![Sum::default(); PARTS];
         for (slot, count) in counts.iter() {
             if let Some(sum) = sums.get_mut(usize::from(Part::told(slot).index)) {
                 sum.hash = sum.hash.wrapping_add(hash(slot, Some(count)));
@@ -115,6 +145,11 @@ impl Part {
     /// Which of its depth it is.
     pub(super) fn index(self) -> u16 {
         self.index
+    }
+
+    /// Whether there is a part of [`Sums`] with that index.
+    pub(super) fn is_index(index: u16) -> bool {
+        usize::from(index) < PARTS
     }
 }
 
@@ -266,6 +301,16 @@ mod tests {
             let digest = of(&[(slot("a", 1), 1)]);
             assert!(exists || digest.sum(part) == Sum::default() && digest.slots(part).next().is_none());
         }
+    }
+
+    #[test]
+    fn of_more_sums_than_there_are_parts_nothing_is_read() {
+        let sums = |count: usize| postcard::to_stdvec(&vec![Sum::default(); count]).unwrap();
+        let read = |bytes: Vec<u8>| postcard::from_bytes::<Sums>(&bytes);
+        assert_eq!(read(sums(PARTS)), Ok(Sums(vec![Sum::default(); PARTS])));
+        assert!(read(sums(PARTS + 1)).is_err());
+        let told = of(&[(slot("a", 1), 1)]).sums();
+        assert_eq!(read(postcard::to_stdvec(&told).unwrap()), Ok(told));
     }
 
     /// Nodes of different builds must agree on it.

@@ -19,13 +19,17 @@ pub(super) async fn fresh(
     few: u32,
     deadline: Duration,
 ) -> Result<FreshRead, Unencodable> {
-    let (counts, sums) = ledger.summed();
-    let is_few = u32::try_from(counts.len()).is_ok_and(|slots| slots <= few);
+    let (slots, sums) = {
+        let (counts, sums) = ledger.summed();
+        (counts.len(), sums)
+    };
+    let is_few = u32::try_from(slots).is_ok_and(|slots| slots <= few);
     let question = if is_few { AskConsumer::Counts } else { AskConsumer::Beyond(sums) };
     let producers = transport.call(&Targets::All, &PRODUCER, &AskProducer::Slots, deadline);
     let consumers = transport.call(&Targets::All, &CONSUMER, &question, deadline);
     let (producers, consumers) = tokio::join!(producers, consumers);
-    Ok(put_together(ledger, counts.as_ref().clone(), producers?, consumers?))
+    // By now this node has what it had then, or more.
+    Ok(put_together(ledger, ledger.counts().as_ref().clone(), producers?, consumers?))
 }
 
 fn put_together(

@@ -91,7 +91,7 @@ impl Member {
         while self.waiting.front().is_some_and(|waiting| settled.is_err() || waiting.ticket <= synced)
             && let Some(waiting) = self.waiting.pop_front()
         {
-            let says = then(&self.ledger, settled.clone(), waiting.then);
+            let says = then(&self.ledger, settled.clone(), waiting.then, self.quorum.settings());
             waiting.reply.send(says).await;
         }
         self.settle(cx);
@@ -233,9 +233,11 @@ impl Server for Member {
             let (cluster, members) = (members.cluster().clone(), members.names().to_vec());
             return MemberSays::ConfigMismatch { cluster, members };
         }
-        match answer(&self.ledger, from, request.ask, self.quorum.few()) {
+        match answer(&self.ledger, from, request.ask, self.quorum.settings()) {
             Answer::Now(says) => says,
-            Answer::Synced(ticket, after) => then(&self.ledger, self.ledger.settled(ticket).await, after),
+            Answer::Synced(ticket, after) => {
+                then(&self.ledger, self.ledger.settled(ticket).await, after, self.quorum.settings())
+            }
         }
     }
 
@@ -247,7 +249,7 @@ impl Server for Member {
         if matches!(request.ask, Ask::Agree(..)) {
             return self.agree(request.ask, reply, cx);
         }
-        match answer(&self.ledger, from, request.ask, self.quorum.few()) {
+        match answer(&self.ledger, from, request.ask, self.quorum.settings()) {
             Answer::Now(says) => reply.send(says).await,
             Answer::Synced(ticket, then) => {
                 self.waiting.retain(|waiting| waiting.reply.is_waiting());

@@ -45,19 +45,19 @@ impl Message for Told {
 pub enum AskConsumer {
     /// For all its counts.
     Counts,
-    /// For those in parts that have other sums than these.
-    Beyond(Sums),
     /// For the sums of the parts into which each of these is cut.
     Sums(Vec<Part>),
     /// For the counts in these parts.
     Parts(Vec<Part>),
     /// For the counts of one producer.
     Of(NodeName),
+    /// For those in parts that have other sums than these.
+    Beyond(Sums),
 }
 
 impl Message for AskConsumer {
     const ID: u16 = 3;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 1;
 }
 
 /// A consumer's answer.
@@ -231,7 +231,7 @@ impl Message for AskMember {
 pub enum MemberSays {
     /// The counts are synced.
     Held(Voice),
-    /// What it has published, in these parts; in those that were asked about, and are not among them, it has what was known.
+    /// What it has published, in these parts; in the others, up to where the next piece begins, it has what was known.
     Counts {
         /// Who says so.
         voice: Voice,

@@ -38,6 +38,9 @@ pub struct Settings {
     /// sums takes many slots else.
     #[doc(hidden)]
     pub few_slots: u32,
+    /// So many slots make up a piece of what a member that recovers is told, but that a piece has whole parts. Default 2,048. For tests, as above.
+    #[doc(hidden)]
+    pub piece_slots: u32,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             allow_producer: Allow::Everyone,
             allow_member: Allow::Everyone,
             few_slots: 64,
+            piece_slots: 2_048,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The producer and the consumer against a transport whose peers are scripted.
 
+use super::quorum::Announced;
 use super::*;
 use crate::message::Message;
 use crate::node::{Incarnation, Node};
@@ -342,6 +343,43 @@ async fn an_accepted_loss_where_a_later_store_is_known_is_announced_with_the_epo
 
 fn all_of(voice: Voice, counts: Counts) -> MemberSays {
     MemberSays::Counts { voice, parts: vec![Part::ALL], counts, next: None }
+}
+
+/// What it said before is what a store had that is lost; and it has more now than it had in the part that comes last.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_loses_its_store_halfway_tells_one_that_recovers_all_of_it_again() {
+    let double = Double::new("a", &["b", "c"]);
+    let members = Members::new("prod".parse().unwrap(), ["a", "b", "c"].map(|name| node(name).name)).unwrap();
+    let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
+    let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
+    let times = AtomicU32::new(0);
+    double.script(move |_, to| {
+        let piece = |epoch, pings, next| {
+            let voice = Voice { epoch: Incarnation::new(epoch, 0), known: BTreeMap::new() };
+            let counts = counts(&[(to.as_str(), pings)]);
+            Answer::reply(&MemberSays::Counts { voice, parts: vec![Part::told(&slot(to.as_str()))], counts, next })
+        };
+        match (to.as_str(), times.fetch_add(u32::from(to.as_str() == "b"), Ordering::Relaxed)) {
+            ("c", _) => piece(1, 3, None),
+            (_, 0) => piece(1, 1, Some(5)),
+            (_, 1) => piece(2, 2, Some(9)),
+            (_, 2) => piece(2, 3, Some(7)),
+            (_, 3) => Answer::Fails(CallFailure::ServerStopped),
+            _ => piece(2, 4, None),
+        }
+    });
+    let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
+    let quorum = Quorum::new(transport, Arc::clone(&ledger), members, Arc::default());
+    assert_eq!(quorum.recover().await, Announced::Active(["b", "c"].map(|name| node(name).name).to_vec()));
+    assert_eq!(*ledger.counts(), counts(&[("a", 0), ("b", 4), ("c", 3)]));
+    let asked = |seen: &Seen| match seen {
+        Seen::Called(_, to, kind, body) if to.as_str() == "b" => match AskMember::decode(*kind, body).unwrap().ask {
+            Ask::Recover { rest, .. } => Some(rest.from),
+            _ => None,
+        },
+        _ => None,
+    };
+    assert_eq!(double.log().iter().filter_map(asked).collect::<Vec<_>>(), [0, 5, 0, 7, 7]);
 }
 
 /// A node that is no member reads, where b and c can be reached and d cannot.

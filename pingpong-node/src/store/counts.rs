@@ -50,17 +50,12 @@ use std::ops::Bound;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The shape of the file that this program writes.
 const FORMAT: u32 = 1;
-
-/// A commit that takes no longer is quick: to hand the thread's other tasks over to another one would take a good part of that.
-const QUICK: Duration = Duration::from_millis(1);
-/// So many commits in a row must have been quick before the next one is taken for it.
-const PROVEN: u32 = 16;
 
 /// Whose counts a file has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +75,6 @@ pub struct FileStore {
     /// Nothing after a panic, which may have left it halfway.
     keeper: Arc<Mutex<Option<Keeper>>>,
     opened_before: Incarnation,
-    /// Commits in a row that were quick.
-    quick: u32,
 }
 
 impl FileStore {
@@ -115,7 +108,7 @@ impl FileStore {
         opened_by: Incarnation,
     ) -> Result<Self, FileStoreError> {
         let (keeper, opened_before) = Keeper::open(path.to_owned(), owner.clone(), Disk::new(below, false), opened_by)?;
-        Ok(Self { path: path.to_owned(), keeper: Arc::new(Mutex::new(Some(keeper))), opened_before, quick: 0 })
+        Ok(Self { path: path.to_owned(), keeper: Arc::new(Mutex::new(Some(keeper))), opened_before })
     }
 
     /// Makes the file of a node that has never counted before, on its very first start (P25).
@@ -185,28 +178,17 @@ impl FileStore {
 
     /// The same on the very thread where it was asked for, if there are others that go on with all else meanwhile: to wake another thread, and
     /// to be woken by it, takes longer than many a disk.
-    ///
-    /// Even to hand over what else waits for this thread does. So a disk that was quick is not expected to stop: if it does, one thread of
-    /// several is held up, once.
     async fn blocking_here<T: Send + 'static>(
-        &mut self,
+        &self,
         work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
     ) -> Result<T, Lost> {
-        let runtime = Handle::current();
-        if runtime.runtime_flavor() != RuntimeFlavor::MultiThread {
-            return self.blocking(work).await;
+        match Handle::current().runtime_flavor() {
+            RuntimeFlavor::MultiThread => {
+                let place = Arc::clone(&self.keeper).lock_owned().await;
+                tokio::task::block_in_place(move || in_place(place, work))
+            }
+            _ => self.blocking(work).await,
         }
-        let is_quick = self.quick >= PROVEN && runtime.metrics().num_workers() > 1;
-        if is_quick {
-            // No other thread takes over what was woken last by this one.
-            tokio::task::yield_now().await;
-        }
-        let place = Arc::clone(&self.keeper).lock_owned().await;
-        let began = Instant::now();
-        let done =
-            if is_quick { in_place(place, work) } else { tokio::task::block_in_place(move || in_place(place, work)) };
-        self.quick = if began.elapsed() <= QUICK { self.quick.saturating_add(1) } else { 0 };
-        done
     }
 }
 

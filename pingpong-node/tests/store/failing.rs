@@ -108,7 +108,7 @@ async fn a_write_that_fails_refuses_the_batch_and_the_next_one_goes_on() {
     assert!(refused > 50 && kept > 0, "{refused} refused, {kept} kept");
 }
 
-/// It was quick before, so that its commits are done on a worker.
+/// Commits are done on a worker, whatever the disk does.
 #[test]
 fn a_disk_that_stops_holds_up_nobody_who_does_not_wait_for_it() {
     for workers in [1, 2] {

@@ -53,6 +53,7 @@ fn setup(seed: u64, dice: &mut Dice) -> Setup {
         gossip: millis(dice.one(&[50, 200, 200, 1_000])),
         ask_deadline: millis(dice.one(&[300, 300, 2_000])),
         few_slots: dice.one(&[0, 1, 4, 64]),
+        piece_slots: dice.one(&[1, 2, 4, 2_048]),
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) ask_deadline: Duration,
     /// So many slots are told at once; of more, sums are compared.
     pub(crate) few_slots: u32,
+    /// Of how many slots a piece is of what a member that recovers is told.
+    pub(crate) piece_slots: u32,
 }
 
 impl Setup {
@@ -155,13 +157,13 @@ pub(crate) enum Manner {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setup { seed, memory, far, jitter, commit, gossip, ask_deadline, few_slots, .. } = &self.setup;
+        let Setup { seed, memory, far, jitter, commit, gossip, ask_deadline, few_slots, piece_slots, .. } = &self.setup;
         let stores = if *memory { "stores in memory" } else { "disks" };
         writeln!(f, "seed {seed}: members {:?} of nodes {:?}, {stores};", self.setup.members(), self.setup.names())?;
         writeln!(
             f,
             "packets take {far:?} and up to {jitter:?} more, commits {commit:?}; gossip every {gossip:?}, questions within {ask_deadline:?}; \
-             up to {few_slots} slots are told at once"
+             up to {few_slots} slots are told at once, and pieces are of {piece_slots}"
         )?;
         for (at, step) in &self.steps {
             writeln!(f, "  at {}: {step:?}", Seconds(*at))?;

@@ -73,6 +73,7 @@ impl World {
         settings.gossip_interval = setup.gossip;
         settings.ask_deadline = setup.ask_deadline;
         settings.few_slots = setup.few_slots;
+        settings.piece_slots = setup.piece_slots;
         settings.restart.max_restarts = 1_000;
         let names = setup.members().iter().map(|name| node(name));
         let members = Members::new(ClusterName::new("simulated").unwrap(), names).unwrap();

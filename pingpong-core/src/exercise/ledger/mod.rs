@@ -38,6 +38,9 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
+/// So many slots are looked up while nothing else can be done.
+const FEW_ENOUGH: u32 = 4_096;
+
 /// How a ledger is opened.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerOptions {
@@ -351,15 +354,18 @@ impl Ledger {
                 slots = slots.saturating_add(more);
                 parts.push(part);
             }
-            if slots < state.digest.root().slots {
+            // Of many, nobody waits for the lock until they are put together.
+            if slots <= FEW_ENOUGH {
                 some = parts.iter().flat_map(|part| state.digest.slots(*part)).cloned().collect();
             }
             (state.identity.standing, state.voice(), Arc::clone(&state.counts))
         };
-        let counts = if slots as usize == counts.len() {
-            counts.as_ref().clone()
-        } else {
+        let counts = if slots <= FEW_ENOUGH {
             some.into_iter().filter_map(|slot| counts.get(&slot).map(|count| (slot, count))).collect()
+        } else {
+            let said: BTreeSet<Part> = parts.iter().copied().collect();
+            let beyond = counts.iter().filter(|(slot, _)| said.contains(&Part::told(slot)));
+            beyond.map(|(slot, count)| (slot.clone(), count)).collect()
         };
         Piece { standing, voice, parts, counts, next }
     }

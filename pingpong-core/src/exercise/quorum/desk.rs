@@ -1,10 +1,10 @@
 //! What a member answers, to others and to its own node alike.
 
-use crate::exercise::compare::FETCH;
 use crate::exercise::counts::{Counts, Slot};
 use crate::exercise::digest::Part;
 use crate::exercise::ledger::{Ledger, Piece, Published, Source};
 use crate::exercise::messages::{Ask, MemberSays, Rest};
+use crate::exercise::settings::Settings;
 use crate::exercise::store::{CommitError, Origin, Standing};
 use crate::node::{Incarnation, Node};
 
@@ -22,36 +22,46 @@ pub(in crate::exercise) enum Answer {
 pub(in crate::exercise) enum Then {
     /// That it holds what it was told to.
     Held,
-    /// What it has, by which another member recovers.
-    Counts(Rest),
+    /// What it has, by which another member recovers; and its slot of that one's present epoch, with each piece.
+    Counts(Rest, Slot),
     /// That it has never heard of another store of that name. Whoever does not vote yet can say so, too.
     Remembered,
 }
 
-/// Answers as a member, which tells so many slots without knowing which of them are known. `Agree` is no question to a store, and is answered
-/// elsewhere.
-pub(in crate::exercise) fn answer(ledger: &Ledger, from: &Node, ask: Ask, few: u32) -> Answer {
+/// Answers as a member. `Agree` is no question to a store, and is answered elsewhere.
+pub(in crate::exercise) fn answer(ledger: &Ledger, from: &Node, ask: Ask, settings: &Settings) -> Answer {
     let Published { standing, voice, counts, sum } = ledger.published();
     let votes = standing == Standing::Active;
     match ask {
-        Ask::Hold(counts) => hold(ledger, from, &counts),
+        Ask::Hold(counts) => hold(ledger, from, &counts, settings),
         Ask::Read(_) if !votes => Answer::Now(MemberSays::Recovering),
         Ask::Read(theirs) if theirs == sum => Answer::Now(MemberSays::Same(voice)),
-        Ask::Read(_) if sum.slots > few => Answer::Now(MemberSays::Differs),
+        Ask::Read(_) if sum.slots > settings.few_slots => Answer::Now(MemberSays::Differs),
         Ask::Read(_) => {
             let counts = counts.as_ref().clone();
             Answer::Now(MemberSays::Counts { voice, parts: vec![Part::ALL], counts, next: None })
         }
         // All at one instant, however much it is: pieces of several are no answer (P22).
         Ask::ReadBeyond(known) => Answer::Now(of_a_voter(ledger.beyond(&known, 0, u32::MAX))),
-        Ask::Salvage(rest) => Answer::Now(says(ledger.beyond(&rest.known, rest.from, FETCH))),
-        Ask::Recover { epoch, origin, count, rest } => recover(ledger, from, (epoch, count), origin, rest, votes),
+        Ask::Salvage(rest) => Answer::Now(says(ledger.beyond(&rest.known, rest.from, settings.piece_slots))),
+        Ask::Recover { epoch, origin, count, rest } => {
+            let then = match origin {
+                Origin::Init => Some(Then::Remembered),
+                Origin::Replacement => votes.then(|| Then::Counts(rest, Slot { producer: from.name.clone(), epoch })),
+            };
+            recover(ledger, from, (epoch, count), origin, then, settings)
+        }
         Ask::Agree(..) => Answer::Now(MemberSays::Recovering),
     }
 }
 
 /// What is answered once the change is synced.
-pub(in crate::exercise) fn then(ledger: &Ledger, settled: Result<(), CommitError>, then: Then) -> MemberSays {
+pub(in crate::exercise) fn then(
+    ledger: &Ledger,
+    settled: Result<(), CommitError>,
+    then: Then,
+    settings: &Settings,
+) -> MemberSays {
     if let Err(error) = settled {
         return MemberSays::Refused(error.to_string());
     }
@@ -60,9 +70,16 @@ pub(in crate::exercise) fn then(ledger: &Ledger, settled: Result<(), CommitError
         (_, Then::Remembered) => MemberSays::Held(voice),
         (Standing::Recovering | Standing::Observer, _) => MemberSays::Recovering,
         (Standing::Active, Then::Held) => MemberSays::Held(voice),
-        // Whatever it has said that it holds, it has said before it remembered the asking node's epoch; counts only grow. So pieces of later
-        // instants do as well, as long as each part is in one of them.
-        (Standing::Active, Then::Counts(rest)) => of_a_voter(ledger.beyond(&rest.known, rest.from, FETCH)),
+        // What counts beside the voice of the asking node's earlier life was said before its present epoch was remembered; and counts only grow.
+        // So pieces of later instants do as well, as long as each part is in one of them.
+        (Standing::Active, Then::Counts(rest, own)) => {
+            let mut piece = ledger.beyond(&rest.known, rest.from, settings.piece_slots);
+            // Whether the asking store is an older copy (P27) must not wait for the piece that this is in.
+            if let Some(count) = ledger.counts().get(&own) {
+                piece.counts.raise(&own, count);
+            }
+            of_a_voter(piece)
+        }
     }
 }
 
@@ -75,14 +92,14 @@ fn of_a_voter(piece: Piece) -> MemberSays {
 }
 
 /// A member that recovers takes over what arrives, and does not vote on it (P23).
-fn hold(ledger: &Ledger, from: &Node, counts: &Counts) -> Answer {
+fn hold(ledger: &Ledger, from: &Node, counts: &Counts, settings: &Settings) -> Answer {
     let merged = ledger.merge(Source::Relay(from), counts);
     if merged.refused > 0 {
         let words = "it holds slots that the asking node may not speak of, or that there is no room for";
         return Answer::Now(MemberSays::Refused(words.to_owned()));
     }
     if merged.ticket == 0 {
-        return Answer::Now(then(ledger, Ok(()), Then::Held));
+        return Answer::Now(then(ledger, Ok(()), Then::Held, settings));
     }
     Answer::Synced(merged.ticket, Then::Held)
 }
@@ -92,8 +109,8 @@ fn recover(
     from: &Node,
     (epoch, count): (Incarnation, u64),
     origin: Origin,
-    rest: Rest,
-    votes: bool,
+    remembered: Option<Then>,
+    settings: &Settings,
 ) -> Answer {
     let counts = ledger.counts();
     let is_another = |(known, has): &(Incarnation, u64)| {
@@ -112,13 +129,9 @@ fn recover(
         let words = "its epoch is above its own incarnation, or there is no room for it";
         return Answer::Now(MemberSays::Refused(words.to_owned()));
     }
-    let after = match origin {
-        Origin::Init => Then::Remembered,
-        Origin::Replacement if votes => Then::Counts(rest),
-        Origin::Replacement => return Answer::Now(MemberSays::Recovering),
-    };
-    if merged.ticket == 0 {
-        return Answer::Now(then(ledger, Ok(()), after));
+    match remembered {
+        None => Answer::Now(MemberSays::Recovering),
+        Some(after) if merged.ticket == 0 => Answer::Now(then(ledger, Ok(()), after, settings)),
+        Some(after) => Answer::Synced(merged.ticket, after),
     }
-    Answer::Synced(merged.ticket, after)
 }

@@ -37,6 +37,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How long a majority has time before those are told all who have not said what they have: most often it suffices.
+const SILENT: Duration = Duration::from_millis(200);
 /// How long a snapshot waits for those that answer after a majority has.
 const STRAGGLERS: Duration = Duration::from_millis(20);
 
@@ -72,13 +74,13 @@ impl Lacks {
     /// What a member is asked first; `None` where others have said what they have, and it has not: it would have to be told all.
     fn first(&self, member: &NodeName) -> Option<Ask> {
         if self.of.is_empty() {
-            return Some(self.again());
+            return Some(self.whole());
         }
         self.of.get(member).map(|(_, lacks)| Ask::Hold(lacks.clone()))
     }
 
-    /// What it is asked again: it may have lost what it had.
-    fn again(&self) -> Ask {
+    /// What it is asked if it may have lost what it had.
+    fn whole(&self) -> Ask {
         Ask::Hold(self.all.as_ref().clone())
     }
 
@@ -146,6 +148,10 @@ impl Quorum {
         self.settings.few_slots
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     pub(super) fn need(&self) -> usize {
         self.members.quorum()
     }
@@ -172,23 +178,33 @@ impl Quorum {
     ) -> Result<BTreeSet<NodeName>, ReadError> {
         let mut poll = Poll::new(self, until);
         let (mut unable, mut whole) = (Unable::default(), BTreeSet::new());
+        let late = Instant::now() + SILENT;
+        let mut silent: Vec<&NodeName> = Vec::new();
         for member in self.members.names().iter().filter(|member| !voices.of().any(|of| of == *member)) {
             match lacks.first(member) {
                 Some(ask) => poll.ask(member, ask),
-                // Most often the others suffice by then.
-                None => poll.ask_later(member, || lacks.again()),
+                None => silent.push(member),
             }
         }
         loop {
             for outdated in voices.drop_outdated() {
                 whole.insert(outdated.clone());
-                poll.ask_again(&outdated, lacks.again());
+                poll.ask_again(&outdated, lacks.whole());
             }
             have(voices.len());
             if voices.len() >= self.need() {
                 return Ok(voices.of().cloned().collect());
             }
-            let Some(Said { member, outcome }) = poll.next().await else {
+            let next = if silent.is_empty() {
+                poll.next().await
+            } else {
+                let Ok(next) = tokio::time::timeout_at(late, poll.next()).await else {
+                    silent.drain(..).for_each(|member| poll.ask(member, lacks.whole()));
+                    continue;
+                };
+                next
+            };
+            let Some(Said { member, outcome }) = next else {
                 return Err(self.late(voices.len(), &unable));
             };
             match outcome {
@@ -199,14 +215,15 @@ impl Quorum {
                     voices.add(member, voice);
                     continue;
                 }
-                Ok((_, MemberSays::Held(_))) => {}
+                Ok((_, MemberSays::Held(_))) => drop(whole.insert(member.clone())),
                 other => unable.says(&member, other),
             }
             if patience == Patience::None {
                 self.possible(&unable)?;
             }
-            whole.insert(member.clone());
-            poll.ask_again(&member, lacks.again());
+            silent.drain(..).for_each(|member| poll.ask(member, lacks.whole()));
+            let first = lacks.first(&member).filter(|_| !whole.contains(&member));
+            poll.ask_again(&member, first.unwrap_or_else(|| lacks.whole()));
         }
     }
 
@@ -228,7 +245,7 @@ impl Quorum {
         let node = self.transport.node();
         let mut backoff = Backoff::new(self.settings.member_again_least, self.settings.member_again_most, &node);
         let mut rounds = 0;
-        let mut collected = self.collect(agreement, until, &have).await?;
+        let mut collected = self.collect(agreement, rounds, until, &have).await?;
         loop {
             let (merged, replies) = match collected {
                 Collected::Agreed(counts, holders) => return Ok(self.shown(counts, holders)),
@@ -254,14 +271,16 @@ impl Quorum {
             }
             tokio::time::sleep_until(again).await;
             rounds = rounds.saturating_add(1);
-            collected = self.collect(agreement, until, &have).await.map_err(unstable)?;
+            collected = self.collect(agreement, rounds, until, &have).await.map_err(unstable)?;
         }
     }
 
-    /// Asks until a majority has answered, and says whether they said the same.
+    /// Asks until a majority has answered, and says whether they said the same. After the first round it is known that they will differ from
+    /// this node: then they are told at once what it has, so that all answer at about the same instant.
     async fn collect(
         &self,
         agreement: Agreement,
+        rounds: u32,
         until: Instant,
         have: impl Fn(usize) + Send,
     ) -> Result<Collected, ReadError> {
@@ -272,7 +291,10 @@ impl Quorum {
         let mut replies: BTreeMap<NodeName, (Voice, Arc<Counts>)> = BTreeMap::new();
         let mut voices = Voices::default();
         for member in self.members.names() {
-            poll.ask(member, Ask::Read(mine.sum));
+            if rounds > 0 && mine.sum.slots > self.few() {
+                known.is_told(member, &self.ledger);
+            }
+            poll.ask(member, known.ask(member, mine.sum));
         }
         loop {
             for outdated in voices.drop_outdated() {
@@ -304,12 +326,13 @@ impl Quorum {
                 Ok((_, MemberSays::Counts { voice, parts, counts, next: None })) => match known.with(&parts, counts) {
                     Some(counts) => (voice, Arc::new(counts)),
                     None => {
-                        tracing::warn!(%member, "it says what differs from counts that it was not told; it is asked again");
+                        tracing::debug!(%member, "it says what differs from counts that it was not told");
                         poll.ask_again(&member, known.ask(&member, mine.sum));
                         continue;
                     }
                 },
                 Ok((_, MemberSays::Differs)) if known.is_told(&member, &self.ledger) => {
+                    unable.helps(&member);
                     poll.ask(&member, known.ask(&member, mine.sum));
                     continue;
                 }
@@ -352,7 +375,7 @@ impl Quorum {
                     Some(Ok((_, MemberSays::Agreed(Ok(Agreed { parts, counts, holders }))))) => {
                         match known.with(&parts, counts) {
                             Some(counts) => return Ok(self.shown(Arc::new(counts), holders)),
-                            None => tracing::warn!(%member, "it says what differs from counts that it was not told"),
+                            None => tracing::debug!(%member, "it says what differs from counts that it was not told"),
                         }
                     }
                     Some(Ok((_, MemberSays::Agreed(Err(error))))) => last = Some(error),

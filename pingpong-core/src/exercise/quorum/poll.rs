@@ -82,11 +82,11 @@ async fn ask_one(
     let question = question();
     let own = quorum.transport.node();
     if own.name == member {
-        let says = match desk::answer(&quorum.ledger, &own, question, quorum.few()) {
+        let says = match desk::answer(&quorum.ledger, &own, question, &quorum.settings) {
             Answer::Now(says) => says,
             Answer::Synced(ticket, then) => {
                 let settled = quorum.ledger.settled(ticket).await;
-                desk::then(&quorum.ledger, settled, then)
+                desk::then(&quorum.ledger, settled, then, &quorum.settings)
             }
         };
         return Said { member, outcome: Ok((own, says)) };

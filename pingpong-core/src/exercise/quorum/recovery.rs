@@ -6,6 +6,7 @@
 use super::Quorum;
 use super::poll::{Poll, Said};
 use crate::exercise::counts::Slot;
+use crate::exercise::digest::Part;
 use crate::exercise::ledger::Source;
 use crate::exercise::members::{MAX_MEMBERS, Voices};
 use crate::exercise::messages::{Ask, MemberSays, Rest};
@@ -86,6 +87,8 @@ impl Quorum {
         let mut poll = Poll::new(self, Instant::now() + FOREVER);
         // Of members that have not said all: whose life said what came so far, and with which part it goes on.
         let mut halfway: BTreeMap<NodeName, (Incarnation, u16)> = BTreeMap::new();
+        // Of members that have what there is no room for.
+        let mut too_much: BTreeSet<NodeName> = BTreeSet::new();
         let mut voices = Voices::default();
         let (began, mut repeats) = (Instant::now(), Repeats::default());
         self.others().for_each(|member| poll.ask(member, ask(0)()));
@@ -131,16 +134,26 @@ impl Quorum {
                         return Announced::Older(member, seen);
                     }
                     if merged.refused > 0 {
-                        return Announced::NoRoom(merged.refused);
+                        too_much.insert(member.clone());
+                        if self.members.len() - 1 - too_much.len() < self.witnesses(origin) {
+                            return Announced::NoRoom(merged.refused);
+                        }
+                        poll.ask_later(&member, ask(0));
+                        continue;
                     }
+                    // Then the next question says that it is known, and no other member tells it again. What the store refuses waits in the ledger.
+                    let _ = self.ledger.settled(merged.ticket).await;
                     // Each piece is behind the one before, so that they end whatever the member says.
                     let from = before.map_or(0, |(_, from)| from);
-                    match next.filter(|next| *next > from) {
+                    match next.filter(|next| *next > from && Part::is_index(*next)) {
                         Some(next) => {
                             halfway.insert(member.clone(), (voice.epoch, next));
                             poll.ask(&member, ask(next)());
                         }
-                        None => voices.add(member, voice),
+                        None => {
+                            too_much.remove(&member);
+                            voices.add(member, voice);
+                        }
                     }
                     continue;
                 }
@@ -221,6 +234,7 @@ impl Quorum {
         for ask in asks {
             let mut poll = Poll::new(self, Instant::now() + self.settings.ask_deadline);
             let mut heard: BTreeMap<NodeName, u16> = BTreeMap::new();
+            let mut again: BTreeSet<(NodeName, u16)> = BTreeSet::new();
             let left = self.others().filter(|member| !from.contains(*member));
             left.for_each(|member| poll.ask(member, ask(self.rest(0))));
             while let Some(Said { member, outcome }) = poll.next().await {
@@ -228,7 +242,7 @@ impl Quorum {
                     Ok((node, MemberSays::Counts { counts, next, .. })) => {
                         self.ledger.merge(Source::Relay(&node), &counts);
                         let before = heard.get(&member).copied().unwrap_or_default();
-                        if let Some(next) = next.filter(|next| *next > before) {
+                        if let Some(next) = next.filter(|next| *next > before && Part::is_index(*next)) {
                             // Who says something has time for the rest of it.
                             poll.until(Instant::now() + self.settings.ask_deadline);
                             poll.ask(&member, ask(self.rest(next)));
@@ -240,7 +254,17 @@ impl Quorum {
                     Ok((_, MemberSays::Known { epoch: known, .. })) if known > epoch => {
                         greatest = greatest.max(Some(known));
                     }
-                    other => tracing::warn!(%member, ?other, "nothing was taken over from there"),
+                    other => {
+                        let heard = heard.get(&member).copied();
+                        let late = matches!(other, Err(CallFailure::DeadlinePassed { .. }));
+                        // A piece is asked for once more, if it was late and others were not.
+                        if let Some(from) = heard.filter(|from| late && again.insert((member.clone(), *from))) {
+                            poll.until(Instant::now() + self.settings.ask_deadline);
+                            poll.ask(&member, ask(self.rest(from)));
+                            continue;
+                        }
+                        tracing::warn!(%member, some = heard.is_some(), ?other, "not all was taken over from there");
+                    }
                 }
             }
         }
