@@ -5,6 +5,7 @@ use super::*;
 use crate::message::Message;
 use crate::node::{Incarnation, Node};
 use crate::server::double::{Answer, Double, Seen, node};
+use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::Instant;
@@ -22,6 +23,20 @@ async fn start(double: &Arc<Double>) -> Exercise {
     let transport: Arc<dyn Transport> = Arc::clone(double) as _;
     let ledger = Ledger::in_memory(&transport.node()).await.unwrap();
     Exercise::start(transport, ledger, Settings::default()).unwrap()
+}
+
+/// A store that has something from the beginning.
+struct Full(Option<Kept>);
+
+#[async_trait]
+impl Store for Full {
+    async fn load(&mut self) -> Result<Option<Kept>, LoadError> {
+        Ok(self.0.take())
+    }
+
+    async fn commit(&mut self, _: Batch) -> Result<(), CommitError> {
+        Ok(())
+    }
 }
 
 fn slots(counts: Counts) -> ProducerSays {
@@ -380,6 +395,42 @@ async fn a_member_that_loses_its_store_halfway_tells_one_that_recovers_all_of_it
         _ => None,
     };
     assert_eq!(double.log().iter().filter_map(asked).collect::<Vec<_>>(), [0, 5, 0, 7, 7]);
+}
+
+/// A majority of those who have said what they have would do, and one of them cannot store what it lacks.
+#[tokio::test(start_paused = true)]
+async fn who_has_not_said_what_it_has_is_told_all_when_the_others_do_not_suffice() {
+    let names = ["a", "b", "c", "d", "e"];
+    let double = Double::new("a", &names[1..4]);
+    let members = Members::new("prod".parse().unwrap(), names.map(|name| node(name).name)).unwrap();
+    let identity = Identity { epoch: node("a").incarnation, origin: Origin::Init, standing: Standing::Active };
+    let store = Full(Some(Kept { identity, counts: counts(&[("a", 0)]) }));
+    let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
+    let ledger = Ledger::open(store, &node("a"), options).await.unwrap();
+    let mut asked = BTreeMap::new();
+    double.script(move |_, to| {
+        let times: &mut u32 = asked.entry(to.clone()).or_default();
+        *times += 1;
+        let voice = || Voice { epoch: node(to.as_str()).incarnation, known: BTreeMap::new() };
+        match (to.as_str(), *times) {
+            ("b", _) => Answer::reply(&all_of(voice(), counts(&[("a", 0), ("b", 3)]))),
+            ("c", 1) => Answer::reply(&all_of(voice(), counts(&[("a", 0)]))),
+            ("c", _) => Answer::reply(&MemberSays::Refused("its disk is full".to_owned())),
+            // The read did not come to it.
+            ("d", _) => Answer::reply(&MemberSays::Held(voice())),
+            _ => Answer::Fails(CallFailure::NotLinked),
+        }
+    });
+    let transport: Arc<dyn Transport> = Arc::clone(&double) as _;
+    let quorum = Quorum::new(transport, ledger, members, Arc::default());
+    let read = quorum.read(Agreement::Values, Instant::now() + Duration::from_secs(5), |_| ()).await.unwrap();
+    assert_eq!((read.total(), read.holders()), (3, &self::names(&["a", "b", "d"])));
+    let told = |seen: &Seen| match seen {
+        Seen::Called(_, to, kind, body) if to.as_str() == "d" => AskMember::decode(*kind, body).ok(),
+        _ => None,
+    };
+    let told: Vec<Ask> = double.log().iter().filter_map(told).map(|asked| asked.ask).collect();
+    assert!(matches!(&told[..], [Ask::Hold(all)] if *all == counts(&[("a", 0), ("b", 3)])), "{told:?}");
 }
 
 /// A node that is no member reads, where b and c can be reached and d cannot.

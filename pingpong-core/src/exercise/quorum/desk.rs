@@ -135,3 +135,47 @@ fn recover(
         Some(after) => Answer::Synced(merged.ticket, after),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exercise::ledger::LedgerOptions;
+    use crate::exercise::members::Members;
+    use crate::exercise::store::{Identity, MemoryStore};
+    use crate::name::{ClusterName, NodeName};
+
+    fn node(name: &str) -> Node {
+        Node { name: NodeName::new(name).unwrap(), incarnation: Incarnation::new(1, 0) }
+    }
+
+    /// P27 must not wait for the piece that this is in.
+    #[tokio::test]
+    async fn each_piece_says_how_far_the_recovering_store_was_seen_to_have_counted() {
+        let cluster = ClusterName::new("prod").unwrap();
+        let members = Members::new(cluster, ["a", "b"].map(|name| node(name).name)).unwrap();
+        let options = LedgerOptions { members: Some(members), ..LedgerOptions::default() };
+        let ledger = Ledger::open(MemoryStore, &node("b"), options).await.unwrap();
+        let Identity { epoch, .. } = ledger.identity();
+        ledger.activate(epoch);
+        let slot = |name: &str| Slot { producer: node(name).name, epoch: node(name).incarnation };
+        let others = (0..100).map(|number| (slot(&format!("n{number}x")), 1));
+        let counts: Counts = others.chain([(slot("a"), 7)]).collect();
+        ledger.merge(Source::Relay(&node("a")), &counts);
+        ledger.flush().await.unwrap();
+
+        let settings = Settings { piece_slots: 1, ..Settings::default() };
+        let (mut from, mut pieces, mut heard) = (Some(0), 0, Counts::new());
+        while let Some(at) = from {
+            let rest = Rest { from: at, ..Rest::default() };
+            let ask = Ask::Recover { epoch: slot("a").epoch, origin: Origin::Replacement, count: 0, rest };
+            let Answer::Now(MemberSays::Counts { counts, next, .. }) = answer(&ledger, &node("a"), ask, &settings)
+            else {
+                panic!("it votes, and knows of that epoch");
+            };
+            assert_eq!(counts.get(&slot("a")), Some(7));
+            heard.merge(&counts);
+            (from, pieces) = (next, pieces + 1);
+        }
+        assert!(pieces > 50 && heard == *ledger.counts(), "{pieces} pieces");
+    }
+}
