@@ -87,6 +87,13 @@ impl Sums {
             .map(|((index, mine), _)| (Part { depth: TOLD, index }, mine.slots))
     }
 
+    /// The counts in these of the parts. It looks at all of them.
+    pub(super) fn counts_in(counts: &Counts, parts: &[Part]) -> Counts {
+        let parts: BTreeSet<Part> = parts.iter().copied().collect();
+        let inside = counts.iter().filter(|(slot, _)| parts.contains(&Part::told(slot)));
+        inside.map(|(slot, count)| (slot.clone(), count)).collect()
+    }
+
     /// The parts whose sums are others than those.
     pub(super) fn parts_beyond(&self, theirs: &Self) -> Vec<Part> {
         Self::beyond(&self.0, theirs, 0).map(|(part, _)| part).collect()

@@ -5,7 +5,6 @@ use super::*;
 use crate::message::Message;
 use crate::node::{Incarnation, Node};
 use crate::server::double::{Answer, Double, Seen, node};
-use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::Instant;
@@ -23,20 +22,6 @@ async fn start(double: &Arc<Double>) -> Exercise {
     let transport: Arc<dyn Transport> = Arc::clone(double) as _;
     let ledger = Ledger::in_memory(&transport.node()).await.unwrap();
     Exercise::start(transport, ledger, Settings::default()).unwrap()
-}
-
-/// A store that has something from the beginning.
-struct Full(Option<Kept>);
-
-#[async_trait]
-impl Store for Full {
-    async fn load(&mut self) -> Result<Option<Kept>, LoadError> {
-        Ok(self.0.take())
-    }
-
-    async fn commit(&mut self, _: Batch) -> Result<(), CommitError> {
-        Ok(())
-    }
 }
 
 fn slots(counts: Counts) -> ProducerSays {
@@ -403,10 +388,10 @@ async fn who_has_not_said_what_it_has_is_told_all_when_the_others_do_not_suffice
     let names = ["a", "b", "c", "d", "e"];
     let double = Double::new("a", &names[1..4]);
     let members = Members::new("prod".parse().unwrap(), names.map(|name| node(name).name)).unwrap();
-    let identity = Identity { epoch: node("a").incarnation, origin: Origin::Init, standing: Standing::Active };
-    let store = Full(Some(Kept { identity, counts: counts(&[("a", 0)]) }));
     let options = LedgerOptions { members: Some(members.clone()), ..LedgerOptions::default() };
-    let ledger = Ledger::open(store, &node("a"), options).await.unwrap();
+    let ledger = Ledger::open(MemoryStore, &node("a"), options).await.unwrap();
+    ledger.activate(ledger.identity().epoch);
+    ledger.flush().await.unwrap();
     let mut asked = BTreeMap::new();
     double.script(move |_, to| {
         let times: &mut u32 = asked.entry(to.clone()).or_default();

@@ -8,9 +8,11 @@
 //! | `state` | what is pending, committing and published: pure |
 //! | `rules` | who may say what, and how much |
 //! | `recent` | what changed last, for news |
+//! | `parts` | what of it others lack, found by sums |
 //! | `progress` | how far the store has come, and who waits for it |
 //! | `writer` | the one task that talks to the store |
 
+mod parts;
 mod progress;
 mod recent;
 mod rules;
@@ -19,12 +21,13 @@ mod state;
 mod tests;
 mod writer;
 
+pub(super) use parts::Piece;
 pub(super) use rules::Source;
 pub use rules::{Ignored, StoreLimits};
 pub(super) use state::Merged;
 
 use super::counts::{Counts, Slot};
-use super::digest::{Part, Sum, Sums};
+use super::digest::Sum;
 use super::members::{Members, Voice};
 use super::messages::{PingRefused, Pinged};
 use super::store::{CommitError, Identity, Kept, LoadError, MemoryStore, Origin, Standing, Store};
@@ -32,14 +35,10 @@ use crate::node::{Incarnation, Node};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 use progress::{Progress, Watched};
 use state::State;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
-
-/// So many slots are looked up while nothing else can be done.
-const FEW_ENOUGH: u32 = 4_096;
 
 /// How a ledger is opened.
 #[derive(Clone, Debug, Default)]
@@ -111,16 +110,6 @@ pub(super) struct Changed {
     pub(super) count: u64,
     /// Who brought it; nobody, if this node's own producer did.
     pub(super) by: Option<Node>,
-}
-
-/// What a member has beyond another node, at an instant.
-#[derive(Clone, Debug)]
-pub(super) struct Piece {
-    pub(super) standing: Standing,
-    pub(super) voice: Voice,
-    pub(super) parts: Vec<Part>,
-    pub(super) counts: Counts,
-    pub(super) next: Option<u16>,
 }
 
 /// A member at an instant: what it has published, and what speaks for it.
@@ -334,42 +323,6 @@ impl Ledger {
         }
     }
 
-    /// What is published, and the sums of its parts, at the same instant.
-    pub(super) fn summed(&self) -> (Arc<Counts>, Sums) {
-        let state = self.lock();
-        (Arc::clone(&state.counts), state.digest.sums())
-    }
-
-    /// This node as a member, and what it has published in parts that have other sums than those: from that part on, and so many slots that
-    /// `most` is reached. All at one instant. It costs what differs, not what there is.
-    pub(super) fn beyond(&self, known: &Sums, from: u16, most: u32) -> Piece {
-        let (mut parts, mut slots, mut next, mut some) = (Vec::new(), 0_u32, None, Vec::new());
-        let (standing, voice, counts) = {
-            let state = self.lock();
-            for (part, more) in state.digest.beyond(known, from) {
-                if slots >= most {
-                    next = Some(part.index());
-                    break;
-                }
-                slots = slots.saturating_add(more);
-                parts.push(part);
-            }
-            // Of many, nobody waits for the lock until they are put together.
-            if slots <= FEW_ENOUGH {
-                some = parts.iter().flat_map(|part| state.digest.slots(*part)).cloned().collect();
-            }
-            (state.identity.standing, state.voice(), Arc::clone(&state.counts))
-        };
-        let counts = if slots <= FEW_ENOUGH {
-            some.into_iter().filter_map(|slot| counts.get(&slot).map(|count| (slot, count))).collect()
-        } else {
-            let said: BTreeSet<Part> = parts.iter().copied().collect();
-            let beyond = counts.iter().filter(|(slot, _)| said.contains(&Part::told(slot)));
-            beyond.map(|(slot, count)| (slot.clone(), count)).collect()
-        };
-        Piece { standing, voice, parts, counts, next }
-    }
-
     /// What has changed since that revision; `None` if nobody knows any more. And the revision now.
     pub(super) fn changed_since(&self, revision: u64) -> (Option<Vec<Changed>>, u64) {
         let state = self.lock();
@@ -400,22 +353,6 @@ impl Ledger {
     /// The revision of what is published.
     pub(super) fn revision(&self) -> u64 {
         self.lock().revision
-    }
-
-    /// What is published of these parts. It costs what they have, not what there is.
-    pub(super) fn counts_in(&self, parts: Vec<Part>) -> Counts {
-        let parts = BTreeSet::from_iter(parts);
-        let (counts, slots): (_, Vec<Slot>) = {
-            let state = self.lock();
-            (Arc::clone(&state.counts), parts.into_iter().flat_map(|part| state.digest.slots(part)).cloned().collect())
-        };
-        slots.into_iter().filter_map(|slot| counts.get(&slot).map(|count| (slot, count))).collect()
-    }
-
-    /// The sums of these parts.
-    pub(super) fn sums(&self, parts: impl IntoIterator<Item = Part>) -> Vec<(Part, Sum)> {
-        let state = self.lock();
-        parts.into_iter().map(|part| (part, state.digest.sum(part))).collect()
     }
 
     /// Whether a slot was accepted, published or not.

@@ -52,39 +52,22 @@ impl Known {
 
 /// What of these counts is beyond what another node knows, and in which parts; all of them, if they are few.
 pub(in crate::exercise) fn beyond(counts: &Counts, known: &Sums, few: u32) -> (Vec<Part>, Counts) {
-    if u32::try_from(counts.len()).is_ok_and(|slots| slots <= few) {
+    if counts.len() <= few as usize {
         return (vec![Part::ALL], counts.clone());
     }
     let parts = Sums::of(counts).parts_beyond(known);
-    let said: BTreeSet<Part> = parts.iter().copied().collect();
-    let beyond = counts.iter().filter(|(slot, _)| said.contains(&Part::told(slot)));
-    (parts, beyond.map(|(slot, count)| (slot.clone(), count)).collect())
+    let beyond = Sums::counts_in(counts, &parts);
+    (parts, beyond)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exercise::counts::Slot;
-    use crate::exercise::ledger::{LedgerOptions, Piece};
-    use crate::exercise::store::{Batch, CommitError, Identity, Kept, LoadError, Origin, Standing, Store};
+    use crate::exercise::ledger::{LedgerOptions, Piece, Source};
+    use crate::exercise::store::MemoryStore;
     use crate::node::{Incarnation, Node};
-    use async_trait::async_trait;
     use proptest::prelude::*;
-
-    struct Full(Counts);
-
-    #[async_trait]
-    impl Store for Full {
-        async fn load(&mut self) -> Result<Option<Kept>, LoadError> {
-            let identity =
-                Identity { epoch: Incarnation::new(1, 0), origin: Origin::Init, standing: Standing::Observer };
-            Ok(Some(Kept { identity, counts: self.0.clone() }))
-        }
-
-        async fn commit(&mut self, _: Batch) -> Result<(), CommitError> {
-            Ok(())
-        }
-    }
 
     fn slot(number: u64) -> Slot {
         Slot { producer: NodeName::new(&format!("n{number}x")).unwrap(), epoch: Incarnation::new(1, 0) }
@@ -92,8 +75,12 @@ mod tests {
 
     async fn ledger(counts: &[(u64, u64)]) -> Arc<Ledger> {
         let node = Node { name: NodeName::new("own").unwrap(), incarnation: Incarnation::new(1, 0) };
-        let counts = counts.iter().map(|(number, count)| (slot(*number), *count)).collect();
-        Ledger::open(Full(counts), &node, LedgerOptions::default()).await.unwrap()
+        let ledger = Ledger::open(MemoryStore, &node, LedgerOptions::default()).await.unwrap();
+        let counts: Counts = counts.iter().map(|(number, count)| (slot(*number), *count)).collect();
+        let relay = Node { name: NodeName::new("relay").unwrap(), incarnation: Incarnation::new(1, 0) };
+        ledger.merge(Source::Relay(&relay), &counts);
+        ledger.flush().await.unwrap();
+        ledger
     }
 
     fn counts() -> impl Strategy<Value = Vec<(u64, u64)>> {
