@@ -23,21 +23,16 @@ pub(super) async fn fresh(
         let (counts, sums) = ledger.summed();
         (counts.len(), sums)
     };
-    let is_few = u32::try_from(slots).is_ok_and(|slots| slots <= few);
-    let question = if is_few { AskConsumer::Counts } else { AskConsumer::Beyond(sums) };
+    let question = if slots <= few as usize { AskConsumer::Counts } else { AskConsumer::Beyond(sums) };
     let producers = transport.call(&Targets::All, &PRODUCER, &AskProducer::Slots, deadline);
     let consumers = transport.call(&Targets::All, &CONSUMER, &question, deadline);
     let (producers, consumers) = tokio::join!(producers, consumers);
-    // By now this node has what it had then, or more.
-    Ok(put_together(ledger, ledger.counts().as_ref().clone(), producers?, consumers?))
+    Ok(put_together(ledger, producers?, consumers?))
 }
 
-fn put_together(
-    ledger: &Ledger,
-    mut counts: Counts,
-    producers: Replies<ProducerSays>,
-    consumers: Replies<ConsumerSays>,
-) -> FreshRead {
+fn put_together(ledger: &Ledger, producers: Replies<ProducerSays>, consumers: Replies<ConsumerSays>) -> FreshRead {
+    // By now this node has what the consumers were told that it has, or more.
+    let mut counts: Counts = ledger.counts().as_ref().clone();
     let (mut exact, mut answered) = (BTreeSet::new(), BTreeSet::new());
     let consumers_failed = consumers.failed;
     let mut heard = BTreeSet::new();

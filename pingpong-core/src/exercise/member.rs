@@ -191,7 +191,7 @@ impl Member {
     /// Reads in the place of a node that is no member.
     fn agree(&mut self, ask: Ask, reply: ReplyTo<AskMember>, cx: &mut Context<Self>) {
         let Ask::Agree(agreement, known) = ask else { return };
-        let few = self.quorum.few();
+        let few = self.quorum.settings().few_slots;
         let reads = Arc::clone(&self.reads);
         if self.agreeing >= MAX_AGREEING {
             // The caller is told, and asks another member.

@@ -1,5 +1,6 @@
 //! Times of the exercise, and whom its servers serve.
 
+use super::compare::FETCH;
 use crate::inbox::Allow;
 use crate::server::Restart;
 use std::time::Duration;
@@ -60,7 +61,7 @@ impl Default for Settings {
             allow_producer: Allow::Everyone,
             allow_member: Allow::Everyone,
             few_slots: 64,
-            piece_slots: 2_048,
+            piece_slots: FETCH,
         }
     }
 }

@@ -143,11 +143,6 @@ impl Quorum {
         &self.members
     }
 
-    /// How many slots are told of without asking which of them are known.
-    pub(super) fn few(&self) -> u32 {
-        self.settings.few_slots
-    }
-
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -291,7 +286,7 @@ impl Quorum {
         let mut replies: BTreeMap<NodeName, (Voice, Arc<Counts>)> = BTreeMap::new();
         let mut voices = Voices::default();
         for member in self.members.names() {
-            if rounds > 0 && mine.sum.slots > self.few() {
+            if rounds > 0 && mine.sum.slots > self.settings.few_slots {
                 known.is_told(member, &self.ledger);
             }
             poll.ask(member, known.ask(member, mine.sum));
