@@ -41,6 +41,11 @@ fn no_help(outcome: Result<(Node, MemberSays), CallFailure>) -> Option<String> {
     Some(reason)
 }
 
+/// With which part it goes on after a piece that began there: each is behind the one before, so that they end whatever the member says.
+fn goes_on(next: Option<u16>, from: u16) -> Option<u16> {
+    next.filter(|next| *next > from && Part::is_index(*next))
+}
+
 /// No end: a member that recovers asks for as long as it takes.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
@@ -143,9 +148,7 @@ impl Quorum {
                     }
                     // Then the next question says that it is known, and no other member tells it again. What the store refuses waits in the ledger.
                     let _ = self.ledger.settled(merged.ticket).await;
-                    // Each piece is behind the one before, so that they end whatever the member says.
-                    let from = before.map_or(0, |(_, from)| from);
-                    match next.filter(|next| *next > from && Part::is_index(*next)) {
+                    match goes_on(next, before.map_or(0, |(_, from)| from)) {
                         Some(next) => {
                             halfway.insert(member.clone(), (voice.epoch, next));
                             poll.ask(&member, ask(next)());
@@ -241,8 +244,7 @@ impl Quorum {
                 match outcome {
                     Ok((node, MemberSays::Counts { counts, next, .. })) => {
                         self.ledger.merge(Source::Relay(&node), &counts);
-                        let before = heard.get(&member).copied().unwrap_or_default();
-                        if let Some(next) = next.filter(|next| *next > before && Part::is_index(*next)) {
+                        if let Some(next) = goes_on(next, heard.get(&member).copied().unwrap_or_default()) {
                             // Who says something has time for the rest of it.
                             poll.until(Instant::now() + self.settings.ask_deadline);
                             poll.ask(&member, ask(self.rest(next)));
